@@ -1,0 +1,196 @@
+"""The model bundle: a classifier on disk, with all that is needed to use and explain it.
+
+A bundle is a folder of two files: `weights.safetensors` (no pickle) and `model.json`, the
+card. The card carries the SHA-256 of the weights, and the SHA-256 of the card is the
+identity of the bundle: whoever knows it knows the model, its classes and its preprocessing.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.torch
+import torch
+import torchvision
+from torch import nn
+
+from sise.errors import BundleError
+
+FORMAT = "steel-sise bundle 1"
+CARD_NAME = "model.json"
+WEIGHTS_NAME = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a bundle says of itself.
+
+    `architecture` is a torchvision classifier's name. `thresholds` gives, per class name, the
+    probability from which a patch is flagged. `temperature` divides the logits before the
+    softmax. `dataset` and `metrics` tell what the model was trained on and how well it did.
+    """
+
+    architecture: str
+    classes: tuple[str, ...]
+    input_size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    temperature: float = 1.0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+    weights_sha256: str = ""
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A classifier in evaluation mode with its card.
+
+    `model` maps normalised images (B, 3, H, W) float32 to logits (B, len(card.classes)),
+    already divided by the temperature, so that its softmax is the calibrated probability.
+    """
+
+    card: ModelCard
+    model: nn.Module
+    sha256: str
+
+    def preprocess(self, images: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Images (B, H, W, 3) uint8 RGB to (B, 3, H, W) float32, normalised for the model."""
+        scaled = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+        mean = torch.tensor(self.card.mean).view(1, 3, 1, 1)
+        std = torch.tensor(self.card.std).view(1, 3, 1, 1)
+        return (scaled - mean) / std
+
+
+class Calibrated(nn.Module):
+    """A classifier whose logits are divided by a fixed temperature."""
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network = network
+        self.temperature = temperature
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(images)
+        return logits / self.temperature
+
+
+def build_network(architecture: str, classes: int) -> nn.Module:
+    """Build torchvision's classifier of that name, untrained, with `classes` outputs.
+
+    Raises BundleError if torchvision knows no such classifier.
+    """
+    known = torchvision.models.list_models(module=torchvision.models)
+    if architecture not in known:
+        raise BundleError(
+            f"torchvision has no classifier named {architecture!r}; one of: {', '.join(known)}"
+        )
+    options: dict[str, Any] = {"weights": None, "num_classes": classes}
+    if architecture in ("googlenet", "inception_v3"):
+        options |= {"aux_logits": False, "init_weights": True}
+    network: nn.Module = torchvision.models.get_model(architecture, **options)
+    return network
+
+
+def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
+    """Write a bundle to `folder`; an existing bundle there is replaced.
+
+    `network` is the bare classifier (logits before the temperature); its weights are written
+    in float32 on the CPU. The card's hash, versions and time are filled in here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    temporary_weights = folder / f".{WEIGHTS_NAME}.partial"
+    safetensors.torch.save_file(weights, temporary_weights)
+    filled = {
+        **asdict(card),
+        "weights_sha256": file_sha256(temporary_weights),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": library_versions(),
+    }
+    temporary_card = folder / f".{CARD_NAME}.partial"
+    temporary_card.write_text(json.dumps({"format": FORMAT, **filled}, indent=2) + "\n", "utf-8")
+    temporary_weights.replace(folder / WEIGHTS_NAME)
+    temporary_card.replace(folder / CARD_NAME)
+    return load(folder)
+
+
+def load(folder: Path, device: str | torch.device = "cpu") -> ModelBundle:
+    """Read a bundle, checking its hash and the shape of every weight.
+
+    Raises BundleError, naming the file and the cure, for a folder that is missing or holds
+    no bundle, for a card that does not parse, for weights that were changed since they were
+    written, and for weights that do not fit the architecture.
+    """
+    card = read_card(folder)
+    network = build_network(card.architecture, len(card.classes))
+    _load_weights(network, folder / WEIGHTS_NAME, card)
+    model = Calibrated(network, card.temperature).eval().to(device)
+    return ModelBundle(card, model, file_sha256(folder / CARD_NAME))
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read and check the card alone, without the weights."""
+    path = folder / CARD_NAME
+    if not path.is_file():
+        raise BundleError(
+            f"{folder}: no model bundle here ({CARD_NAME} is missing); "
+            "make one with defect-train fit or defect-train export"
+        )
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if content.pop("format") != FORMAT:
+            raise ValueError(f"not a {FORMAT!r}")
+        for name in ("classes", "input_size", "mean", "std"):
+            content[name] = tuple(content[name])
+        card = ModelCard(**content)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BundleError(f"{path}: not a readable model card ({error})") from error
+    if not card.temperature > 0:
+        raise BundleError(f"{path}: temperature must be positive, not {card.temperature}")
+    return card
+
+
+def _load_weights(network: nn.Module, path: Path, card: ModelCard) -> None:
+    if not path.is_file():
+        raise BundleError(f"{path}: the weights are missing; copy the whole bundle folder")
+    if file_sha256(path) != card.weights_sha256:
+        raise BundleError(
+            f"{path}: SHA-256 differs from the card's; the file was changed or damaged, "
+            "copy the bundle again"
+        )
+    try:
+        network.load_state_dict(safetensors.torch.load_file(path))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        first_line = str(error).strip().splitlines()[-1].strip()
+        raise BundleError(
+            f"{path}: the weights do not fit {card.architecture} with "
+            f"{len(card.classes)} classes ({first_line})"
+        ) from error
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what decides a result: Python and the numeric libraries."""
+    from importlib.metadata import version
+
+    names = ("steel-sise", "torch", "torchvision", "numpy")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}

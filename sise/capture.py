@@ -1,0 +1,134 @@
+"""One forward and one backward pass: feature maps and gradients of every layer at once."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from sise.blocks import Layer
+from sise.errors import LayerError, SiseError
+from sise.precision import Forward
+
+Target = int | Sequence[int] | torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What one pass over a batch of B images left behind.
+
+    `logits` (B, classes); `targets` (B,) int64; per layer `features` and `gradients`
+    (B, N, h, w), the gradients being those of the objective asked for.
+    """
+
+    logits: torch.Tensor
+    targets: torch.Tensor
+    features: tuple[torch.Tensor, ...]
+    gradients: tuple[torch.Tensor, ...]
+
+
+@contextmanager
+def borrowed(model: nn.Module) -> Iterator[None]:
+    """Lend the model in evaluation mode, with autograd available; give it back as it was.
+
+    Works under `no_grad` and `inference_mode`, and restores each module's mode on errors too.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        with torch.inference_mode(False):
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def capture(
+    forward: Forward, layers: Sequence[Layer], images: torch.Tensor, target: Target, objective: str
+) -> Capture:
+    """Run `images` (B, 3, H, W) forward once and back once.
+
+    `objective` is "log-odds" or "logit" of the target class (see `log_odds`). Raises LayerError
+    for a layer whose output is not feature maps, or that the target's score does not depend on.
+    """
+    features: dict[str, torch.Tensor] = {}
+
+    def keep(layer: Layer, output: object) -> torch.Tensor:
+        if not isinstance(output, torch.Tensor) or output.ndim != 4:
+            raise LayerError(f"layer {layer.name!r} does not return feature maps (B, N, h, w)")
+        if layer.name in features:
+            raise LayerError(
+                f"layer {layer.name!r} runs more than once per pass; name a module that runs once"
+            )
+        features[layer.name] = output
+        # The next module may work in place (ReLU): it gets a copy, and what we keep stays.
+        return output.clone()
+
+    with ExitStack() as hooks, torch.enable_grad():
+        for layer in layers:
+            handle = layer.module.register_forward_hook(
+                lambda _module, _inputs, output, layer=layer: keep(layer, output)
+            )
+            hooks.callback(handle.remove)
+        inputs = images.detach().clone().requires_grad_()
+        logits = forward(inputs)
+        targets = resolve_targets(target, logits)
+        score = log_odds(logits, targets) if objective == "log-odds" else _at(logits, targets)
+        kept = [features[layer.name] for layer in layers if layer.name in features]
+        if len(kept) < len(layers):
+            missing = [layer.name for layer in layers if layer.name not in features]
+            raise LayerError(f"the forward pass never reached layer {', '.join(missing)}")
+        gradients = torch.autograd.grad(score.sum(), kept, allow_unused=True)
+    for layer, gradient in zip(layers, gradients, strict=True):
+        if gradient is None:
+            raise LayerError(f"the score of the class does not depend on layer {layer.name!r}")
+    return Capture(
+        logits.detach(),
+        targets,
+        tuple(feature.detach() for feature in kept),
+        tuple(gradient.detach() for gradient in gradients),
+    )
+
+
+def log_odds(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """log(p / (1 - p)) of each target's softmax probability p: (B, classes), (B,) -> (B,).
+
+    Its gradient is that of p times a positive factor, so the maps selected by α > μ·β are the
+    same (equations 6 to 8). Unlike p and log p it does not vanish, nor turn into rounding
+    noise, where the softmax saturates at p = 1.
+    """
+    wide = logits.double() if logits.dtype == torch.float64 else logits.float()
+    is_target = torch.nn.functional.one_hot(targets, logits.shape[1]).bool()
+    others = wide.masked_fill(is_target, -torch.inf)
+    return _at(wide, targets) - others.logsumexp(dim=1)
+
+
+def probabilities(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Softmax probability Ψ of each target: (B, classes), (B,) -> (B,), float32 or float64."""
+    wide = logits.double() if logits.dtype == torch.float64 else logits.float()
+    return _at(wide.softmax(dim=1), targets)
+
+
+def resolve_targets(target: Target, logits: torch.Tensor) -> torch.Tensor:
+    """The class to explain per image (B,) int64: the predicted one unless given.
+
+    Raises SiseError for a model with fewer than two outputs and for a class out of range.
+    """
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        shape = tuple(logits.shape)
+        raise SiseError(f"the model must return logits (B, classes ≥ 2), not {shape}")
+    images, classes = logits.shape
+    if target is None:
+        return logits.detach().argmax(dim=1)
+    given = torch.as_tensor(target, device=logits.device)
+    if given.is_floating_point() or given.dtype == torch.bool:
+        raise SiseError(f"target must hold class indices, not {given.dtype}")
+    given = given.expand(images)
+    if bool(((given < 0) | (given >= classes)).any()):
+        raise SiseError(f"target {given.tolist()}: classes go from 0 to {classes - 1}")
+    return given.long()
+
+
+def _at(values: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return values.gather(1, targets[:, None]).squeeze(1)

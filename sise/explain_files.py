@@ -1,0 +1,261 @@
+"""Explain image files with a model bundle: the work behind `sise explain`."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sise.bundle import ModelBundle, file_sha256, library_versions
+from sise.engine import BatchSize
+from sise.errors import ImageError, SiseError
+from sise.explainer import SISE
+from sise.explanation import OK, Explainer, Explanation
+from sise.fusion import Fusion
+from sise.images import read_image, write_png, write_whole
+from sise.methods.gradcam import GradCAM
+from sise.overlay import overlay, to_grey
+from sise.precision import Precision
+from sise.tiling import merge_tiles, tile_lefts
+
+NORMAL = "normal"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a map, besides the bundle and the image."""
+
+    method: str = "sise"
+    target: str | None = None
+    mu: float = 0.0
+    fusion: Fusion = "hard"
+    layers: tuple[str, ...] | None = None
+    precision: Precision = "auto"
+    batch_size: BatchSize = "auto"
+    stride: int = 224
+    palette: str = "inferno"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image file; `failed` says why it could not be read."""
+
+    image: Path
+    summary: str
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class _Tile:
+    left: int
+    label: int
+    score: float
+    map: npt.NDArray[np.float32] | None
+    record: dict[str, Any]
+
+
+def make_explainer(bundle: ModelBundle, settings: Settings) -> Explainer:
+    """The explainer that the settings name. Raises SiseError for an unknown method."""
+    if settings.method == "sise":
+        return SISE(
+            bundle.model,
+            mu=settings.mu,
+            layers=settings.layers,
+            fusion=settings.fusion,
+            precision=settings.precision,
+            batch_size=settings.batch_size,
+        )
+    if settings.method == "gradcam":
+        return GradCAM(
+            bundle.model,
+            layers=settings.layers,
+            precision=settings.precision,
+            batch_size=settings.batch_size,
+        )
+    raise SiseError(f"method {settings.method!r}: one of sise, gradcam")
+
+
+def explain_files(
+    bundle: ModelBundle, images: Sequence[Path], out: Path, settings: Settings
+) -> Iterator[Outcome]:
+    """Explain each image, a crop or a whole strip, and write its map and overlay to `out`.
+
+    Writes NAME_map.npy (float32 in [0, 1]), NAME_map.png (grey, 255 = 1), NAME_overlay.png and,
+    last, NAME.json. An image whose NAME.json was made from the same bundle, settings and file
+    is not computed again. An image that cannot be read is an outcome, not an error.
+
+    Raises SiseError for two images of one name, an unknown target and an unknown method.
+    """
+    _check_names(images)
+    target = _target_index(bundle, settings.target)
+    explainer = make_explainer(bundle, settings)
+    out.mkdir(parents=True, exist_ok=True)
+    for path in images:
+        try:
+            yield Outcome(path, _explain_file(bundle, explainer, path, out, settings, target))
+        except ImageError as error:
+            yield Outcome(path, str(error), failed=True)
+
+
+def _explain_file(
+    bundle: ModelBundle,
+    explainer: Explainer,
+    path: Path,
+    out: Path,
+    settings: Settings,
+    target: int | None,
+) -> str:
+    image = read_image(path)
+    identity = {
+        "image": path.name,
+        "image_sha256": file_sha256(path),
+        "bundle_sha256": bundle.sha256,
+        "settings": json.loads(json.dumps(asdict(settings))),
+    }
+    record_path = out / f"{path.stem}.json"
+    if _is_up_to_date(record_path, identity):
+        return "up to date"
+
+    tiles = _explain_tiles(bundle, explainer, path, image, settings.stride, target)
+    explained = [tile for tile in tiles if tile.map is not None]
+    merged = merge_tiles(
+        [tile.map for tile in explained if tile.map is not None],
+        [tile.left for tile in explained],
+        width=image.shape[1],
+        height=image.shape[0],
+    )
+    write_whole(out / f"{path.stem}_map.npy", lambda temporary: _save(temporary, merged))
+    write_png(out / f"{path.stem}_map.png", to_grey(merged))
+    picture = overlay(image, merged, palette=settings.palette)
+    write_png(out / f"{path.stem}_overlay.png", picture)
+    record = {
+        **identity,
+        "device": str(next(bundle.model.parameters()).device),
+        "versions": library_versions(),
+        "tiles": [tile.record for tile in tiles],
+    }
+    text = json.dumps(record, indent=2) + "\n"
+    write_whole(record_path, lambda temporary: temporary.write_text(text, "utf-8"))
+    return _summary(bundle, tiles)
+
+
+def _explain_tiles(
+    bundle: ModelBundle,
+    explainer: Explainer,
+    path: Path,
+    image: npt.NDArray[np.uint8],
+    stride: int,
+    target: int | None,
+) -> list[_Tile]:
+    height, width = bundle.card.input_size
+    if image.shape[0] != height or image.shape[1] < width:
+        raise ImageError(
+            f"{path}: {image.shape[1]}x{image.shape[0]} px; this bundle takes {width}x{height} px, "
+            f"or strips {height} px high and at least {width} px wide"
+        )
+    lefts = tile_lefts(image.shape[1], width, min(stride, width))
+    device = next(bundle.model.parameters()).device
+    windows = np.stack([image[:, left : left + width] for left in lefts])
+    inputs = bundle.preprocess(windows).to(device)
+    with torch.inference_mode():
+        probabilities = torch.cat([bundle.model(one[None]).softmax(dim=1) for one in inputs]).cpu()
+    return [
+        _explain_tile(bundle, explainer, inputs[index], left, probabilities[index], target,
+                      alone=len(lefts) == 1)
+        for index, left in enumerate(lefts)
+    ]  # fmt: skip
+
+
+def _explain_tile(
+    bundle: ModelBundle,
+    explainer: Explainer,
+    window: torch.Tensor,
+    left: int,
+    probabilities: torch.Tensor,
+    target: int | None,
+    alone: bool,
+) -> _Tile:
+    """A crop is always explained; a strip's tile unless it looks normal and no class was named."""
+    predicted = int(probabilities.argmax())
+    label = predicted if target is None else target
+    record: dict[str, Any] = {
+        "left": left,
+        "predicted": bundle.card.classes[predicted],
+        "explained": bundle.card.classes[label],
+        "probabilities": dict(zip(bundle.card.classes, probabilities.tolist(), strict=True)),
+    }
+    score = float(probabilities[label])
+    if not alone and target is None and bundle.card.classes[predicted] == NORMAL:
+        return _Tile(left, label, score, None, {**record, "status": "normal, not explained"})
+    explanation = explainer(window[None], target=label)
+    values = explanation.maps[0].cpu().numpy()
+    return _Tile(left, label, score, values, record | _record(explanation))
+
+
+def _record(explanation: Explanation) -> dict[str, Any]:
+    return {
+        "status": explanation.status[0],
+        "forwards": int(explanation.forwards[0]),
+        "layers": [
+            {
+                "name": layer.name,
+                "found": layer.found,
+                "constant": int(layer.constant[0]),
+                "selected": int(layer.selected[0]),
+            }
+            for layer in explanation.layers
+        ],
+    }
+
+
+def _summary(bundle: ModelBundle, tiles: Sequence[_Tile]) -> str:
+    def describe(tile: _Tile) -> str:
+        status = tile.record["status"]
+        doubt = "" if status == OK else f", {status}"
+        return f"{bundle.card.classes[tile.label]} ({tile.score:.2f}{doubt})"
+
+    if len(tiles) == 1:
+        return describe(tiles[0])
+    explained = [f"{describe(tile)} at {tile.left} px" for tile in tiles if tile.map is not None]
+    if not explained:
+        return f"all {len(tiles)} tiles look normal; --target CLASS explains a class anyway"
+    return f"{len(explained)} of {len(tiles)} tiles explained: {', '.join(explained)}"
+
+
+def _check_names(images: Sequence[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for path in images:
+        if path.stem in seen:
+            raise SiseError(
+                f"{seen[path.stem]} and {path} would write the same files; "
+                "explain them into different folders"
+            )
+        seen[path.stem] = path
+
+
+def _target_index(bundle: ModelBundle, target: str | None) -> int | None:
+    if target is None:
+        return None
+    if target in bundle.card.classes:
+        return bundle.card.classes.index(target)
+    if target.isdecimal() and int(target) < len(bundle.card.classes):
+        return int(target)
+    names = ", ".join(f"{index} ({name})" for index, name in enumerate(bundle.card.classes))
+    raise SiseError(f"target {target!r}: this bundle has the classes {names}")
+
+
+def _is_up_to_date(record_path: Path, identity: dict[str, Any]) -> bool:
+    try:
+        record = json.loads(record_path.read_text("utf-8"))
+        return all(record[key] == value for key, value in identity.items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _save(path: Path, values: npt.NDArray[np.float32]) -> None:
+    with path.open("wb") as stream:
+        np.save(stream, values)

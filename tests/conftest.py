@@ -1,0 +1,22 @@
+"""What the tests of several packages share."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+# Tests run in parallel processes; one thread each keeps them out of each other's way.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def steel_data() -> Path:
+    """The folder of real data; a test that needs it is skipped without it."""
+    folder = os.environ.get("STEEL_DATA")
+    if not folder:
+        pytest.skip("set STEEL_DATA to the folder of real strips to run this test")
+    path = Path(folder).resolve()
+    if not (path / "severstal_sample" / "train.csv").is_file():
+        pytest.fail(f"STEEL_DATA={folder} holds no severstal_sample/train.csv")
+    return path

@@ -1,0 +1,169 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from networks import HandNet
+from PIL import Image
+
+from sise import SISE
+from sise.bundle import Calibrated, ModelBundle, ModelCard
+from sise.errors import SiseError
+from sise.explain_files import Settings, explain_files
+from sise.overlay import overlay, to_grey
+
+# HandNet calls an image class 1 where green is stronger than red and twice blue.
+CLASSES = ("normal", "class 1")
+
+
+@pytest.fixture(scope="module")
+def bundle() -> ModelBundle:
+    card = ModelCard(
+        "by hand", CLASSES, (16, 16), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), temperature=1.0
+    )
+    return ModelBundle(card, Calibrated(HandNet(), 0.1).eval(), sha256="ab" * 32)
+
+
+def write_image(path: Path, image: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+    return path
+
+
+def dotted(width: int, green_at: int | None) -> np.ndarray:
+    """Noise in red; a green square from column `green_at` on."""
+    noise = np.random.default_rng(0).integers(20, 40, (16, width))
+    image = np.zeros((16, width, 3), np.uint8)
+    image[:, :, 0] = noise
+    if green_at is not None:
+        image[4:12, green_at : green_at + 8, 1] = 255
+    return image
+
+
+def test_a_crop_gives_map_picture_overlay_and_record(tmp_path: Path, bundle: ModelBundle) -> None:
+    image = dotted(16, green_at=4)
+    path = write_image(tmp_path / "тест dir" / "a crop.png", image)
+    out = tmp_path / "out"
+    outcomes = list(explain_files(bundle, [path], out, Settings(precision="fp32")))
+
+    expected = SISE(bundle.model, precision="fp32")(bundle.preprocess(image[None]))
+    values = np.load(out / "a crop_map.npy")
+    assert values.dtype == np.float32
+    np.testing.assert_array_equal(values, expected.maps[0])
+    assert values[5:11, 5:11].mean() > 5 * values[0].mean()
+    np.testing.assert_array_equal(np.asarray(Image.open(out / "a crop_map.png")), to_grey(values))
+    drawn = np.asarray(Image.open(out / "a crop_overlay.png"))
+    np.testing.assert_array_equal(drawn, overlay(image, values))
+
+    record = json.loads((out / "a crop.json").read_text())
+    (tile,) = record["tiles"]
+    assert tile["explained"] == "class 1"
+    assert tile["status"] == "ok"
+    assert tile["forwards"] == expected.forwards.item()
+    assert [layer["name"] for layer in tile["layers"]] == ["network.block1", "network.block2"]
+    assert record["bundle_sha256"] == bundle.sha256
+    assert record["settings"]["mu"] == 0.0
+    assert [(one.image, one.failed) for one in outcomes] == [(path, False)]
+    assert outcomes[0].summary.startswith("class 1 (0.79")
+    assert len(list(out.iterdir())) == 4
+
+
+def test_a_strip_is_tiled_and_its_normal_tiles_are_not_explained(
+    tmp_path: Path, bundle: ModelBundle
+) -> None:
+    path = write_image(tmp_path / "strip.png", dotted(60, green_at=44))
+    (outcome,) = explain_files(bundle, [path], tmp_path / "out", Settings(stride=14))
+    record = json.loads((tmp_path / "out" / "strip.json").read_text())
+    assert [tile["left"] for tile in record["tiles"]] == [0, 14, 28, 42, 44]
+    assert [tile["predicted"] for tile in record["tiles"]] == ["normal"] * 3 + ["class 1"] * 2
+    assert [tile["status"] for tile in record["tiles"]][:3] == ["normal, not explained"] * 3
+    values = np.load(tmp_path / "out" / "strip_map.npy")
+    assert values.shape == (16, 60)
+    assert values[:, :42].max() == 0
+    assert values[4:12, 45:51].mean() > 0.5
+    assert outcome.summary.startswith("2 of 5 tiles explained: class 1 (0.79) at 42 px")
+
+
+def test_a_normal_strip_says_how_to_explain_it_anyway(tmp_path: Path, bundle: ModelBundle) -> None:
+    path = write_image(tmp_path / "calm.png", dotted(60, green_at=None))
+    (outcome,) = explain_files(bundle, [path], tmp_path / "out", Settings())
+    assert "all 4 tiles look normal; --target CLASS" in outcome.summary
+    assert np.load(tmp_path / "out" / "calm_map.npy").max() == 0
+    (outcome,) = explain_files(bundle, [path], tmp_path / "out", Settings(target="normal"))
+    assert outcome.summary.startswith("4 of 4 tiles explained")
+
+
+def test_a_second_run_computes_nothing_unless_something_changed(
+    tmp_path: Path, bundle: ModelBundle
+) -> None:
+    path = write_image(tmp_path / "a.png", dotted(16, green_at=4))
+    out = tmp_path / "out"
+
+    def run(settings: Settings) -> str:
+        (outcome,) = explain_files(bundle, [path], out, settings)
+        return outcome.summary
+
+    assert run(Settings()) != "up to date"
+    assert run(Settings()) == "up to date"
+    assert run(Settings(mu=0.5)) != "up to date"
+    write_image(path, dotted(16, green_at=6))
+    assert run(Settings(mu=0.5)) != "up to date"
+    (out / "a.json").write_text("{ cut off")
+    assert run(Settings(mu=0.5)) != "up to date"
+
+
+def test_unreadable_images_are_outcomes_and_the_others_go_on(
+    tmp_path: Path, bundle: ModelBundle
+) -> None:
+    good = write_image(tmp_path / "good.png", dotted(16, green_at=4))
+    small = write_image(tmp_path / "small.png", dotted(16, green_at=4)[:8])
+    text = tmp_path / "text.png"
+    text.write_text("not an image")
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(good.read_bytes()[:150])
+    missing = tmp_path / "missing.png"
+    images = [missing, text, small, cut, good]
+    outcomes = list(explain_files(bundle, images, tmp_path / "out", Settings()))
+    assert [outcome.failed for outcome in outcomes] == [True, True, True, True, False]
+    assert "missing.png: no such file" in outcomes[0].summary
+    assert "text.png: not an image" in outcomes[1].summary
+    assert "small.png: 16x8 px; this bundle takes 16x16 px" in outcomes[2].summary
+    assert "cut.png: cannot be read" in outcomes[3].summary
+    written = {path.name.split("_")[0].split(".")[0] for path in (tmp_path / "out").iterdir()}
+    assert written == {"good"}
+
+
+def test_two_images_of_one_name_are_refused_before_anything_is_written(
+    tmp_path: Path, bundle: ModelBundle
+) -> None:
+    images = [tmp_path / "a" / "x.png", tmp_path / "b" / "x.jpg"]
+    with pytest.raises(SiseError, match="would write the same files"):
+        list(explain_files(bundle, images, tmp_path / "out", Settings()))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("given", "explained"), [("class 1", "class 1"), ("0", "normal")])
+def test_a_target_is_a_name_or_an_index(
+    tmp_path: Path, bundle: ModelBundle, given: str, explained: str
+) -> None:
+    path = write_image(tmp_path / "a.png", dotted(16, green_at=4))
+    list(explain_files(bundle, [path], tmp_path / "out", Settings(target=given)))
+    record = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert record["tiles"][0]["explained"] == explained
+
+
+@pytest.mark.parametrize("target", ["2", "class 9", "-1", ""])
+def test_an_unknown_target_lists_the_classes(
+    tmp_path: Path, bundle: ModelBundle, target: str
+) -> None:
+    with pytest.raises(SiseError, match=r"this bundle has the classes 0 \(normal\), 1 \(class 1\)"):
+        list(explain_files(bundle, [], tmp_path, Settings(target=target)))
+
+
+def test_grad_cam_is_the_other_method(tmp_path: Path, bundle: ModelBundle) -> None:
+    path = write_image(tmp_path / "a.png", dotted(16, green_at=4))
+    list(explain_files(bundle, [path], tmp_path / "out", Settings(method="gradcam")))
+    record = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert record["tiles"][0]["forwards"] == 1
+    assert torch.from_numpy(np.load(tmp_path / "out" / "a_map.npy"))[8, 8] > 0.9

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from skimage.filters import threshold_otsu
+
+from sise.errors import SiseError
+from sise.fusion import fuse, otsu_thresholds
+
+
+@given(
+    hnp.arrays(
+        np.float64,
+        hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=12),
+        elements=st.floats(0, 1),
+    )
+)
+def test_otsu_agrees_with_scikit_image(values: np.ndarray) -> None:
+    if values.min() == values.max():
+        return
+    span = (values - values.min()) / (values.max() - values.min())
+    ours = otsu_thresholds(torch.from_numpy(span)[None]).item()
+    # Two bins may separate equally well; then either threshold makes the same binary mask.
+    theirs = threshold_otsu(span)
+    assert ours == pytest.approx(theirs, abs=1e-6) or np.array_equal(span > ours, span > theirs)
+
+
+def test_otsu_of_smooth_maps_agrees_with_scikit_image_to_the_last_bin() -> None:
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(50, 1, 6, 6, generator=generator)
+    maps = torch.nn.functional.interpolate(coarse, size=(48, 48), mode="bilinear")[:, 0]
+    theirs = [threshold_otsu(values.numpy()) for values in maps]
+    assert otsu_thresholds(maps).tolist() == pytest.approx(theirs, abs=1e-6)
+
+
+def test_otsu_of_a_constant_map_is_its_constant() -> None:
+    assert otsu_thresholds(torch.full((1, 3, 3), 0.25)).tolist() == [0.25]
+
+
+def test_a_map_alone_is_only_normalised() -> None:
+    fused = fuse([torch.tensor([[[1.0, 3.0], [5.0, 2.0]]])])
+    assert fused.tolist() == [[[0.0, 0.5], [1.0, 0.25]]]
+
+
+def test_hard_fusion_by_hand() -> None:
+    shallow = torch.tensor([[[0.0, 1.0, 0.5, 0.0]]])
+    deep = torch.tensor([[[0.0, 0.2, 0.8, 1.0]]])
+    # F + V = 0, 1.2, 1.3, 1.0; over its maximum 1.3; Otsu keeps the last two; then / maximum.
+    expected = [0.0, 0.0, 1.0, 1.0 / 1.3]
+    assert fuse([shallow, deep])[0, 0].tolist() == pytest.approx(expected)
+
+
+def test_hard_fusion_normalises_between_two_stages() -> None:
+    first = torch.tensor([[[0.0, 1.0, 1.0, 0.0]]])
+    second = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
+    third = torch.tensor([[[0.0, 0.099, 0.9, 1.0]]])
+    # Stage 2: (0, 1, 2, 1) / 2 · (0, 0, 1, 1) = 0, 0, 1, 0.5.
+    # Stage 3: (0, 0.099, 1.9, 1.5) / 1.9 · (0, 0, 1, 1), the same after the last norm.
+    expected = [0.0, 0.0, 1.0, 1.5 / 1.9]
+    assert fuse([first, second, third])[0, 0].tolist() == pytest.approx(expected)
+
+
+def test_a_constant_visualization_map_gates_nothing() -> None:
+    shallow = torch.tensor([[[0.0, 1.0, 0.5, 0.25]]])
+    for constant in (0.0, 0.7):
+        fused = fuse([shallow, torch.full((1, 1, 4), constant)])
+        assert fused[0, 0].tolist() == pytest.approx([0.0, 1.0, 0.5, 0.25])
+
+
+def test_each_image_of_a_batch_is_fused_alone() -> None:
+    generator = torch.Generator().manual_seed(3)
+    maps = [torch.rand(4, 8, 8, generator=generator) for _ in range(3)]
+    one_by_one = torch.cat([fuse([layer[i : i + 1] for layer in maps]) for i in range(4)])
+    assert torch.equal(fuse(maps), one_by_one)
+
+
+def test_soft_fusion_by_hand() -> None:
+    shallow = torch.tensor([[[0.0, 1.0, 0.5, 0.0]]])
+    deep = torch.tensor([[[0.0, 0.2, 0.8, 1.0]]])
+    t = threshold_otsu(deep[0].numpy())
+    share_above = float((deep > 1.5 * t).float().mean())
+    assert share_above >= 0.1  # so t is not raised
+    gate = 1 / (1 + np.exp(-100 * (deep[0, 0].numpy() - t)))
+    added = np.array([0.0, 1.2, 1.3, 1.0]) * gate
+    expected = (added - added.min()) / (added.max() - added.min())
+    assert fuse([shallow, deep], "soft")[0, 0].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_soft_fusion_raises_a_threshold_that_hardly_any_pixel_clears() -> None:
+    values = [*np.linspace(0, 0.3, 12), *[0.4] * 12, 1.0]
+    deep = torch.tensor(values, dtype=torch.float64).reshape(1, 5, 5)
+    t = threshold_otsu(deep[0].numpy())
+    assert t < 0.4 < 1.5 * t  # above 1.5 · t there is but one pixel in 25
+    gate = torch.sigmoid(100 * (deep - 1.5 * t))
+    expected = (deep * gate - (deep * gate).min()) / ((deep * gate).max() - (deep * gate).min())
+    fused = fuse([torch.zeros_like(deep), deep], "soft")
+    assert torch.allclose(fused, expected, atol=1e-6)
+    assert fused[0, 4, 3] < 0.2  # the plateau, which Otsu's own threshold would have kept
+
+
+def test_an_unknown_fusion_is_refused_by_name() -> None:
+    with pytest.raises(SiseError, match="'medium': one of hard, soft"):
+        fuse([torch.zeros(1, 2, 2)], "medium")  # type: ignore[arg-type]
