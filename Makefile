@@ -23,7 +23,13 @@ $(READY): requirements.lock pyproject.toml
 setup: $(READY)  ## make .venv with the locked versions
 
 demo: $(READY)  ## sample strips -> dataset -> classifier -> inspection report
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/demo.sh "$(DEMO)"
+	$(BIN)/severstal-prep sample --out $(DEMO)/strips --strips 160 --holdout 8 --seed 0
+	$(BIN)/severstal-prep build --csv $(DEMO)/strips/train.csv --images $(DEMO)/strips/train_images \
+	  --out $(DEMO)/dataset
+	$(BIN)/defect-train fit --config demo --data.root $(DEMO)/dataset --out $(DEMO)/run
+	$(BIN)/defect-train test --run $(DEMO)/run --data.root $(DEMO)/dataset
+	$(BIN)/defect-inspect run --bundle $(DEMO)/run/bundle --batch $(DEMO)/strips/test_images \
+	  --out $(DEMO)/report
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest -n 2 $(ARGS)

@@ -19,7 +19,6 @@ import numpy.typing as npt
 import safetensors
 import safetensors.torch
 import torch
-import torchvision
 from torch import nn
 
 from sise.errors import BundleError
@@ -90,6 +89,8 @@ def build_network(architecture: str, classes: int) -> nn.Module:
 
     Raises BundleError if torchvision knows no such classifier.
     """
+    import torchvision  # seconds that reading a card need not wait for
+
     known = torchvision.models.list_models(module=torchvision.models)
     if architecture not in known:
         raise BundleError(

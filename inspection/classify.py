@@ -1,0 +1,157 @@
+"""Strips to patches, and patches to calibrated probabilities."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+import sise.bundle
+from inspection.errors import ModelError
+from inspection.frames import rows
+from inspection.policy import NORMAL, probability_column
+from inspection.results import patch_key
+from severstal_prep.patches import PATCH
+from sise.bundle import ModelBundle
+from sise.precision import Forward, forward_in, resolve
+from sise.tiling import tile_lefts
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+PrecisionName = Literal["auto", "fp32", "bf16"]
+
+PATCH_COLUMNS = [
+    "strip_id",
+    "coil",
+    "strip_sha256",
+    "width",
+    "left",
+    "top",
+    "size",
+    "patch_key",
+]
+
+_BATCH_SIZES = {"cpu": 8, "cuda": 64}
+_PRECISIONS: dict[torch.dtype, Literal["fp32", "bf16"]] = {
+    torch.float32: "fp32",
+    torch.bfloat16: "bf16",
+}
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A bundle's model on its device, in the precision and batch size it is run with."""
+
+    bundle: ModelBundle
+    device: torch.device
+    precision: Literal["fp32", "bf16"]
+    batch_size: int
+    forward: Forward
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the model's outputs; the first is "normal"."""
+        return self.bundle.card.classes
+
+
+def load_classifier(
+    folder: Path,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+) -> Classifier:
+    """Load a bundle for inspection.
+
+    "auto" means: the GPU if there is one; bfloat16 where the hardware multiplies it.
+    Raises sise.errors.BundleError for a missing or damaged bundle, ModelError for a model of
+    other classes or input size, and for a GPU that is not there.
+    """
+    card = sise.bundle.read_card(folder)
+    if card.classes[:1] != (NORMAL,) or len(set(card.classes)) != len(card.classes):
+        raise ModelError(
+            f"{folder}: its classes are {', '.join(card.classes)}; inspection needs a model whose "
+            f"first class is {NORMAL!r}, followed by defect classes"
+        )
+    if len(card.classes) < 2:
+        raise ModelError(f"{folder}: the model has no defect class")
+    if card.input_size != (PATCH, PATCH):
+        raise ModelError(
+            f"{folder}: made for images of {card.input_size}, but patches are {PATCH} × {PATCH}"
+        )
+    place = _resolve_device(device)
+    bundle = sise.bundle.load(folder, place)
+    dtype = resolve(precision, place)
+    return Classifier(
+        bundle=bundle,
+        device=place,
+        precision=_PRECISIONS[dtype],
+        batch_size=_BATCH_SIZES[place.type] if batch_size == "auto" else batch_size,
+        forward=forward_in(bundle.model, dtype),
+    )
+
+
+def _resolve_device(name: DeviceName) -> torch.device:
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ModelError("--device cuda: PyTorch finds no GPU here; use --device cpu or auto")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.DataFrame:
+    """Stage "classify": a row per patch, from rows of read strips (with `pixels`).
+
+    Patches cover each strip completely. Columns: strip_id, coil, strip_sha256, width, left,
+    top, size (px), patch_key, and a probability per class (see `probability_column`).
+    """
+    patches = []
+    tiles: list[npt.NDArray[np.uint8]] = []
+    for strip in rows(strips):
+        pixels = strip.pixels
+        for left in tile_lefts(pixels.shape[1], PATCH, stride):
+            tiles.append(pixels[:, left : left + PATCH])
+            patches.append(
+                (
+                    strip.strip_id,
+                    strip.coil,
+                    strip.strip_sha256,
+                    pixels.shape[1],
+                    left,
+                    0,
+                    PATCH,
+                    patch_key(strip.strip_sha256, left, 0, PATCH),
+                )
+            )
+    found = probabilities(tiles, classifier)
+    columns = {probability_column(name): found[:, i] for i, name in enumerate(classifier.classes)}
+    return pd.DataFrame(patches, columns=PATCH_COLUMNS).assign(**columns)
+
+
+def probabilities(
+    tiles: list[npt.NDArray[np.uint8]], classifier: Classifier
+) -> npt.NDArray[np.float32]:
+    """Class probabilities (N, classes) of tiles (H, W, 3) uint8, in batches of one fixed size.
+
+    The last batch is filled up, so that a tile's probabilities do not depend on how many
+    others come with it: an interrupted run that continues gives the same bits.
+    """
+    found = [np.empty((0, len(classifier.classes)), np.float32)]
+    for batch in _batches(tiles, classifier.batch_size):
+        missing = classifier.batch_size - len(batch)
+        filled = np.stack([*batch, *[np.zeros_like(batch[0])] * missing])
+        inputs = classifier.bundle.preprocess(filled).to(classifier.device)
+        with torch.inference_mode():
+            logits = classifier.forward(inputs)[: len(batch)]
+        found.append(logits.float().softmax(dim=1).cpu().numpy())
+    return np.concatenate(found)
+
+
+def _batches(
+    tiles: list[npt.NDArray[np.uint8]], size: int
+) -> Iterator[list[npt.NDArray[np.uint8]]]:
+    remaining = iter(tiles)
+    while batch := list(islice(remaining, size)):
+        yield batch

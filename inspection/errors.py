@@ -1,0 +1,23 @@
+"""What can go wrong in an inspection, each with the cure in its message."""
+
+
+class InspectionError(Exception):
+    """Base of the errors that a user can cure; the command line prints it as one line."""
+
+    exit_code = 2
+
+
+class BatchError(InspectionError):
+    """A batch folder that is missing, empty or cannot be listed."""
+
+
+class PolicyError(InspectionError):
+    """A policy that does not parse, is out of range, or names classes the model lacks."""
+
+
+class ModelError(InspectionError):
+    """A bundle whose model cannot inspect strips."""
+
+
+class ReportFolderError(InspectionError):
+    """An output folder that holds something else than this batch's report."""

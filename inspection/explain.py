@@ -1,0 +1,125 @@
+"""Patches to explanation maps, and maps to how far they can be trusted."""
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from skimage.filters import threshold_otsu
+
+from inspection.classify import Classifier
+from inspection.frames import arrays, rows
+from sise.explainer import SISE
+from sise.explanation import Explainer
+
+KEPT_SHARE = 0.15
+FILL = "mean grey (0 in the model's normalised input)"
+MU = 0.0
+FUSION: Literal["hard"] = "hard"
+
+
+def make_explainer(classifier: Classifier, batch_size: int | Literal["auto"]) -> SISE:
+    """The paper's SISE on the classifier's model; `batch_size` counts masked images."""
+    return SISE(
+        classifier.bundle.model,
+        mu=MU,
+        fusion=FUSION,
+        precision=classifier.precision,
+        batch_size=batch_size,
+    )
+
+
+def explain(patches: pd.DataFrame, classifier: Classifier, explainer: Explainer) -> pd.DataFrame:
+    """Stage "explain": add map, map_status and forwards to rows with pixels and target.
+
+    `pixels` is (H, W, 3) uint8, `target` a class name. `map` is (H, W) float32 in [0, 1],
+    zeros where `map_status` is not "ok". One patch is explained at a time, so that its map
+    does not depend on which others come with it.
+    """
+    maps, statuses, forwards = [], [], []
+    for patch in rows(patches):
+        image = _input(patch.pixels, classifier)
+        explanation = explainer(image, target=classifier.classes.index(patch.target))
+        maps.append(explanation.maps[0].cpu().numpy().astype(np.float32))
+        statuses.append(explanation.status[0])
+        forwards.append(int(explanation.forwards[0]))
+    return patches.assign(
+        map=arrays(maps, patches),
+        map_status=statuses,
+        forwards=forwards,
+    )
+
+
+def _input(pixels: npt.NDArray[np.uint8], classifier: Classifier) -> torch.Tensor:
+    # Stacking copies: decoded images are read-only, which PyTorch warns of.
+    return classifier.bundle.preprocess(np.stack([pixels])).to(classifier.device)
+
+
+def measure(patches: pd.DataFrame, classifier: Classifier) -> pd.DataFrame:
+    """Stage "measure": add faithfulness and the explained region to rows of `explain`.
+
+    `whole_score`, `kept_score`, `removed_score`: the target's probability on the whole patch,
+    on the top 15 % of the map alone, and on the rest alone; the other pixels are mean grey
+    (0 in the model's normalised input). `drop` is the paper's Drop of this one patch,
+    max(0, whole - kept) / whole. `region_area` (px) and region_left, _top, _width, _height
+    (px inside the patch, the bounding box) describe where the map exceeds its Otsu threshold.
+    All are NaN without a map.
+    """
+    measured = [
+        _measure_patch(patch.pixels, patch.map, patch.target, classifier) for patch in rows(patches)
+    ]
+    return patches.assign(**{name: [row[name] for row in measured] for name in MEASURES})
+
+
+MEASURES = (
+    "whole_score",
+    "kept_score",
+    "removed_score",
+    "drop",
+    "region_area",
+    "region_left",
+    "region_top",
+    "region_width",
+    "region_height",
+)
+
+
+def _measure_patch(
+    pixels: npt.NDArray[np.uint8],
+    heat: npt.NDArray[np.float32],
+    target: str,
+    classifier: Classifier,
+) -> dict[str, float]:
+    if not heat.max() > heat.min():
+        return dict.fromkeys(MEASURES, float("nan"))
+    top = torch.from_numpy(top_share(heat, KEPT_SHARE))
+    keep = torch.stack([torch.ones_like(top), top, ~top]).unsqueeze(1)
+    inputs = _input(pixels, classifier) * keep.to(classifier.device)
+    with torch.inference_mode():
+        logits = classifier.forward(inputs).float()
+    whole, kept, removed = logits.softmax(dim=1)[:, classifier.classes.index(target)].tolist()
+    drop = 0.0 if kept >= whole else (whole - kept) / whole
+    scores = (whole, kept, removed, drop)
+    return dict(zip(MEASURES, (*scores, *explained_region(heat)), strict=True))
+
+
+def top_share(heat: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.bool_]:
+    """The round(share · pixels) largest values of a map (H, W); among equals the first."""
+    count = round(share * heat.size)
+    order = np.argsort(-heat, axis=None, kind="stable")
+    chosen = np.zeros(heat.size, dtype=np.bool_)
+    chosen[order[:count]] = True
+    return chosen.reshape(heat.shape)
+
+
+def explained_region(heat: npt.NDArray[np.float32]) -> tuple[int, int, int, int, int]:
+    """Area and bounding box (left, top, width, height) in px of map > Otsu's threshold.
+
+    `heat` (H, W) must not be constant.
+    """
+    region = heat > float(threshold_otsu(heat))  # type: ignore[no-untyped-call]
+    across, down = np.flatnonzero(region.any(axis=0)), np.flatnonzero(region.any(axis=1))
+    left, top = int(across[0]), int(down[0])
+    width, height = int(across[-1]) - left + 1, int(down[-1]) - top + 1
+    return int(region.sum()), left, top, width, height

@@ -1,0 +1,95 @@
+"""The report's images: patches, overlays and maps, strips with their maps laid over."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from inspection.frames import rows
+from severstal_prep.images import write_jpeg, write_png
+from sise.explanation import OK
+from sise.overlay import colorize, overlay
+from sise.tiling import merge_tiles
+
+FOLDER = "img"
+QUALITY = 85
+THUMB_HEIGHT = 96
+
+
+def draw_patches(patches: pd.DataFrame, report: Path) -> pd.DataFrame:
+    """Stage "render": write each patch, its overlay and its map; add their paths to the rows.
+
+    Rows have pixels (H, W, 3) uint8, heat (H, W) uint8, map_status and patch_key. Paths are
+    relative to `report`. Without a map (`map_status` is not "ok") the overlay and map are "".
+    """
+    paths = [_draw_patch(patch, report) for patch in rows(patches)]
+    return patches.assign(
+        raw_path=[raw for raw, _, _ in paths],
+        overlay_path=[over for _, over, _ in paths],
+        map_path=[grey for _, _, grey in paths],
+    )
+
+
+def _draw_patch(patch: Any, report: Path) -> tuple[str, str, str]:
+    pixels: npt.NDArray[np.uint8] = patch.pixels
+    heat: npt.NDArray[np.uint8] = patch.heat
+    stem = f"{FOLDER}/{patch.patch_key[:16]}"
+    raw, over, grey = f"{stem}_raw.jpg", f"{stem}_overlay.jpg", f"{stem}_map.png"
+    write_jpeg(report / raw, pixels, QUALITY)
+    if patch.map_status != OK:
+        return raw, "", ""
+    write_jpeg(report / over, overlay(pixels, to_unit(heat)), QUALITY)
+    write_png(report / grey, heat)
+    return raw, over, grey
+
+
+def thumb_path(strip_sha256: str) -> str:
+    """Where a strip's thumbnail lies, relative to the report."""
+    return f"{FOLDER}/strip_{strip_sha256[:16]}_thumb.jpg"
+
+
+def draw_thumb(strip: npt.NDArray[np.uint8], strip_sha256: str, report: Path) -> None:
+    """Write a strip's thumbnail, 96 px high."""
+    height, width = strip.shape[:2]
+    size = (max(1, round(width * THUMB_HEIGHT / height)), THUMB_HEIGHT)
+    small = cv2.resize(strip, size, interpolation=cv2.INTER_AREA)
+    write_jpeg(report / thumb_path(strip_sha256), small.astype(np.uint8), QUALITY)
+
+
+def strip_paths(strip_sha256: str) -> tuple[str, str]:
+    """Where a strip and its overlay lie, relative to the report."""
+    stem = f"{FOLDER}/strip_{strip_sha256[:16]}"
+    return f"{stem}_raw.jpg", f"{stem}_overlay.jpg"
+
+
+def draw_strip(
+    strip: npt.NDArray[np.uint8], patches: pd.DataFrame, strip_sha256: str, report: Path
+) -> None:
+    """Write a strip, and the strip with its patches' maps laid over.
+
+    Rows have left, heat (H, W) uint8 and map_status. Where patches overlap, the larger value
+    of their maps is shown.
+    """
+    raw, over = strip_paths(strip_sha256)
+    write_jpeg(report / raw, strip, QUALITY)
+    shown = patches[patches["map_status"] == OK]
+    maps = [to_unit(heat) for heat in shown["heat"]]
+    height, width = strip.shape[:2]
+    merged = merge_tiles(maps, list(shown["left"]), width, height)
+    write_jpeg(report / over, overlay(strip, merged), QUALITY)
+
+
+def draw_scale(report: Path) -> str:
+    """Write the colour scale from 0 (left) to 1 (right); return its path."""
+    ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (8, 1))
+    path = f"{FOLDER}/scale.png"
+    write_png(report / path, colorize(ramp))
+    return path
+
+
+def to_unit(heat: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """A map in [0, 255] as float32 in [0, 1]."""
+    return heat.astype(np.float32) / np.float32(255)

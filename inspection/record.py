@@ -1,0 +1,224 @@
+"""What a run is made of, and what came of it: the content of batch.json."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+
+from inspection.batch import Batch
+from inspection.classify import Classifier, DeviceName, PrecisionName
+from inspection.explain import FILL, FUSION, KEPT_SHARE, MU
+from inspection.folder import FORMAT
+from inspection.policy import Policy
+from inspection.results import content_key
+from sise.explanation import OK
+
+ExplainWhich = Literal["all", "flagged"]
+FailOn = Literal["hold", "rework", "scrap", "any"]
+
+COMPLETE, QUALITY_RULE, UNREADABLE = 0, 3, 4
+_LIBRARIES = ("steel-sise", "torch", "torchvision", "numpy", "pandas", "pillow", "scikit-image")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line asks for. `stride` in px; `policy` None is the packaged one."""
+
+    bundle: Path
+    batch: Path
+    out: Path
+    explain: ExplainWhich = "flagged"
+    policy: Path | None = None
+    stride: int = 224
+    precision: PrecisionName = "auto"
+    device: DeviceName = "auto"
+    batch_size: int | Literal["auto"] = "auto"
+    fail_on: FailOn | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, resolved: nothing in it is "auto". `thresholds` is per defect class."""
+
+    settings: Settings
+    batch: Batch
+    classifier: Classifier
+    policy: Policy
+    thresholds: Mapping[str, float]
+
+    def prediction_parts(self) -> dict[str, Any]:
+        """All that a strip's probabilities depend on, but the strip."""
+        return {
+            "format": FORMAT,
+            "bundle": self.classifier.bundle.sha256,
+            "device": self.classifier.device.type,
+            "precision": self.classifier.precision,
+            "stride": self.settings.stride,
+        }
+
+    def explanation_parts(self) -> dict[str, Any]:
+        """All that a patch's map and measures depend on, but the patch and its target."""
+        parts = self.prediction_parts() | sise_parameters(self.classifier.precision)
+        del parts["stride"]
+        return parts
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What came of a run, in numbers. `entries` = strips + skipped; strips = inspected +
+    unreadable. `flagged_by_class` counts patches, `dispositions` strips."""
+
+    entries: int
+    strips: int
+    inspected: int
+    unreadable: int
+    skipped: int
+    patches: int
+    flagged: int
+    flagged_by_class: Mapping[str, int]
+    dispositions: Mapping[str, int]
+    dispositions_by_rule: Mapping[str, int]
+    explained: int
+    without_map: int
+    forwards: int
+
+
+def count(batch: Batch, strips: pd.DataFrame, patches: pd.DataFrame) -> Counts:
+    """Count a run's rows of strips and patches."""
+    inspected = strips[strips["status"] == "inspected"]
+    flagged = patches.loc[patches["flagged"], "indicated"]
+    explained = patches[patches["explained"]]
+    return Counts(
+        entries=len(strips) + len(batch.skipped),
+        strips=len(strips),
+        inspected=len(inspected),
+        unreadable=len(strips) - len(inspected),
+        skipped=len(batch.skipped),
+        patches=len(patches),
+        flagged=len(flagged),
+        flagged_by_class=_tally(flagged),
+        dispositions=_tally(strips["disposition"]),
+        dispositions_by_rule=_tally(inspected["disposition"]),
+        explained=len(explained),
+        without_map=int((explained["map_status"] != OK).sum()),
+        forwards=int(explained["forwards"].sum()),
+    )
+
+
+def _tally(values: pd.Series) -> dict[str, int]:
+    return {str(name): int(number) for name, number in values.value_counts().sort_index().items()}
+
+
+def sise_parameters(precision: str) -> dict[str, Any]:
+    """The explanation's and its measures' parameters, as reported."""
+    return {
+        "method": "SISE",
+        "mu": MU,
+        "fusion": FUSION,
+        "masks": "every feature map with average gradient above mu times the layer's largest",
+        "layers": "last of each convolutional block",
+        "scoring_precision": precision,
+        "kept_share": KEPT_SHARE,
+        "fill": FILL,
+    }
+
+
+def config(run: Run) -> dict[str, Any]:
+    """The resolved configuration, in plain values."""
+    settings = run.settings
+    return {
+        "explain": settings.explain,
+        "stride": settings.stride,
+        "precision": run.classifier.precision,
+        "device": run.classifier.device.type,
+        "batch_size": settings.batch_size,
+        "fail_on": settings.fail_on,
+        "thresholds": dict(run.thresholds),
+        "sise": sise_parameters(run.classifier.precision),
+    }
+
+
+def fingerprint(run: Run) -> str:
+    """SHA-256 over all that the report depends on; equal means there is nothing to do."""
+    return content_key(
+        format=FORMAT,
+        version=version("steel-sise"),
+        batch=run.batch.name,
+        inputs=run.batch.digest(),
+        skipped=[asdict(entry) for entry in run.batch.skipped],
+        bundle=run.classifier.bundle.sha256,
+        policy=run.policy.sha256,
+        config=config(run),
+    )
+
+
+def card(run: Run, counts: Counts, started: str, ended: str, status: int) -> dict[str, Any]:
+    """The content of batch.json. Times are UTC, ISO 8601."""
+    bundle = run.classifier.bundle
+    resolved = config(run)
+    return {
+        "format": FORMAT,
+        "fingerprint": fingerprint(run),
+        "batch": run.batch.name,
+        "batch_folder": str(run.batch.root),
+        "started": started,
+        "ended": ended,
+        "exit_status": status,
+        "counts": asdict(counts),
+        "config": resolved,
+        "config_sha256": content_key(**resolved),
+        "policy": asdict(run.policy)
+        | {"rules": [asdict(rule) | {"in_words": str(rule)} for rule in run.policy.rules]},
+        "bundle": {
+            "folder": str(run.settings.bundle.resolve()),
+            "sha256": bundle.sha256,
+            "weights_sha256": bundle.card.weights_sha256,
+            "architecture": bundle.card.architecture,
+            "classes": list(bundle.card.classes),
+            "temperature": bundle.card.temperature,
+            "created": bundle.card.created,
+            "dataset": dict(bundle.card.dataset),
+        },
+        "device": device_name(run.classifier.device),
+        "versions": versions(),
+        "inputs": [
+            {"strip_id": strip.strip_id, "sha256": strip.sha256, "bytes": strip.size}
+            for strip in run.batch.strips
+        ],
+        "skipped": [asdict(entry) for entry in run.batch.skipped],
+    }
+
+
+def exit_status(counts: Counts, fail_on: FailOn | None) -> int:
+    """3 if a rule proposed a disposition of `fail_on`, else 4 if a strip was unreadable, else 0.
+
+    Only rules count: a strip that could not be read has no quality to judge.
+    """
+    proposed = counts.dispositions_by_rule
+    fired = (
+        sum(count for name, count in proposed.items() if name != "accept")
+        if fail_on == "any"
+        else proposed.get(fail_on or "", 0)
+    )
+    if fail_on is not None and fired:
+        return QUALITY_RULE
+    return UNREADABLE if counts.unreadable else COMPLETE
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a result."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return f"GPU, {torch.cuda.get_device_name(device)}"
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    name = str(capabilities.get("cpu_name") or platform.processor() or platform.machine())
+    return f"CPU, {name}"

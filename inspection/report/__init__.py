@@ -1,0 +1,1 @@
+"""The report: a typed `BatchReport`, and the page rendered from it."""

@@ -1,0 +1,109 @@
+"""The stages in a row: read → classify → flag → explain → measure → render."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from inspection import pictures
+from inspection.batch import list_batch
+from inspection.classify import load_classifier
+from inspection.errors import BatchError
+from inspection.explain import make_explainer
+from inspection.folder import ReportFolder, utc_now
+from inspection.frames import rows
+from inspection.policy import default_policy, flag, read_policy, resolve_thresholds
+from inspection.record import Run, Settings, card, count, exit_status, fingerprint
+from inspection.report.build import build
+from inspection.report.render import write_report
+from inspection.results import patch_schema, strip_schema, write_flagged_csv, write_table
+from inspection.stages import classify_batch, dispose, explain_batch
+from severstal_prep.patches import PATCH
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A whole report. `card` is its batch.json; `seconds` is the time that this run took."""
+
+    folder: ReportFolder
+    card: dict[str, Any]
+    up_to_date: bool
+    seconds: float
+
+
+def inspect(settings: Settings) -> Finished:
+    """Inspect a batch and write its report; continue or renew the one in `settings.out`.
+
+    Raises an InspectionError, BundleError or SiseError for what a user can cure.
+    """
+    begun = time.monotonic()
+    run = resolve(settings)
+    folder = ReportFolder(settings.out)
+    folder.open_for(run.batch)
+    earlier = folder.finished(fingerprint(run))
+    if earlier is not None:
+        return Finished(folder, earlier, True, time.monotonic() - begun)
+    folder.reopen()
+    started = utc_now()
+    folder.log("started", batch=run.batch.name, fingerprint=fingerprint(run))
+    try:
+        content = _run_stages(run, folder, started)
+    except KeyboardInterrupt:
+        folder.log("interrupted")
+        raise
+    seconds = time.monotonic() - begun
+    folder.log("finished", exit_status=content["exit_status"], seconds=round(seconds, 1))
+    return Finished(folder, content, False, seconds)
+
+
+def resolve(settings: Settings) -> Run:
+    """Check and load everything that a run needs, before any work is done."""
+    if not 1 <= settings.stride <= PATCH:
+        raise BatchError(f"--stride must be 1 to {PATCH} px, not {settings.stride}")
+    batch = list_batch(settings.batch)
+    policy = default_policy() if settings.policy is None else read_policy(settings.policy)
+    classifier = load_classifier(
+        settings.bundle, settings.device, settings.precision, settings.batch_size
+    )
+    thresholds = resolve_thresholds(policy, classifier.classes, classifier.bundle.card.thresholds)
+    return Run(settings, batch, classifier, policy, thresholds)
+
+
+def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
+    classes = run.classifier.classes
+    patches, strips = classify_batch(run, folder)
+    patches = flag(patches, classes, run.thresholds)
+    strips = dispose(strips, patches, run)
+    explainer = make_explainer(run.classifier, run.settings.batch_size)
+    patches = explain_batch(patches, strips, run, folder, explainer)
+    strips = strips.assign(**_strip_pictures(strips, patches))
+
+    counts = count(run.batch, strips, patches)
+    status = exit_status(counts, run.settings.fail_on)
+    content = card(run, counts, started, utc_now(), status)
+    patches = write_table(folder.root / "results.parquet", patches, patch_schema(classes))
+    strips = write_table(folder.root / "strips.parquet", strips, strip_schema(classes))
+    write_flagged_csv(folder.root / "flagged.csv", patches)
+    scale = pictures.draw_scale(folder.root)
+    write_report(build(content, strips, patches, scale), folder.root)
+    folder.finish(content, {scale, *_images(strips), *_images(patches)})
+    return content
+
+
+def _strip_pictures(strips: pd.DataFrame, patches: pd.DataFrame) -> dict[str, list[str]]:
+    """Paths of each strip's images: a thumbnail if it was read, the rest if it is explained."""
+    explained = set(patches.loc[patches["explained"], "strip_id"])
+    thumbs, raws, overlays = [], [], []
+    for strip in rows(strips):
+        readable, marked = strip.status == "inspected", strip.strip_id in explained
+        thumbs.append(pictures.thumb_path(strip.strip_sha256) if readable else "")
+        raw, over = pictures.strip_paths(strip.strip_sha256)
+        raws.append(raw if marked else "")
+        overlays.append(over if marked else "")
+    return {"thumb_path": thumbs, "raw_path": raws, "overlay_path": overlays}
+
+
+def _images(rows: pd.DataFrame) -> set[str]:
+    columns = rows.columns.intersection(["thumb_path", "raw_path", "overlay_path", "map_path"])
+    return {path for name in columns for path in rows[name].dropna() if path}

@@ -1,0 +1,196 @@
+"""The stages over a whole batch: what is stored is taken, what is missing is computed.
+
+What is kept on disk between runs is kept by content (see `results.content_key`), strip by
+strip and patch by patch, so that an interrupted run continues where it stopped and a changed
+setting costs only what depends on it.
+"""
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from inspection import pictures
+from inspection.batch import StripFile, read, strip_rows
+from inspection.classify import classify
+from inspection.errors import BatchError
+from inspection.explain import MEASURES, explain, measure
+from inspection.folder import ReportFolder
+from inspection.frames import arrays, rows
+from inspection.policy import Proposal, propose
+from inspection.record import Run
+from inspection.results import content_key, flagged_column
+from severstal_prep.console import track
+from sise.explanation import Explainer
+from sise.overlay import to_grey
+
+STRIPS_AT_ONCE = 8
+_ADDED = ["map_status", "forwards", *MEASURES, "raw_path", "overlay_path", "map_path"]
+
+
+def classify_batch(run: Run, folder: ReportFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Stages "read" and "classify" over the batch: rows of patches, and rows of strips.
+
+    Strips get width, status ("inspected" or "unreadable") and reason.
+    """
+    tables, reasons = [classify(read(strip_rows([])), run.classifier, run.settings.stride)], []
+    for table, reason in track(_classified(run, folder), len(run.batch.strips), "classify"):
+        tables.append(table)
+        reasons.append(reason)
+    strips = strip_rows(run.batch.strips).assign(
+        status=["unreadable" if reason else "inspected" for reason in reasons],
+        reason=reasons,
+    )
+    patches = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    widths = patches.drop_duplicates("strip_id").set_index("strip_id")["width"]
+    return patches, strips.assign(width=strips["strip_id"].map(widths))
+
+
+def _classified(run: Run, folder: ReportFolder) -> Iterator[tuple[pd.DataFrame, str]]:
+    """The patches of each strip, in order; no rows, and why, where it cannot be inspected."""
+    remaining = iter(run.batch.strips)
+    while chunk := list(islice(remaining, STRIPS_AT_ONCE)):
+        stored = [_stored_predictions(strip, run, folder) for strip in chunk]
+        fresh = [strip for strip, table in zip(chunk, stored, strict=True) if table is None]
+        computed = iter(_classify_fresh(fresh, run, folder))
+        for strip, table in zip(chunk, stored, strict=True):
+            own, reason = next(computed) if table is None else (table, "")
+            # Shards are kept by content, which two strips of the batch may share.
+            yield own.assign(strip_id=strip.strip_id, coil=strip.coil), reason
+
+
+def _stored_predictions(strip: StripFile, run: Run, folder: ReportFolder) -> pd.DataFrame | None:
+    if not (folder.root / pictures.thumb_path(strip.sha256)).is_file():
+        return None
+    return folder.predictions.get(_prediction_key(run, strip.sha256))
+
+
+def _prediction_key(run: Run, strip_sha256: str) -> str:
+    return content_key(**run.prediction_parts(), strip=strip_sha256)
+
+
+def _classify_fresh(
+    strips: list[StripFile], run: Run, folder: ReportFolder
+) -> Iterator[tuple[pd.DataFrame, str]]:
+    read_strips = read(strip_rows(strips))
+    readable = read_strips[read_strips["reason"] == ""]
+    predictions = classify(readable, run.classifier, run.settings.stride)
+    for strip in rows(read_strips):
+        own = predictions[predictions["strip_id"] == strip.strip_id]
+        if strip.reason:
+            folder.log("unreadable", strip_id=strip.strip_id, reason=strip.reason)
+        else:
+            pictures.draw_thumb(strip.pixels, strip.strip_sha256, folder.root)
+            folder.predictions.put(_prediction_key(run, strip.strip_sha256), own)
+        yield own, strip.reason
+
+
+def dispose(strips: pd.DataFrame, patches: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Add patches, flagged, flagged_<class>, disposition and rule to rows of strips."""
+    groups = dict(iter(patches.groupby("strip_id")))
+    none = patches.iloc[:0]
+    own = [groups.get(strip_id, none) for strip_id in strips["strip_id"]]
+    proposals = [
+        Proposal(run.policy.not_inspected, f"not inspected: {reason}")
+        if reason
+        else propose(rows, run.policy)
+        for rows, reason in zip(own, strips["reason"], strict=True)
+    ]
+    per_class = {
+        flagged_column(name): [int((rows["indicated"] == name).sum()) for rows in own]
+        for name in run.thresholds
+    }
+    return strips.assign(
+        patches=[len(rows) for rows in own],
+        flagged=[int(rows["flagged"].sum()) for rows in own],
+        **per_class,
+        disposition=[proposal.disposition for proposal in proposals],
+        rule=[proposal.rule for proposal in proposals],
+    )
+
+
+def explain_batch(
+    patches: pd.DataFrame,
+    strips: pd.DataFrame,
+    run: Run,
+    folder: ReportFolder,
+    explainer: Explainer,
+) -> pd.DataFrame:
+    """Stages "explain", "measure" and "render" over the flagged patches, or over all.
+
+    A flagged patch is explained for the class it indicates, another for its predicted class.
+    Adds the columns of `results.patch_schema` from `explained` on.
+    """
+    everything = run.settings.explain == "all"
+    explained = patches["flagged"] | everything
+    target = patches["predicted"].where(~patches["flagged"], patches["indicated"])
+    patches = patches.assign(explained=explained, target=target.where(explained, ""))
+    chosen = patches[patches["explained"]]
+    work = _explained(chosen, strips, run, folder, explainer)
+    done = list(track(work, len(chosen), "explain"))
+    if not done:
+        return patches.reindex(columns=[*patches.columns, *_ADDED])
+    return patches.join(pd.concat(done)[_ADDED])
+
+
+def _explained(
+    chosen: pd.DataFrame,
+    strips: pd.DataFrame,
+    run: Run,
+    folder: ReportFolder,
+    explainer: Explainer,
+) -> Iterator[pd.DataFrame]:
+    """A one-row frame per patch, strip by strip, so that one strip's pixels are held at a time."""
+    for strip_id, own in chosen.groupby("strip_id", sort=False):
+        strip = read(strips.loc[strips["strip_id"] == strip_id, ["path", "strip_sha256"]]).iloc[0]
+        if strip["reason"]:
+            raise BatchError(f"{strip['path']}: {strip['reason']}")
+        maps = []
+        for index in own.index:
+            patch = _explain_patch(own.loc[[index]], strip["pixels"], run, folder, explainer)
+            drawn = pictures.draw_patches(patch, folder.root)
+            maps.append(drawn[["left", "heat", "map_status"]])
+            yield drawn.drop(columns=["pixels", "heat"])
+        pictures.draw_strip(strip["pixels"], pd.concat(maps), strip["strip_sha256"], folder.root)
+
+
+def _explain_patch(
+    patch: pd.DataFrame,
+    strip: npt.NDArray[np.uint8],
+    run: Run,
+    folder: ReportFolder,
+    explainer: Explainer,
+) -> pd.DataFrame:
+    """The row with pixels, heat (H, W) uint8, map_status, forwards and measures."""
+    left, size = int(patch["left"].iloc[0]), int(patch["size"].iloc[0])
+    patch = _with_array(patch, "pixels", strip[:, left : left + size])
+    key = content_key(
+        **run.explanation_parts(),
+        patch=patch["patch_key"].iloc[0],
+        target=patch["target"].iloc[0],
+    )
+    stored = folder.explanations.get(key)
+    if stored is None:
+        begun = time.monotonic()
+        measured = measure(explain(patch, run.classifier, explainer), run.classifier)
+        heat = to_grey(measured["map"].iloc[0]).tobytes()
+        stored = measured[["map_status", "forwards", *MEASURES]].assign(heat=[heat])
+        folder.explanations.put(key, stored)
+        folder.log(
+            "explained",
+            strip_id=patch["strip_id"].iloc[0],
+            left=left,
+            target=patch["target"].iloc[0],
+            map_status=stored["map_status"].iloc[0],
+            seconds=round(time.monotonic() - begun, 2),
+        )
+    heat_bytes = np.frombuffer(stored["heat"].iloc[0], np.uint8).reshape(size, size)
+    known = stored.drop(columns="heat").set_axis(patch.index)
+    return _with_array(patch.join(known), "heat", heat_bytes)
+
+
+def _with_array(row: pd.DataFrame, name: str, array: npt.NDArray[np.uint8]) -> pd.DataFrame:
+    return row.assign(**{name: arrays([array], row)})

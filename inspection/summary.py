@@ -1,0 +1,35 @@
+"""What a run prints at its end: one screen, the page to open last."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inspection.policy import DISPOSITIONS
+
+
+def summarise(card: Mapping[str, Any], index: Path, seconds: float, up_to_date: bool) -> str:
+    """The summary of a finished run from its card (batch.json)."""
+    counts = card["counts"]
+    by_class = _listed(counts["flagged_by_class"])
+    dispositions = {
+        name: counts["dispositions"][name]
+        for name in DISPOSITIONS
+        if name in counts["dispositions"]
+    }
+    lines = [
+        f"batch         {card['batch']}{' (up to date)' if up_to_date else ''}",
+        f"strips        {counts['strips']} found: {counts['inspected']} inspected, "
+        f"{counts['unreadable']} unreadable; {counts['skipped']} other files skipped",
+        f"patches       {counts['patches']}, {counts['flagged']} flagged"
+        + (f": {by_class}" if by_class else ""),
+        f"dispositions  {_listed(dispositions)} (proposed)",
+        f"explained     {counts['explained']} patches, {counts['without_map']} without a map; "
+        f"{counts['forwards']} forward passes",
+        f"time          {seconds:.1f} s on {card['device']}, {card['config']['precision']}",
+        str(index),
+    ]
+    return "\n".join(lines)
+
+
+def _listed(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in numbers.items())

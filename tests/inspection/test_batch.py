@@ -1,0 +1,136 @@
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inspection.batch import list_batch, read, strip_rows
+from inspection.errors import BatchError
+from severstal_prep.images import write_jpeg, write_png
+
+
+def strip_image(width: int = 512, height: int = 256, level: int = 90) -> np.ndarray:
+    return np.full((height, width, 3), level, np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "тест dir"
+    folder.mkdir()
+    return folder
+
+
+def test_strips_are_known_by_their_path_inside_the_folder(folder: Path) -> None:
+    for camera in ("cam 2", "cam 1"):
+        (folder / camera).mkdir()
+        write_png(folder / camera / "a.png", strip_image())
+    write_png(folder / "b.png", strip_image())
+    batch = list_batch(folder)
+    assert [strip.strip_id for strip in batch.strips] == ["b.png", "cam 1/a.png", "cam 2/a.png"]
+    assert [strip.coil for strip in batch.strips] == ["", "cam 1", "cam 2"]
+    assert batch.name == "тест dir"
+    content = (folder / "b.png").read_bytes()
+    assert batch.strips[0].sha256 == hashlib.sha256(content).hexdigest()
+    assert batch.strips[0].size == len(content)
+
+
+def test_deeper_folders_are_one_coil_each(folder: Path) -> None:
+    (folder / "coil 7" / "top").mkdir(parents=True)
+    write_png(folder / "coil 7" / "top" / "a.png", strip_image())
+    assert list_batch(folder).strips[0].coil == "coil 7/top"
+
+
+def test_other_files_are_skipped_with_a_reason(folder: Path) -> None:
+    write_png(folder / "a.PNG", strip_image())
+    for name in ("notes.txt", "train.csv", ".hidden.jpg", "README"):
+        (folder / name).write_text("x")
+    (folder / ".cache").mkdir()
+    write_png(folder / ".cache" / "b.png", strip_image())
+    batch = list_batch(folder)
+    assert [strip.strip_id for strip in batch.strips] == ["a.PNG"]
+    assert {entry.name: entry.reason for entry in batch.skipped} == {
+        ".cache": "hidden",
+        ".hidden.jpg": "hidden",
+        "README": "not an image (no suffix)",
+        "notes.txt": "not an image (.txt)",
+        "train.csv": "not an image (.csv)",
+    }
+
+
+def test_links_do_not_lead_out_of_the_folder(folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    write_png(outside / "secret.png", strip_image())
+    write_png(folder / "a.png", strip_image())
+    (folder / "link.png").symlink_to(outside / "secret.png")
+    (folder / "inside.png").symlink_to(folder / "a.png")
+    (folder / "folder").symlink_to(outside)
+    batch = list_batch(folder)
+    assert [strip.strip_id for strip in batch.strips] == ["a.png", "inside.png"]
+    assert {entry.name: entry.reason for entry in batch.skipped} == {
+        "folder": "link to a folder",
+        "link.png": "link out of the batch folder",
+    }
+
+
+def test_a_batch_folder_may_itself_be_a_link(folder: Path, tmp_path: Path) -> None:
+    write_png(folder / "a.png", strip_image())
+    (tmp_path / "today").symlink_to(folder)
+    assert [strip.strip_id for strip in list_batch(tmp_path / "today").strips] == ["a.png"]
+
+
+def test_missing_and_empty_folders_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BatchError, match="no such folder"):
+        list_batch(tmp_path / "none")
+    (folder / "a.csv").write_text("x")
+    with pytest.raises(BatchError, match=r"no strip images here \(1 other entries\)"):
+        list_batch(folder)
+
+
+def test_a_name_that_is_no_text_is_escaped(folder: Path) -> None:
+    write_png(folder / "a.png", strip_image())
+    odd = os.fsencode(folder) + b"/b\xff.png"
+    Path(os.fsdecode(odd)).write_bytes((folder / "a.png").read_bytes())
+    assert [strip.strip_id for strip in list_batch(folder).strips] == ["a.png", "b\\xff.png"]
+
+
+def test_digest_tells_contents_and_names(folder: Path) -> None:
+    write_png(folder / "a.png", strip_image())
+    first = list_batch(folder).digest()
+    assert list_batch(folder).digest() == first
+    write_png(folder / "a.png", strip_image(level=91))
+    second = list_batch(folder).digest()
+    (folder / "a.png").rename(folder / "b.png")
+    assert len({first, second, list_batch(folder).digest()}) == 3
+
+
+def test_read_tells_why_a_strip_cannot_be_inspected(folder: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (256, 512, 3), np.uint8)
+    write_png(folder / "good.png", pixels)
+    write_png(folder / "high.png", strip_image(height=300))
+    write_png(folder / "narrow.png", strip_image(width=255))
+    write_jpeg(folder / "cut.jpg", pixels)
+    whole = (folder / "cut.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "void.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("no image")
+    rows = read(strip_rows(list_batch(folder).strips)).set_index("strip_id")
+    assert rows.loc["good.png", "reason"] == ""
+    np.testing.assert_array_equal(rows.loc["good.png", "pixels"], pixels)
+    assert rows.loc["good.png", ["width", "height"]].tolist() == [512, 256]
+    assert rows.loc["high.png", "reason"].startswith("512 × 300 px; a strip is 256 px high")
+    assert rows.loc["narrow.png", "reason"].startswith("255 × 256 px")
+    assert "truncated" in rows.loc["cut.jpg", "reason"]
+    assert "empty" in rows.loc["void.jpg", "reason"]
+    assert "not an image" in rows.loc["text.jpg", "reason"]
+    assert rows["pixels"].isna().sum() == 5
+
+
+def test_a_file_that_changed_since_it_was_listed_is_not_inspected(folder: Path) -> None:
+    write_png(folder / "a.png", strip_image())
+    strips = strip_rows(list_batch(folder).strips)
+    write_png(folder / "a.png", strip_image(level=200))
+    row = read(strips).iloc[0]
+    assert "changed during the inspection" in row["reason"]
+    assert row["pixels"] is None

@@ -1,0 +1,113 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from toys import CLASSES, lively_network, strip, toy_classifier
+
+from inspection.classify import classify, load_classifier, probabilities
+from inspection.errors import ModelError
+from inspection.frames import arrays
+from inspection.results import patch_key
+from sise import bundle as bundles
+from sise.errors import BundleError
+
+CARD = bundles.ModelCard(
+    architecture="shufflenet_v2_x0_5",
+    classes=CLASSES,
+    input_size=(256, 256),
+    mean=(0.4, 0.4, 0.4),
+    std=(0.2, 0.2, 0.2),
+)
+
+
+def save(folder: Path, card: bundles.ModelCard) -> Path:
+    bundles.save(folder, card, bundles.build_network(card.architecture, len(card.classes)))
+    return folder
+
+
+def read_rows(*pixels: np.ndarray) -> pd.DataFrame:
+    names = [f"{number}.png" for number in range(len(pixels))]
+    frame = pd.DataFrame({"strip_id": names, "coil": "", "strip_sha256": names})
+    return frame.assign(pixels=arrays(pixels, frame))
+
+
+def test_a_strip_is_covered_completely_and_every_patch_is_a_row() -> None:
+    rows = classify(read_rows(strip(1600, bright=[1500]), strip(256)), toy_classifier(), 224)
+    lefts = [0, 224, 448, 672, 896, 1120, 1344]
+    assert rows["left"].tolist() == [*lefts, 0]
+    assert rows["strip_id"].tolist() == ["0.png"] * 7 + ["1.png"]
+    assert rows["width"].tolist() == [1600] * 7 + [256]
+    assert rows["patch_key"][1] == patch_key("0.png", 224, 0, 256)
+    # Only the last patch of the first strip sees the bright square, which is 1/16 of it.
+    logits = np.array([2, 2.5, 0, 0, 0])
+    expected = np.exp(logits) / np.exp(logits).sum()
+    columns = ["p_normal", "p_class_1", "p_class_2", "p_class_3", "p_class_4"]
+    np.testing.assert_allclose(rows.loc[6, columns].to_numpy(float), expected, atol=1e-6)
+    plain = np.exp([2, 0, 0, 0, 0]) / np.exp([2, 0, 0, 0, 0]).sum()
+    np.testing.assert_allclose(rows.loc[5, columns].to_numpy(float), plain, atol=1e-6)
+
+
+def test_no_strips_give_no_rows_but_all_columns() -> None:
+    rows = classify(read_rows(), toy_classifier(), 224)
+    assert len(rows) == 0
+    assert list(rows.columns) == list(classify(read_rows(strip(256)), toy_classifier(), 224))
+
+
+def test_a_tiles_probabilities_do_not_depend_on_its_company(tmp_path: Path) -> None:
+    bundles.save(tmp_path / "b", CARD, lively_network())
+    classifier = load_classifier(tmp_path / "b", "cpu", "auto", 4)
+    tiles = list(np.random.default_rng(0).integers(0, 256, (6, 256, 256, 3), np.uint8))
+    together = probabilities(tiles, classifier)
+    assert together.shape == (6, 5)
+    assert len(np.unique(together[:, 0])) == 6
+    np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-5)
+    for first in (1, 4, 5):
+        np.testing.assert_array_equal(probabilities(tiles[first:], classifier), together[first:])
+
+
+def test_probabilities_are_the_bundles_calibrated_ones(tmp_path: Path) -> None:
+    bundles.save(tmp_path / "b", replace(CARD, temperature=2.5), lively_network())
+    classifier = load_classifier(tmp_path / "b", "cpu", "fp32")
+    tiles = np.random.default_rng(1).integers(0, 256, (2, 256, 256, 3), np.uint8)
+    with torch.no_grad():
+        logits = classifier.bundle.model(classifier.bundle.preprocess(tiles))
+    expected = logits.softmax(dim=1).numpy()
+    np.testing.assert_allclose(probabilities(list(tiles), classifier), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": ("cat", "dog")}, "first class is 'normal'"),
+        ({"classes": ("normal",)}, "no defect class"),
+        ({"classes": ("normal", "class 1", "class 1")}, "first class is 'normal'"),
+        ({"input_size": (224, 224)}, "patches are 256 × 256"),
+    ],
+)
+def test_a_model_for_something_else_is_refused(
+    tmp_path: Path, changes: dict[str, tuple[str, ...]], message: str
+) -> None:
+    folder = save(tmp_path / "b", replace(CARD, **changes))  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=message):
+        load_classifier(folder)
+
+
+def test_a_missing_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no model bundle here"):
+        load_classifier(tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="finds no GPU"):
+        load_classifier(save(tmp_path / "b", CARD), "cuda")
+
+
+def test_settings_are_resolved(tmp_path: Path) -> None:
+    classifier = load_classifier(save(tmp_path / "b", CARD), "cpu", "bf16", 3)
+    assert (classifier.precision, classifier.batch_size) == ("bf16", 3)
+    assert classifier.device == torch.device("cpu")
+    assert load_classifier(tmp_path / "b", "cpu", "fp32").batch_size == 8

@@ -1,0 +1,102 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toys import CLASSES, FakeExplainer, strip, toy_classifier
+
+from inspection.explain import explain, explained_region, make_explainer, measure, top_share
+from inspection.frames import arrays
+
+
+def patches(*pixels: np.ndarray, target: str = "class 1") -> pd.DataFrame:
+    frame = pd.DataFrame({"target": [target] * len(pixels)})
+    return frame.assign(pixels=arrays(pixels, frame))
+
+
+def probability_of_class_1(bright_share: float) -> float:
+    logits = np.array([2, 40 * bright_share, 0, 0, 0])
+    return float(np.exp(logits[1]) / np.exp(logits).sum())
+
+
+def test_each_patch_is_explained_for_its_target() -> None:
+    explainer = FakeExplainer(statuses={2: "no positive gradient"})
+    rows = patches(strip(256, bright=[64]), strip(256, black=[64]))
+    rows["target"] = ["class 1", "class 2"]
+    explained = explain(rows, toy_classifier(), explainer)
+    assert explainer.targets == [1, 2]
+    assert explained["map_status"].tolist() == ["ok", "no positive gradient"]
+    assert explained["forwards"].tolist() == [11, 11]
+    assert explained["map"][0].shape == (256, 256)
+    assert explained["map"][0][100, 70] == 1.0
+    assert explained["map"][1].max() == 0.0
+
+
+def test_drop_is_the_papers_on_a_patch_computed_by_hand() -> None:
+    # A bright square of 64 x 64 px is 1/16 of the patch. The map is 1 there and 0 elsewhere, so
+    # its top 15 % hold the whole square, and without them nothing bright is left.
+    classifier = toy_classifier()
+    rows = explain(patches(strip(256, bright=[64])), classifier, FakeExplainer())
+    found = measure(rows, classifier).iloc[0]
+    whole = probability_of_class_1(1 / 16)
+    kept_logits = np.array([2, 40 / 16, 40 * (1 - round(0.15 * 65536) / 65536), 0, 0])
+    kept = float(np.exp(kept_logits[1]) / np.exp(kept_logits).sum())
+    assert found["whole_score"] == pytest.approx(whole, abs=1e-6)
+    assert found["kept_score"] == pytest.approx(kept, abs=1e-6)
+    assert found["drop"] == pytest.approx((whole - kept) / whole, abs=1e-5)
+    removed_logits = np.array([2, 0, 40 * round(0.15 * 65536) / 65536, 0, 0])
+    removed = float(1 / np.exp(removed_logits).sum())
+    assert found["removed_score"] == pytest.approx(removed, abs=1e-6)
+
+
+def test_drop_is_zero_where_the_kept_part_scores_higher() -> None:
+    # Filled with black, nearly all of the patch is black: class 2 rises.
+    classifier = toy_classifier()
+    rows = explain(patches(strip(256, black=[64]), target="class 2"), classifier, FakeExplainer())
+    found = measure(rows, classifier).iloc[0]
+    assert found["kept_score"] > found["whole_score"]
+    assert found["drop"] == 0.0
+
+
+def test_without_a_map_there_is_nothing_to_measure() -> None:
+    classifier = toy_classifier()
+    explainer = FakeExplainer(statuses={1: "constant map"})
+    rows = measure(explain(patches(strip(256, bright=[64])), classifier, explainer), classifier)
+    assert rows[["drop", "kept_score", "removed_score", "region_area"]].isna().all(axis=None)
+
+
+def test_region_is_what_exceeds_otsu() -> None:
+    heat = np.zeros((256, 256), np.float32)
+    heat[10:30, 40:100] = 0.9
+    heat[200, 3] = 1.0
+    assert explained_region(heat) == (20 * 60 + 1, 3, 10, 97, 191)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1), st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_top_share_takes_the_largest_values(
+    height: int, width: int, share: float, seed: int
+) -> None:
+    heat = np.random.default_rng(seed).integers(0, 5, (height, width)).astype(np.float32)
+    chosen = top_share(heat, share)
+    assert chosen.sum() == round(share * heat.size)
+    if chosen.any() and not chosen.all():
+        assert heat[chosen].min() >= heat[~chosen].max()
+
+
+def test_top_share_takes_the_first_among_equals() -> None:
+    assert top_share(np.ones((2, 4), np.float32), 0.375).tolist() == [
+        [True, True, True, False],
+        [False] * 4,
+    ]
+
+
+def test_the_explainer_is_the_papers_sise_on_the_classifiers_model() -> None:
+    classifier = toy_classifier()
+    explainer = make_explainer(classifier, 4)
+    assert explainer.mu == 0.0
+    assert explainer.fusion == "hard"
+    assert explainer.engine.model is classifier.bundle.model
+    assert explainer.engine.scored_at_once(torch.zeros(1, 3, 256, 256)) == 4
+    assert classifier.classes == CLASSES

@@ -1,0 +1,182 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspection.errors import PolicyError
+from inspection.policy import (
+    default_policy,
+    flag,
+    parse_policy,
+    probability_column,
+    propose,
+    read_policy,
+    resolve_thresholds,
+)
+
+CLASSES = ("normal", "class 1", "class 2")
+
+
+def probabilities(*rows: tuple[float, ...]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["p_normal", "p_class_1", "p_class_2"])
+
+
+def policy_text(**entries: str) -> bytes:
+    base = {"name": "mill", "version": "'3'"} | entries
+    return "".join(f"{name}: {value}\n" for name, value in base.items()).encode()
+
+
+def test_probability_columns_are_plain_names() -> None:
+    assert [probability_column(name) for name in ("normal", "class 3")] == ["p_normal", "p_class_3"]
+
+
+def test_a_patch_is_flagged_from_its_threshold_on() -> None:
+    rows = probabilities((0.5, 0.5, 0.0), (0.51, 0.49, 0.0), (0.2, 0.1, 0.7))
+    flagged = flag(rows, CLASSES, {"class 1": 0.5, "class 2": 0.5})
+    assert flagged["flagged"].tolist() == [True, False, True]
+    assert flagged["indicated"].tolist() == ["class 1", "", "class 2"]
+    assert flagged["score"].tolist() == [0.5, 0.51, 0.7]
+    assert flagged["predicted"].tolist() == ["normal", "normal", "class 2"]
+
+
+def test_the_indicated_class_is_the_most_probable_of_those_that_reach_their_threshold() -> None:
+    rows = probabilities((0.1, 0.3, 0.6), (0.0, 0.45, 0.55))
+    flagged = flag(rows, CLASSES, {"class 1": 0.2, "class 2": 0.9})
+    assert flagged["indicated"].tolist() == ["class 1", "class 1"]
+    assert flagged["score"].tolist() == [0.3, 0.45]
+    assert flagged["predicted"].tolist() == ["class 2", "class 2"]
+
+
+def test_a_threshold_of_zero_is_a_threshold() -> None:
+    flagged = flag(probabilities((1.0, 0.0, 0.0)), CLASSES, {"class 1": 0.0, "class 2": 1.0})
+    assert flagged["indicated"].tolist() == ["class 1"]
+
+
+def test_no_rows_stay_no_rows() -> None:
+    flagged = flag(probabilities(), CLASSES, {"class 1": 0.5, "class 2": 0.5})
+    assert len(flagged) == 0
+    assert {"flagged", "indicated", "predicted", "score"} <= set(flagged.columns)
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=3, max_size=3),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_flagged_means_that_some_defect_class_reaches_its_threshold(
+    row: list[float], first: float, second: float
+) -> None:
+    flagged = flag(probabilities(tuple(row)), CLASSES, {"class 1": first, "class 2": second})
+    reaching = {"class 1": row[1]} if row[1] >= first else {}
+    reaching |= {"class 2": row[2]} if row[2] >= second else {}
+    assert flagged["flagged"].item() == bool(reaching)
+    if reaching:
+        assert flagged["score"].item() == max(reaching.values())
+        assert reaching[flagged["indicated"].item()] == max(reaching.values())
+
+
+def test_thresholds_come_from_policy_then_bundle_then_default() -> None:
+    policy = parse_policy(
+        policy_text(thresholds="{class 1: 0.9}", default_threshold="0.4"), "mill.yaml"
+    )
+    classes = (*CLASSES, "class 3")
+    found = resolve_thresholds(policy, classes, {"class 1": 0.1, "class 2": 0.2})
+    assert found == {"class 1": 0.9, "class 2": 0.2, "class 3": 0.4}
+
+
+def flagged_rows(*scores: tuple[str, float]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [(True, name, score) for name, score in scores] + [(False, "", 0.99)],
+        columns=["flagged", "indicated", "score"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "disposition", "rule"),
+    [
+        (flagged_rows(), "accept", "no rule fired"),
+        (flagged_rows(("class 1", 0.5)), "hold", "rule 3"),
+        (flagged_rows(("class 1", 0.99)), "hold", "rule 3"),
+        (flagged_rows(("class 1", 0.9), ("class 2", 0.9)), "rework", "rule 2"),
+        (flagged_rows(("class 1", 0.9), ("class 2", 0.89)), "hold", "rule 3"),
+        (flagged_rows(*[("class 1", 0.95)] * 5), "scrap", "rule 1"),
+        (flagged_rows(*[("class 1", 0.95)] * 4), "rework", "rule 2"),
+    ],
+)
+def test_the_packaged_policy(rows: pd.DataFrame, disposition: str, rule: str) -> None:
+    proposal = propose(rows, default_policy())
+    assert proposal.disposition == disposition
+    assert proposal.rule.startswith(rule)
+
+
+def test_rules_can_ask_for_classes_and_the_first_that_holds_decides() -> None:
+    rules = (
+        "[{name: two, disposition: scrap, classes: [class 2], min_probability: 0.6}, "
+        "{name: any, disposition: rework}]"
+    )
+    policy = parse_policy(policy_text(rules=rules, otherwise="hold"), "mill.yaml")
+    assert propose(flagged_rows(("class 2", 0.6)), policy).disposition == "scrap"
+    assert propose(flagged_rows(("class 2", 0.5)), policy).disposition == "rework"
+    assert propose(flagged_rows(("class 1", 0.9)), policy).disposition == "rework"
+    assert propose(flagged_rows(), policy).disposition == "hold"
+    assert propose(flagged_rows(("class 2", 0.6)), policy).rule == (
+        "rule 1, two: at least 1 patch flagged of class 2 at 0.60 or more"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: [", "not readable as YAML"),
+        (b"\xff\xfe", "not readable as YAML"),
+        (b"- 1", "expected `name: value` entries"),
+        (b"version: 1", "name is missing"),
+        (b"name: x", "version is missing"),
+        (policy_text(threshold="{}"), "unknown entry threshold"),
+        (policy_text(thresholds="{class 1: 2}"), "thresholds: class 1 must be a number"),
+        (policy_text(thresholds="{class 1: true}"), "thresholds: class 1 must be a number"),
+        (policy_text(default_threshold=".nan"), "default_threshold must be a number"),
+        (policy_text(default_threshold="null"), "default_threshold must be a number"),
+        (policy_text(otherwise="maybe"), "otherwise must be one of accept, hold, rework, scrap"),
+        (policy_text(rules="{}"), "rules must be a list"),
+        (policy_text(rules="[{name: a, disposition: bin}]"), "rule 1: disposition must be one of"),
+        (
+            policy_text(rules="[{name: a, disposition: hold}, {disposition: hold}]"),
+            "rule 2: name is missing",
+        ),
+        (
+            policy_text(rules="[{name: a, disposition: hold, min_patches: 0}]"),
+            "rule 1: min_patches must be a whole number from 1",
+        ),
+        (
+            policy_text(rules="[{name: a, disposition: hold, classes: class 1}]"),
+            "rule 1: classes must be a list",
+        ),
+    ],
+)
+def test_a_policy_at_fault_is_named_with_its_entry(content: bytes, message: str) -> None:
+    with pytest.raises(PolicyError, match=message) as caught:
+        parse_policy(content, "mill.yaml")
+    assert str(caught.value).startswith("mill.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_policy_file(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match=r"none\.yaml: cannot be read"):
+        read_policy(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"thresholds": "{class 9: 0.5}"},
+        {"thresholds": "{normal: 0.5}"},
+        {"rules": "[{name: a, disposition: hold, classes: [class 9]}]"},
+    ],
+)
+def test_classes_that_the_model_lacks(entries: dict[str, str]) -> None:
+    policy = parse_policy(policy_text(**entries), "mill.yaml")
+    with pytest.raises(PolicyError, match="the model has no defect class"):
+        resolve_thresholds(policy, CLASSES, {})

@@ -1,0 +1,40 @@
+from typing import Any
+
+import pytest
+
+from inspection.record import Counts, FailOn, exit_status
+
+
+def counts(by_rule: dict[str, int], unreadable: int = 0) -> Counts:
+    numbers: dict[str, Any] = dict.fromkeys(
+        ("entries", "strips", "inspected", "skipped", "patches", "flagged", "explained",
+         "without_map", "forwards"), 0
+    )  # fmt: skip
+    return Counts(
+        **numbers,
+        unreadable=unreadable,
+        flagged_by_class={},
+        dispositions=by_rule | ({"hold": unreadable} if unreadable else {}),
+        dispositions_by_rule=by_rule,
+    )
+
+
+@pytest.mark.parametrize(
+    ("by_rule", "unreadable", "fail_on", "status"),
+    [
+        ({"accept": 3}, 0, None, 0),
+        ({"scrap": 3}, 0, None, 0),
+        ({"accept": 3}, 1, None, 4),
+        ({"hold": 1}, 0, "hold", 3),
+        ({"hold": 1}, 0, "scrap", 0),
+        ({"hold": 1}, 1, "hold", 3),
+        ({"accept": 3}, 1, "hold", 4),
+        ({"accept": 3}, 0, "any", 0),
+        ({"accept": 3, "rework": 1}, 0, "any", 3),
+        ({}, 2, "any", 4),
+    ],
+)
+def test_exit_status(
+    by_rule: dict[str, int], unreadable: int, fail_on: FailOn | None, status: int
+) -> None:
+    assert exit_status(counts(by_rule, unreadable), fail_on) == status

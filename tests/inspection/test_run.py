@@ -1,0 +1,392 @@
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from toys import FakeExplainer, strip, write_strip
+
+from inspection import folder as folder_module
+from inspection.errors import BatchError, PolicyError, ReportFolderError
+from inspection.results import patch_key
+from inspection.run import Finished
+from severstal_prep.images import read_image
+from sise.overlay import colorize, overlay
+
+Inspect = Callable[..., Finished]
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Path:
+    """Two cameras with a strip of the same name, one with indications; and files of all sorts."""
+    folder = tmp_path / "тест dir" / "партия 7"
+    write_strip(folder / "cam 1" / "s.png", strip(1600, bright=[40, 1500], black=[740]))
+    write_strip(folder / "cam 2" / "s.png", strip(1600))
+    write_strip(folder / "narrow.png", strip(256, bright=[0]))
+    write_strip(folder / "high.png", np.zeros((300, 512, 3), np.uint8))
+    (folder / "void.jpg").write_bytes(b"")
+    (folder / "readme.txt").write_text("x")
+    return folder
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "тест dir" / "отчёт 7"
+
+
+def patches(out: Path) -> pd.DataFrame:
+    return pd.read_parquet(out / "results.parquet")
+
+
+def strips(out: Path) -> pd.DataFrame:
+    return pd.read_parquet(out / "strips.parquet").set_index("strip_id")
+
+
+def report_bytes(out: Path) -> dict[str, bytes]:
+    """All of the report but its times, log and work."""
+    files = {}
+    for path in sorted(out.rglob("*")):
+        name = path.relative_to(out).as_posix()
+        if path.is_file() and not name.startswith("work/") and name != "log.jsonl":
+            files[name] = re.sub(rb"\d{4}-\d\d-\d\dT[\d:+]+", b"TIME", path.read_bytes())
+    return files
+
+
+@pytest.fixture(autouse=True)
+def one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    import inspection.run as run_module
+
+    for module in (folder_module, run_module):
+        monkeypatch.setattr(module, "utc_now", lambda: "2026-11-22T22:38:00+00:00")
+
+
+def test_every_patch_of_every_strip_is_a_row(batch: Path, out: Path, inspect_toy: Inspect) -> None:
+    inspect_toy(batch, out)
+    rows = patches(out)
+    lefts = [0, 224, 448, 672, 896, 1120, 1344]
+    found = {name: own["left"].tolist() for name, own in rows.groupby("strip_id")}
+    assert found == {"cam 1/s.png": lefts, "cam 2/s.png": lefts, "narrow.png": [0]}
+    columns = ["p_normal", "p_class_1", "p_class_2", "p_class_3", "p_class_4"]
+    np.testing.assert_allclose(rows[columns].sum(axis=1), 1, atol=1e-5)
+    assert rows["patch_key"].tolist() == [
+        patch_key(row.strip_sha256, row.left, 0, 256) for row in rows.itertuples()
+    ]
+
+
+def test_patches_are_flagged_and_explained_where_the_marks_are(
+    batch: Path, out: Path, inspect_toy: Inspect
+) -> None:
+    explainer = FakeExplainer(statuses={2: "no positive gradient"})
+    inspect_toy(batch, out, explainer)
+    flagged = patches(out).query("flagged")
+    assert flagged[["strip_id", "left", "indicated", "map_status"]].values.tolist() == [
+        ["cam 1/s.png", 0, "class 1", "ok"],
+        ["cam 1/s.png", 672, "class 2", "no positive gradient"],
+        ["cam 1/s.png", 1344, "class 1", "ok"],
+        ["narrow.png", 0, "class 1", "ok"],
+    ]
+    assert explainer.targets == [1, 2, 1, 1]
+    first = flagged.iloc[0]
+    assert first[["region_left", "region_top", "region_width", "region_height"]].tolist() == [
+        40, 96, 64, 64
+    ]  # fmt: skip
+    assert first["region_area"] == 64 * 64
+    assert first["score"] == pytest.approx(np.exp(2.5) / (np.exp(2.5) + np.exp(2) + 3))
+    assert flagged["forwards"].tolist() == [11, 11, 11, 11]
+    assert np.isnan(flagged["drop"].iloc[1])
+    assert not patches(out).query("not flagged")["explained"].any()
+
+
+def test_strips_have_a_disposition_and_the_rule_for_it(
+    batch: Path, out: Path, inspect_toy: Inspect
+) -> None:
+    finished = inspect_toy(batch, out)
+    rows = strips(out)
+    assert rows["disposition"].to_dict() == {
+        "cam 1/s.png": "hold",
+        "cam 2/s.png": "accept",
+        "high.png": "hold",
+        "narrow.png": "hold",
+        "void.jpg": "hold",
+    }
+    assert rows.loc["cam 1/s.png", "rule"] == "rule 3, any indication: at least 1 patch flagged"
+    assert rows.loc["cam 2/s.png", "rule"] == "no rule fired"
+    assert rows.loc["high.png", "rule"].startswith("not inspected: 512 × 300 px")
+    assert rows.loc["cam 1/s.png", ["patches", "flagged", "flagged_class_1"]].tolist() == [7, 3, 2]
+    assert rows.loc["high.png", "status"] == "unreadable"
+    assert pd.isna(rows.loc["high.png", "width"])
+    assert finished.card["exit_status"] == 4
+    assert finished.card["counts"] == {
+        "entries": 6,
+        "strips": 5,
+        "inspected": 3,
+        "unreadable": 2,
+        "skipped": 1,
+        "patches": 15,
+        "flagged": 4,
+        "flagged_by_class": {"class 1": 3, "class 2": 1},
+        "dispositions": {"accept": 1, "hold": 4},
+        "dispositions_by_rule": {"accept": 1, "hold": 2},
+        "explained": 4,
+        "without_map": 0,
+        "forwards": 44,
+    }
+
+
+def test_images_show_the_patch_its_map_and_the_strip(
+    batch: Path, out: Path, inspect_toy: Inspect
+) -> None:
+    inspect_toy(batch, out)
+    first = patches(out).query("flagged").iloc[0]
+    stem = f"img/{first['patch_key'][:16]}"
+    assert first[["raw_path", "overlay_path", "map_path"]].tolist() == [
+        f"{stem}_raw.jpg", f"{stem}_overlay.jpg", f"{stem}_map.png"
+    ]  # fmt: skip
+    source = read_image(batch / "cam 1" / "s.png")
+    heat = read_image(out / first["map_path"])[..., 0]
+    expected = np.zeros((256, 256), np.uint8)
+    expected[96:160, 40:104] = 255
+    assert np.abs(heat.astype(int) - expected).max() == 0
+    raw = read_image(out / first["raw_path"]).astype(int)
+    assert np.abs(raw - source[:, :256]).mean() < 2
+    blended = overlay(source[:, :256], heat.astype(np.float32) / 255)
+    over = read_image(out / first["overlay_path"]).astype(int)
+    assert np.abs(over - blended).mean() < 4
+    # On the strip the two bright squares are coloured like the top of the scale, the rest is grey.
+    row = strips(out).loc["cam 1/s.png"]
+    whole = read_image(out / row["overlay_path"]).astype(int)
+    assert whole.shape == (256, 1600, 3)
+    top = overlay(np.full((1, 1, 3), 255, np.uint8), np.ones((1, 1), np.float32))[0, 0].astype(int)
+    for left in (60, 1520):
+        assert np.abs(whole[120:130, left : left + 10] - top).max() < 25
+    assert np.abs(whole[:, 300:600] - 128).max() < 8
+    assert read_image(out / row["thumb_path"]).shape == (96, 600, 3)
+    scale = read_image(out / "img" / "scale.png")
+    np.testing.assert_array_equal(scale[0], colorize(np.linspace(0, 1, 256)[None])[0])
+
+
+def test_explain_all_explains_the_predicted_class_of_the_others(
+    batch: Path, out: Path, inspect_toy: Inspect
+) -> None:
+    inspect_toy(batch, out, explain="all")
+    rows = patches(out)
+    assert rows["explained"].all()
+    assert rows.query("not flagged")["target"].unique().tolist() == ["normal"]
+    assert rows.query("left == 672 and flagged")["target"].tolist() == ["class 2"]
+
+
+def test_two_equal_files_are_two_strips_that_share_their_images(
+    tmp_path: Path, out: Path, inspect_toy: Inspect
+) -> None:
+    explainer = FakeExplainer()
+    for camera in ("a", "b"):
+        write_strip(tmp_path / "batch" / camera / "s.png", strip(256, bright=[0]))
+    finished = inspect_toy(tmp_path / "batch", out, explainer)
+    rows = patches(out)
+    assert rows["strip_id"].tolist() == ["a/s.png", "b/s.png"]
+    assert rows["coil"].tolist() == ["a", "b"]
+    assert rows["patch_key"].nunique() == 1
+    assert explainer.targets == [1]
+    page = finished.folder.index.read_text("utf-8")
+    assert page.count('id="patch-1"') == page.count('id="patch-2"') == 1
+
+
+def test_a_second_run_does_nothing(batch: Path, out: Path, inspect_toy: Inspect) -> None:
+    first = inspect_toy(batch, out)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    explainer = FakeExplainer()
+    second = inspect_toy(batch, out, explainer)
+    assert (first.up_to_date, second.up_to_date) == (False, True)
+    assert second.card == json.loads(json.dumps(first.card))
+    del before[out / "work" / "source.json"]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert explainer.targets == []
+
+
+@pytest.mark.parametrize("stop_at", [1, 2, 4])
+def test_an_interrupted_run_continues_to_the_same_report(
+    batch: Path, tmp_path: Path, inspect_toy: Inspect, stop_at: int
+) -> None:
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    inspect_toy(batch, whole)
+    with pytest.raises(KeyboardInterrupt):
+        inspect_toy(batch, torn, FakeExplainer(stop_at=stop_at))
+    assert not (torn / "index.html").exists()
+    assert not (torn / "batch.json").exists()
+    rest = FakeExplainer()
+    inspect_toy(batch, torn, rest)
+    assert rest.targets == [1, 2, 1, 1][stop_at - 1 :]
+    assert report_bytes(torn) == report_bytes(whole)
+    events = [json.loads(line)["event"] for line in (torn / "log.jsonl").read_text().splitlines()]
+    assert events.count("interrupted") == 1
+    assert events.count("explained") == 4
+    assert events[-1] == "finished"
+
+
+def test_a_renewed_report_that_is_interrupted_shows_no_page_of_before(
+    batch: Path, out: Path, tmp_path: Path, inspect_toy: Inspect
+) -> None:
+    inspect_toy(batch, out)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("name: 3\nversion: 1\nthresholds: {class 1: 1.0, class 3: 0.04}\n")
+    with pytest.raises(KeyboardInterrupt):
+        inspect_toy(batch, out, FakeExplainer(stop_at=3), policy=policy)
+    assert not (out / "index.html").exists()
+    assert not (out / "batch.json").exists()
+    explainer = FakeExplainer()
+    assert not inspect_toy(batch, out, explainer).up_to_date
+    assert explainer.targets == []
+    assert (out / "index.html").is_file()
+
+
+def test_a_new_policy_explains_only_what_it_adds(
+    batch: Path, out: Path, tmp_path: Path, inspect_toy: Inspect
+) -> None:
+    inspect_toy(batch, out)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("name: only 2\nversion: 2\nthresholds: {class 1: 1.0, class 3: 0.04}\n")
+    explainer = FakeExplainer()
+    finished = inspect_toy(batch, out, explainer, policy=policy)
+    # Class 3 has 1 / (3 + e² + e^2.5) = 0.044 on a marked patch and more on others, class 2 its
+    # 0.53 as before: all patches are flagged, and one was explained for its class before.
+    assert finished.card["counts"]["flagged_by_class"] == {"class 2": 1, "class 3": 14}
+    assert explainer.targets == [3] * 14
+    assert strips(out)["disposition"].unique().tolist() == ["accept", "hold"]
+    shown = {path for name in ("raw_path", "map_path") for path in patches(out)[name] if path}
+    assert all((out / path).is_file() for path in shown)
+
+
+def test_images_of_an_earlier_run_do_not_stay(
+    batch: Path, out: Path, tmp_path: Path, inspect_toy: Inspect
+) -> None:
+    inspect_toy(batch, out)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("name: none\nversion: 1\ndefault_threshold: 1.0\n")
+    inspect_toy(batch, out, policy=policy)
+    assert {path.name.rpartition("_")[2] for path in (out / "img").iterdir()} == {
+        "scale.png",
+        "thumb.jpg",
+    }
+    assert "No indications in 15 patches of 3 strips" in (out / "index.html").read_text("utf-8")
+
+
+def test_a_new_model_computes_anew(batch: Path, out: Path, inspect_toy: Inspect) -> None:
+    inspect_toy(batch, out)
+    explainer = FakeExplainer()
+    assert not inspect_toy(batch, out, explainer, model="ef" * 32).up_to_date
+    assert len(explainer.targets) == 4
+
+
+def test_a_grown_batch_keeps_what_was_done(batch: Path, out: Path, inspect_toy: Inspect) -> None:
+    inspect_toy(batch, out)
+    write_strip(batch / "new.png", strip(300, black=[100]))
+    explainer = FakeExplainer()
+    finished = inspect_toy(batch, out, explainer)
+    assert explainer.targets == [2, 2]
+    assert finished.card["counts"]["strips"] == 6
+
+
+def test_a_report_of_another_batch_is_left_alone(
+    batch: Path, out: Path, tmp_path: Path, inspect_toy: Inspect
+) -> None:
+    inspect_toy(batch, out)
+    before = report_bytes(out)
+    write_strip(tmp_path / "other" / "a.png", strip(256))
+    with pytest.raises(ReportFolderError, match="holds the report of another batch"):
+        inspect_toy(tmp_path / "other", out)
+    assert report_bytes(out) == before
+
+
+def test_a_moved_batch_is_the_same_batch(
+    batch: Path, out: Path, tmp_path: Path, inspect_toy: Inspect
+) -> None:
+    inspect_toy(batch, out)
+    moved = batch.rename(tmp_path / batch.name)
+    assert inspect_toy(moved, out).up_to_date
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(
+    batch: Path, out: Path, inspect_toy: Inspect
+) -> None:
+    out.mkdir()
+    (out / "thesis.txt").write_text("mine")
+    with pytest.raises(ReportFolderError, match="not empty and no inspection report"):
+        inspect_toy(batch, out)
+    assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+    with pytest.raises(ReportFolderError, match="a file"):
+        inspect_toy(batch, out / "thesis.txt")
+
+
+def test_the_report_may_not_lie_inside_the_batch(batch: Path, inspect_toy: Inspect) -> None:
+    with pytest.raises(ReportFolderError, match="inside the batch folder"):
+        inspect_toy(batch, batch / "report")
+    assert not (batch / "report").exists()
+
+
+def test_a_strip_that_vanishes_before_it_is_explained(
+    batch: Path, out: Path, inspect_toy: Inspect
+) -> None:
+    inspect_toy(batch, out)
+    (out / "batch.json").unlink()
+    for shard in (out / "work" / "explanations").iterdir():
+        shard.unlink()
+    explainer = FakeExplainer()
+
+    class Vanishing(FakeExplainer):
+        def __call__(self, *arguments: Any, **options: Any) -> Any:
+            (batch / "narrow.png").unlink(missing_ok=True)
+            return explainer(*arguments, **options)
+
+    with pytest.raises(BatchError, match=r"narrow\.png: there is no such file"):
+        inspect_toy(batch, out, Vanishing())
+
+
+def test_a_batch_without_a_readable_strip_still_gives_a_report(
+    tmp_path: Path, out: Path, inspect_toy: Inspect
+) -> None:
+    (tmp_path / "batch").mkdir()
+    (tmp_path / "batch" / "a.jpg").write_bytes(b"")
+    finished = inspect_toy(tmp_path / "batch", out)
+    assert finished.card["exit_status"] == 4
+    assert len(patches(out)) == 0
+    assert "No strip could be inspected" in finished.folder.index.read_text("utf-8")
+
+
+def test_the_card_names_all_that_the_report_is_made_of(
+    batch: Path, out: Path, inspect_toy: Inspect
+) -> None:
+    inspect_toy(batch, out)
+    card = json.loads((out / "batch.json").read_text("utf-8"))
+    assert card["bundle"]["sha256"] == "ab" * 32
+    assert card["config"]["thresholds"] == {f"class {n}": 0.5 for n in range(1, 5)}
+    assert card["config"]["sise"]["mu"] == 0.0
+    assert card["config"]["precision"] == "fp32"
+    assert len(card["config_sha256"]) == len(card["policy"]["sha256"]) == 64
+    assert [entry["strip_id"] for entry in card["inputs"]] == [
+        "cam 1/s.png", "cam 2/s.png", "high.png", "narrow.png", "void.jpg"
+    ]  # fmt: skip
+    assert card["skipped"] == [{"name": "readme.txt", "reason": "not an image (.txt)"}]
+    assert card["started"] == "2026-11-22T22:38:00+00:00"
+    assert set(card["versions"]) >= {"python", "torch", "steel-sise"}
+
+
+@pytest.mark.parametrize("stride", [0, 257])
+def test_a_stride_that_leaves_gaps(
+    batch: Path, out: Path, inspect_toy: Inspect, stride: int
+) -> None:
+    with pytest.raises(BatchError, match="--stride must be 1 to 256 px"):
+        inspect_toy(batch, out, stride=stride)
+    assert not out.exists()
+
+
+def test_a_policy_for_other_classes_stops_before_any_work(
+    batch: Path, out: Path, tmp_path: Path, inspect_toy: Inspect
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("name: x\nversion: 1\nthresholds: {class 9: 0.5}\n")
+    with pytest.raises(PolicyError, match="no defect class 'class 9'"):
+        inspect_toy(batch, out, policy=policy)
+    assert not out.exists()

@@ -1,0 +1,110 @@
+"""A classifier whose answers are known by hand, an explainer that does not compute, and strips."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from inspection.classify import Classifier
+from severstal_prep.images import write_png
+from sise.bundle import ModelBundle, ModelCard, build_network
+from sise.explanation import Explanation
+from sise.precision import forward_in
+
+CLASSES = ("normal", "class 1", "class 2", "class 3", "class 4")
+GREY, BRIGHT, BLACK = 128, 255, 0
+
+
+class BrightAndBlack(nn.Module):
+    """Logits (B, 5): 2 for normal, 40 times the share of bright pixels for class 1, 40 times
+    the share of black ones for class 2, 0 for the rest."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        grey = images.mean(dim=1)
+        logits = images.new_zeros(len(images), len(CLASSES))
+        logits[:, 0] = 2
+        logits[:, 1] = 40 * (grey > 0.9).float().mean(dim=(1, 2))
+        logits[:, 2] = 40 * (grey < 0.1).float().mean(dim=(1, 2))
+        return logits
+
+
+def toy_classifier(sha256: str = "ab" * 32, batch_size: int = 8) -> Classifier:
+    card = ModelCard(
+        architecture="toy",
+        classes=CLASSES,
+        input_size=(256, 256),
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        weights_sha256="cd" * 32,
+    )
+    model = BrightAndBlack()
+    return Classifier(
+        bundle=ModelBundle(card, model, sha256),
+        device=torch.device("cpu"),
+        precision="fp32",
+        batch_size=batch_size,
+        forward=forward_in(model, torch.float32),
+    )
+
+
+@dataclass
+class FakeExplainer:
+    """Returns as map where the image is not grey. `stop_at` raises Ctrl-C at that call (from 1);
+    `statuses` gives a status per target class."""
+
+    stop_at: int | None = None
+    statuses: dict[int, str] = field(default_factory=dict)
+    targets: list[int] = field(default_factory=list)
+
+    def __call__(
+        self, images: torch.Tensor, target: int | Sequence[int] | torch.Tensor | None = None
+    ) -> Explanation:
+        assert isinstance(target, int)
+        self.targets.append(target)
+        if len(self.targets) == self.stop_at:
+            raise KeyboardInterrupt
+        maps = (images.mean(dim=1) - GREY / 255).abs()
+        plain = maps.amax() < 1e-6
+        status = self.statuses.get(target, "constant map" if plain else "ok")
+        maps = maps / maps.amax() if status == "ok" else torch.zeros_like(maps)
+        return Explanation(
+            maps=maps,
+            targets=torch.tensor([target]),
+            scores=torch.tensor([0.5]),
+            status=(status,),
+            layers=(),
+            forwards=torch.tensor([11]),
+        )
+
+
+def lively_network() -> nn.Module:
+    """A small untrained network whose output depends on its input.
+
+    Its batch norms have seen one batch; without that, activations fade from layer to layer.
+    """
+    torch.manual_seed(0)
+    network = build_network("shufflenet_v2_x0_5", len(CLASSES))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network(torch.randn(4, 3, 256, 256))
+    return network
+
+
+def strip(width: int = 512, bright: Sequence[int] = (), black: Sequence[int] = ()) -> np.ndarray:
+    """A grey strip with squares of 64 px, bright or black, at these left edges (top 96 px)."""
+    pixels = np.full((256, width, 3), GREY, np.uint8)
+    for left in bright:
+        pixels[96:160, left : left + 64] = BRIGHT
+    for left in black:
+        pixels[96:160, left : left + 64] = BLACK
+    return pixels
+
+
+def write_strip(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(path, pixels)
