@@ -16,7 +16,7 @@ import severstal_prep.cli
 import training.cli
 
 LEFTS = range(32, 1568, 256)
-STRIPS = ("0c888ecb5.jpg", "b6a257b28.jpg", "0a1cade03.jpg")  # two classes; mostly black; none
+STRIPS = ("0c888ecb5.jpg", "b6a257b28.jpg")  # two classes; mostly black
 
 
 def crops_by_hand(sample: Path) -> Counter[int]:
@@ -78,9 +78,9 @@ def test_a_report_on_real_strips_covers_every_tile(
     batch.mkdir()
     for name in STRIPS:
         shutil.copy(sample / "train_images" / name, batch)
-    # Two epochs make no expert; a low threshold makes it speak, so that there is a map to check.
+    # Two epochs make no expert: a threshold of 0 flags every patch, so that all are explained.
     policy = tmp_path / "policy.yaml"
-    policy.write_text('name: low\nversion: 1\nthresholds: {"class 3": 0.25}\n')
+    policy.write_text('name: all\nversion: 1\nthresholds: {"class 3": 0}\n')
     report = tmp_path / "report"
     options = ["run", "--bundle", str(run / "bundle"), "--batch", str(batch), "--out", str(report)]
     options += ["--policy", str(policy)]
@@ -89,15 +89,15 @@ def test_a_report_on_real_strips_covers_every_tile(
     patches = pd.read_parquet(report / "results.parquet")
     expected = {(name, left) for name in STRIPS for left in range(0, 1345, 224)}
     assert set(zip(patches["strip_id"], patches["left"], strict=True)) == expected
-    assert len(patches) == len(expected) == 21
+    assert len(patches) == len(expected) == 14
     probabilities = patches[["p_normal", "p_class_1", "p_class_2", "p_class_3", "p_class_4"]]
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    flagged = patches[patches["flagged"]]
-    assert 0 < len(flagged) < len(patches)
-    assert flagged["explained"].all()
-    assert (flagged["drop"].between(0, 1) | (flagged["map_status"] != "ok")).all()
+    assert patches["flagged"].all()
+    assert patches["explained"].all()
+    assert (patches["drop"].between(0, 1) | (patches["map_status"] != "ok")).all()
+    assert (patches["map_status"] == "ok").sum() >= 7
     page = (report / "index.html").read_text()
-    for row in flagged.itertuples():
+    for row in patches[patches["map_status"] == "ok"].itertuples():
         assert f'src="{row.overlay_path}"' in page
         assert (report / str(row.overlay_path)).is_file()
     for name in STRIPS:
