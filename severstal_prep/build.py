@@ -1,0 +1,239 @@
+"""Recast a Kaggle folder: label file and strips in, a folder of crops out.
+
+Only when all strips have been cut can their crops be split and moved to their places, and
+the card comes last: a folder with a card is complete, and it is never rewritten.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from severstal_prep import console, workers
+from severstal_prep.annotations import Annotations, OnError, Rejection, read_annotations, stop
+from severstal_prep.dataset import (
+    CARD_NAME,
+    CLASS_NAMES,
+    OVERVIEW_NAME,
+    REJECTED_NAME,
+    class_counts,
+    library_versions,
+    read_card,
+    read_manifest,
+    write_card,
+    write_manifest,
+)
+from severstal_prep.errors import DatasetError
+from severstal_prep.files import file_sha256, replacing
+from severstal_prep.images import is_whole_png
+from severstal_prep.manifest import Recast, SplitMethod, make_manifest
+from severstal_prep.recast import BLACK_LEVEL, Rules
+from severstal_prep.sources import choose_sources
+from severstal_prep.split import absent_classes
+from severstal_prep.strips import CutTask, Source, StripRecord, cut, hash_file
+from severstal_prep.workfolder import WorkFolder
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to build from what. `on_error` and `jobs` have no influence on what is built."""
+
+    csv: Path
+    images: Path
+    out: Path
+    rules: Rules
+    split: SplitMethod = "grouped"
+    seed: int = 0
+    on_error: OnError = "stop"
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A complete dataset: its folder, its card, and whether it was there before."""
+
+    out: Path
+    card: Mapping[str, Any]
+    was_complete: bool
+
+
+def build(request: Request) -> Outcome:
+    """Build a recast dataset, continue an interrupted build, or check a complete dataset.
+
+    Raises AnnotationError for the first row or image that cannot be used, unless `on_error`
+    is "quarantine", and DatasetError for a folder that was built, or begun, from other labels,
+    images or options, or that holds other files.
+    """
+    annotations = read_annotations(request.csv, request.on_error)
+    sources, missing = choose_sources(annotations, request.images, request.rules)
+    if request.on_error == "stop":
+        stop(request.csv, missing)
+    settings = {
+        **asdict(request.rules),
+        "split": request.split,
+        "seed": request.seed,
+        "csv_sha256": file_sha256(request.csv),
+    }
+    if (request.out / CARD_NAME).exists():
+        return _check_complete(request, settings, sources)
+    work = WorkFolder(request.out)
+    begun_with = work.open(settings)
+    _check_settings(f"{request.out}: was begun", begun_with, settings)
+    records = _cut_all(request, sources, work)
+    rejections = [
+        *annotations.rejections,
+        *missing,
+        *(
+            Rejection(source.row, record.image, "", record.problem)
+            for source, record in zip(sources, records, strict=True)
+            if record.problem
+        ),
+    ]
+    recast = make_manifest(sources, records, request.rules, request.split, request.seed)
+    card = _card(request, settings, annotations, records, rejections, recast)
+    _finish(work, recast, rejections, card)
+    return Outcome(request.out, card, was_complete=False)
+
+
+def describe(outcome: Outcome) -> tuple[str, list[str]]:
+    """A table of the dataset for stdout, and notes on what the user should know."""
+    card, counts = outcome.card, outcome.card["counts"]
+    lines = [f"{'':8} " + " ".join(f"{part:>8}" for part in counts)]
+    for class_id, name in enumerate(card["classes"]):
+        numbers = (counts[part][str(class_id)] for part in counts)
+        lines.append(f"{name:8} " + " ".join(f"{n:8,}" for n in numbers))
+    lines += [f"left out: {crops:,} crops: {why}" for why, crops in card["dropped"].items()]
+    state = "complete already, unchanged" if outcome.was_complete else "written"
+    lines.append(f"{outcome.out}: {state}")
+    notes = [f"no crop of {absent}: too few groups of strips" for absent in card["absent"]]
+    if card["rejected_strips"]:
+        strips = "1 strip" if card["rejected_strips"] == 1 else f"{card['rejected_strips']} strips"
+        notes.append(f"{strips} could not be used: {outcome.out / REJECTED_NAME}")
+    return "\n".join(lines), notes
+
+
+def _differing(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: wanted[name] for name in wanted if there.get(name) != wanted[name]}
+
+
+def _check_settings(state: str, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for name in _differing(there, wanted):
+        what = (
+            "from another label file"
+            if name == "csv_sha256"
+            else f"with --{name.replace('_', '-')} {there.get(name)}, not {wanted[name]}"
+        )
+        raise DatasetError(f"{state} {what}; name another --out or delete this folder")
+
+
+def _check_complete(
+    request: Request, settings: Mapping[str, Any], sources: Sequence[Source]
+) -> Outcome:
+    out = request.out
+    card = read_card(out)
+    _check_settings(f"{out}: was built", card["settings"], settings)
+    paths = [source.path for source in sources]
+    with closing(workers.run(hash_file, paths, request.jobs)) as hashes:
+        tracked = console.track(hashes, len(paths), "checking strips")
+        found = [StripRecord(p.name, sha256) for p, sha256 in zip(paths, tracked, strict=True)]
+    manifest = read_manifest(out)
+    if _images_sha256(found) != card["source"]["images_sha256"]:
+        now = {Path(record.image).stem: record.sha256 for record in found}
+        built = zip(manifest["strip_id"], manifest["strip_sha256"], strict=True)
+        example = next((name for name, sha256 in built if now.get(name) != sha256), None)
+        raise DatasetError(
+            f"{out}: was built from other images than {request.images} holds now"
+            + (f" (strip {example}, for one)" if example else "")
+            + "; name another --out or delete this folder"
+        )
+    files = [path for path in [*manifest["crop_path"], *manifest["mask_path"]] if path]
+    damaged = [path for path in files if not is_whole_png(out / path)]
+    if damaged:
+        raise DatasetError(
+            f"{out}: {len(damaged)} of {len(files)} images are missing or damaged "
+            f"({damaged[0]}, for one); delete this folder and build it again"
+        )
+    WorkFolder(out).remove()
+    return Outcome(out, card, was_complete=True)
+
+
+def _cut_all(request: Request, sources: Sequence[Source], work: WorkFolder) -> list[StripRecord]:
+    done = work.read_journal()
+    tasks = [
+        CutTask(source, request.rules, work.path, done.get(source.path.name)) for source in sources
+    ]
+    records = list[StripRecord]()
+    with work.journal() as journal, closing(workers.run(cut, tasks, request.jobs)) as results:
+        tracked = console.track(results, len(tasks), "cutting strips")
+        for source, record in zip(sources, tracked, strict=True):
+            if record.problem and request.on_error == "stop":
+                stop(request.csv, [Rejection(source.row, record.image, "", record.problem)])
+            if not record.problem and record != done.get(record.image):
+                journal.add(record)
+            records.append(record)
+    return records
+
+
+def _images_sha256(records: Iterable[StripRecord]) -> str:
+    """SHA-256 over name and hash of every strip in use, readable or not."""
+    lines = sorted(f"{record.sha256} {record.image}\n" for record in records)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _card(
+    request: Request,
+    settings: Mapping[str, Any],
+    annotations: Annotations,
+    records: Sequence[StripRecord],
+    rejections: Sequence[Rejection],
+    recast: Recast,
+) -> dict[str, Any]:
+    manifest = recast.manifest
+    labelled = [a for a in annotations.strips.values() if a.labels]
+    return {
+        "settings": dict(settings),
+        "differs_from_recipe": _differing(asdict(Rules()), asdict(request.rules)),
+        "black_level": BLACK_LEVEL,
+        "classes": list(CLASS_NAMES),
+        "counts": class_counts(manifest),
+        "absent": [
+            f"{CLASS_NAMES[class_id]} in {split}"
+            for class_id, split in absent_classes(
+                manifest["split"].tolist(), manifest["class_id"].tolist()
+            )
+        ],
+        "dropped": dict(recast.dropped),
+        "strips": len(labelled),
+        "multi_class_strips": sum(len(a.labels) > 1 for a in labelled),
+        "strips_with_crops": manifest["strip_id"].nunique(),
+        "groups": manifest["group_id"].nunique(),
+        "rejected_strips": len({rejection.image for rejection in rejections}),
+        "source": {"csv": request.csv.name, "images_sha256": _images_sha256(records)},
+        "versions": library_versions(),
+    }
+
+
+def _finish(
+    work: WorkFolder, recast: Recast, rejections: Sequence[Rejection], card: dict[str, Any]
+) -> None:
+    from severstal_prep.overview import write_overview  # matplotlib takes a second to import
+
+    work.move_crops(recast.manifest)
+    write_manifest(work.root, recast.manifest)
+    write_overview(work.root / OVERVIEW_NAME, work.root, recast.manifest)
+    if rejections:
+        _write_rejections(work.root / REJECTED_NAME, rejections)
+    write_card(work.root, card)
+    work.remove()
+
+
+def _write_rejections(path: Path, rejections: Iterable[Rejection]) -> None:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["row", "image", "class", "reason"])
+        for rejection in sorted(rejections, key=lambda r: (r.row is None, r.row or 0, r.image)):
+            row = "" if rejection.row is None else rejection.row
+            writer.writerow([row, rejection.image, rejection.class_id, rejection.reason])

@@ -1,0 +1,202 @@
+"""Command line of severstal-prep."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentParser, Namespace
+
+from severstal_prep import console
+from severstal_prep.errors import PrepError
+
+PROGRAM = "severstal-prep"
+SOME_REJECTED = 4
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    arguments = _parser().parse_args(None if argv is None else list(argv))
+    command = {"download": _download, "sample": _sample, "stats": _stats, "build": _build}[
+        arguments.command
+    ]
+    options = arguments[arguments.command]
+    return console.run(PROGRAM, lambda: command(options), expected=(PrepError, OSError))
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog=PROGRAM,
+        description="Severstal strips and run-length labels, recast as a dataset of crops.",
+    )
+    commands = parser.add_subcommands(required=True, dest="command")
+    commands.add_subcommand(
+        "download", _download_parser(), help="fetch the competition's files from Kaggle"
+    )
+    commands.add_subcommand(
+        "sample", _sample_parser(), help="generate strips with known defects, in Kaggle's layout"
+    )
+    commands.add_subcommand("stats", _stats_parser(), help="count strips and crops per class")
+    commands.add_subcommand("build", _build_parser(), help="write the recast dataset")
+    return parser
+
+
+def _new_parser(description: str) -> ArgumentParser:
+    parser = ArgumentParser(description=description)
+    parser.add_argument("--config", action="config", help="YAML file with options of this command")
+    return parser
+
+
+def _download_parser() -> ArgumentParser:
+    parser = _new_parser("Fetch and unpack the competition's files (about 2 GB) with your account.")
+    parser.add_argument("--out", type=Path, required=True, help="folder for train.csv and images")
+    return parser
+
+
+def _sample_parser() -> ArgumentParser:
+    parser = _new_parser(
+        "Generate strips (1600x256 JPEG) and their train.csv; same seed, same files."
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for train.csv and images")
+    parser.add_argument("--strips", type=int, default=60, help="number of strips")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the generator")
+    parser.add_argument(
+        "--holdout",
+        type=int,
+        default=0,
+        help="further strips in test.csv and test_images, for inspection",
+    )
+    return parser
+
+
+def _stats_parser() -> ArgumentParser:
+    parser = _new_parser("Count strips and crops per class under a recipe.")
+    _add_csv(parser)
+    parser.add_argument(
+        "--images", type=Path, help="folder of the strips, to find black crops (default: not read)"
+    )
+    _add_recipe(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+def _build_parser() -> ArgumentParser:
+    parser = _new_parser(
+        "Write the recast dataset. Run again, it continues where it was interrupted; "
+        "a complete dataset is checked and left alone."
+    )
+    _add_csv(parser)
+    parser.add_argument("--images", type=Path, required=True, help="folder of the strips")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the dataset, new or empty"
+    )
+    _add_recipe(parser)
+    parser.add_argument(
+        "--split",
+        type=Literal["grouped", "paper"],
+        default="grouped",
+        help="grouped: strips and their near-duplicates stay on one side; "
+        "paper: by crop, 7 of 10 train (a fifth of them val) and 3 of 10 test",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the split")
+    parser.add_argument(
+        "--normals",
+        type=Literal["annotated", "all", "none"],
+        default="annotated",
+        help="strips that give normal crops: those with a label, all in the image folder, or none",
+    )
+    parser.add_argument("--offset", type=int, default=32, help="left edge of the first crop, px")
+    parser.add_argument(
+        "--min-defect-pixels",
+        type=int,
+        default=1,
+        help="a crop with fewer defect pixels, but some, is dropped",
+    )
+    parser.add_argument(
+        "--black-threshold",
+        type=float,
+        default=0.95,
+        help="a normal crop is dropped if more than this fraction of it, 0 to 1, "
+        "is darker than grey value 15 of 255",
+    )
+    parser.add_argument(
+        "--on-error",
+        type=Literal["stop", "quarantine"],
+        default="stop",
+        help="at a bad row or image: stop, or list it in rejected.csv and go on without its strip",
+    )
+    parser.add_argument("--jobs", type=int, help="processes (default: as many as there are cores)")
+    return parser
+
+
+def _add_csv(parser: ArgumentParser) -> None:
+    parser.add_argument("--csv", type=Path, required=True, help="label file, either Kaggle layout")
+
+
+def _add_recipe(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--recipe",
+        type=Literal["paper"],
+        default="paper",
+        help="rules for crops and classes; paper: as in the SISE paper",
+    )
+
+
+def _download(options: Namespace) -> int:
+    from severstal_prep.download import download
+
+    if download(options.out):
+        print(f"{options.out}: downloaded")
+    else:
+        print(f"{options.out}: already there")
+    return 0
+
+
+def _sample(options: Namespace) -> int:
+    from severstal_prep.sample import write_sample
+
+    summary = write_sample(
+        options.out, strips=options.strips, holdout=options.holdout, seed=options.seed
+    )
+    print(str(summary))
+    return 0
+
+
+def _stats(options: Namespace) -> int:
+    import json
+
+    from severstal_prep.recast import Rules
+    from severstal_prep.stats import as_json, as_text, count
+
+    stats = count(options.csv, options.images, Rules(recipe=options.recipe))
+    print(json.dumps(as_json(stats), indent=2) if options.json else as_text(stats))
+    return 0
+
+
+def _build(options: Namespace) -> int:
+    from severstal_prep.build import Request, build, describe
+    from severstal_prep.recast import Rules
+
+    outcome = build(
+        Request(
+            csv=options.csv,
+            images=options.images,
+            out=options.out,
+            rules=Rules(
+                recipe=options.recipe,
+                offset=options.offset,
+                min_defect_pixels=options.min_defect_pixels,
+                normals=options.normals,
+                black_threshold=options.black_threshold,
+            ),
+            split=options.split,
+            seed=options.seed,
+            on_error=options.on_error,
+            jobs=(os.cpu_count() or 1) if options.jobs is None else options.jobs,
+        )
+    )
+    text, notes = describe(outcome)
+    print(text)
+    for line in notes:
+        console.note(f"{PROGRAM}: {line}")
+    return SOME_REJECTED if outcome.card["rejected_strips"] else 0

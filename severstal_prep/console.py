@@ -1,0 +1,78 @@
+"""How the command lines talk: results on stdout, progress and notes on stderr."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+T = TypeVar("T")
+
+INTERRUPTED = 130
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def note(message: str) -> None:
+    """Print a line on stderr, beside any progress bar."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def track(items: Iterable[T], total: int, label: str) -> Iterator[T]:
+    """Yield `items` while showing progress: a bar on a terminal, plain lines elsewhere."""
+    if sys.stderr.isatty():
+        yield from _track_with_bar(items, total, label)
+    else:
+        yield from _track_with_lines(items, total, label)
+
+
+def _track_with_bar(items: Iterable[T], total: int, label: str) -> Iterator[T]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(label, total=total)
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+def _track_with_lines(items: Iterable[T], total: int, label: str) -> Iterator[T]:
+    start = last = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            note(f"{label}: {done}/{total}, {last - start:.0f} s")
+    note(f"{label}: {done}/{total}, {time.monotonic() - start:.1f} s")
+
+
+def run(
+    program: str, command: Callable[[], int | None], expected: tuple[type[Exception], ...]
+) -> int:
+    """Run a command and return its exit code; an expected error becomes one line on stderr.
+
+    Errors of the types in `expected` carry their `exit_code`. Ctrl-C gives 130.
+    """
+    try:
+        return command() or 0
+    except expected as error:
+        note(f"{program}: {error}")
+        return int(getattr(error, "exit_code", 2))
+    except KeyboardInterrupt:
+        note(f"{program}: interrupted; run the same command again to continue")
+        return INTERRUPTED

@@ -1,0 +1,116 @@
+"""Where an unfinished build keeps its crops, with a journal of the strips that are done.
+
+<dataset>/.build/settings.json     the options it was begun with
+<dataset>/.build/strips.jsonl      a line per strip that was cut
+<dataset>/.build/crops/, masks/    what was cut, not yet split
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import pandas as pd
+
+from severstal_prep.dataset import CLASS_NAMES, SPLITS
+from severstal_prep.errors import DatasetError
+from severstal_prep.files import replacing
+from severstal_prep.recast import NORMAL
+from severstal_prep.strips import StripRecord
+
+WORK_NAME = ".build"
+KINDS = ("crops", "masks")
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Takes down, line by line, the strips that were cut."""
+
+    stream: TextIO
+
+    def add(self, record: StripRecord) -> None:
+        """Append a strip; the line is out of this process when the call returns."""
+        print(json.dumps(asdict(record)), file=self.stream, flush=True)
+
+
+@dataclass(frozen=True)
+class WorkFolder:
+    """The work folder of the dataset at `root`."""
+
+    root: Path
+
+    @property
+    def path(self) -> Path:
+        """The folder itself."""
+        return self.root / WORK_NAME
+
+    @property
+    def _journal_file(self) -> Path:
+        return self.path / "strips.jsonl"
+
+    def open(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Begin a build with `settings`, or continue one; give the settings it began with.
+
+        Raises DatasetError if the root holds anything but an unfinished build.
+        """
+        if not self.path.is_dir() and self.root.exists() and any(self.root.iterdir()):
+            raise DatasetError(f"{self.root}: holds other files; name a new or empty folder")
+        settings_file = self.path / "settings.json"
+        if not settings_file.is_file():
+            self.path.mkdir(parents=True, exist_ok=True)
+            with replacing(settings_file) as temporary:
+                temporary.write_text(json.dumps(dict(settings)), "utf-8")
+        for kind in KINDS:
+            (self.path / kind).mkdir(exist_ok=True)
+        self._take_back()
+        return dict(json.loads(settings_file.read_text("utf-8")))
+
+    def _take_back(self) -> None:
+        """Undo `move_crops`, if that was interrupted: strips, hence the split, may change."""
+        for kind in KINDS:
+            for moved in list((self.root / kind).rglob("*.png")):
+                moved.replace(self.path / kind / moved.name)
+
+    def read_journal(self) -> dict[str, StripRecord]:
+        """Read the strips that were cut, by image name; of two lines for one, the later."""
+        if not self._journal_file.exists():
+            return {}
+        records = list[StripRecord]()
+        for line in self._journal_file.read_text("utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:  # the line at which an interruption struck
+                continue
+            records.append(
+                StripRecord(**{**entry, "black_fractions": tuple(entry["black_fractions"])})
+            )
+        return {record.image: record for record in records}
+
+    @contextmanager
+    def journal(self) -> Iterator[Journal]:
+        """Open the journal for more strips."""
+        with self._journal_file.open("a", encoding="utf-8") as stream:
+            stream.write("\n")  # ends a line that was cut off
+            yield Journal(stream)
+
+    def move_crops(self, manifest: pd.DataFrame) -> None:
+        """Move all crops and masks to where the manifest says.
+
+        Every class gets its folder, even if empty: readers of image folders number the
+        classes by the folders they find.
+        """
+        for split in SPLITS:
+            for class_id in range(len(CLASS_NAMES)):
+                for kind in KINDS if class_id != NORMAL else ("crops",):
+                    (self.root / kind / split / str(class_id)).mkdir(parents=True, exist_ok=True)
+        for kind, places in (("crops", manifest["crop_path"]), ("masks", manifest["mask_path"])):
+            for place in places:
+                if place:
+                    (self.path / kind / Path(place).name).replace(self.root / place)
+
+    def remove(self) -> None:
+        """Remove the work folder, if it is there."""
+        shutil.rmtree(self.path, ignore_errors=True)
