@@ -13,16 +13,19 @@ from sise.errors import ImageError
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """Read an image as RGB, (H, W, 3) uint8.
 
-    Raises ImageError for a file that is missing, truncated or no image.
+    Raises ImageError for a file that is missing, damaged, truncated or no image, and for
+    more than 8 bits per channel, which a conversion would cut off.
     """
     try:
         with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                raise ImageError(f"{path}: pixels of mode {image.mode}; save it with 8 bits each")
             return np.asarray(image.convert("RGB"))
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: not an image; give JPEG or PNG files") from error
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: cannot be read ({error}); copy it again") from error
 
 
