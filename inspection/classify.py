@@ -16,7 +16,9 @@ from inspection.errors import ModelError
 from inspection.frames import rows
 from inspection.policy import NORMAL, probability_column
 from inspection.results import patch_key
+from severstal_prep.images import to_grey
 from severstal_prep.patches import PATCH
+from severstal_prep.recast import BLACK_LEVEL
 from sise.bundle import ModelBundle
 from sise.precision import Forward, forward_in, resolve
 from sise.tiling import tile_lefts
@@ -33,6 +35,7 @@ PATCH_COLUMNS = [
     "top",
     "size",
     "patch_key",
+    "black_fraction",
 ]
 
 _BATCH_SIZES = {"cpu": 8, "cuda": 64}
@@ -105,14 +108,16 @@ def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.Da
     """Stage "classify": a row per patch, from rows of read strips (with `pixels`).
 
     Patches cover each strip completely. Columns: strip_id, coil, strip_sha256, width, left,
-    top, size (px), patch_key, and a probability per class (see `probability_column`).
+    top, size (px), patch_key, black_fraction (share of pixels too dark for steel), and a
+    probability per class (see `probability_column`).
     """
     patches = []
     tiles: list[npt.NDArray[np.uint8]] = []
     for strip in rows(strips):
         pixels = strip.pixels
         for left in tile_lefts(pixels.shape[1], PATCH, stride):
-            tiles.append(pixels[:, left : left + PATCH])
+            tile = pixels[:, left : left + PATCH]
+            tiles.append(tile)
             patches.append(
                 (
                     strip.strip_id,
@@ -123,6 +128,7 @@ def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.Da
                     0,
                     PATCH,
                     patch_key(strip.strip_sha256, left, 0, PATCH),
+                    float((to_grey(tile) < BLACK_LEVEL).mean()),
                 )
             )
     found = probabilities(tiles, classifier)

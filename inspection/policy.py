@@ -49,6 +49,7 @@ class Policy:
     version: str
     thresholds: Mapping[str, float]
     default_threshold: float
+    black_threshold: float
     rules: tuple[Rule, ...]
     otherwise: str
     not_inspected: str
@@ -87,7 +88,8 @@ def parse_policy(content: bytes, source: str) -> Policy:
         reason = " ".join(str(error).split())
         raise PolicyError(f"{source}: not readable as YAML ({reason})") from error
     entries = _Entries(loaded, source)
-    entries.only("name", "version", "thresholds", "default_threshold", "rules", "otherwise",
+    entries.only("name", "version", "thresholds", "default_threshold",
+                 "black_threshold", "rules", "otherwise",
                  "not_inspected")  # fmt: skip
     thresholds = _Entries(entries.take("thresholds", {}) or {}, f"{source}: thresholds")
     rules = entries.take("rules", [])
@@ -98,6 +100,7 @@ def parse_policy(content: bytes, source: str) -> Policy:
         version=entries.text("version"),
         thresholds={name: thresholds.probability(name) for name in thresholds.content},
         default_threshold=entries.probability("default_threshold", 0.5),
+        black_threshold=entries.probability("black_threshold", 0.95),
         rules=tuple(_rule(rule, f"{source}: rule {n}") for n, rule in enumerate(rules, 1)),
         otherwise=entries.disposition("otherwise", "accept"),
         not_inspected=entries.disposition("not_inspected", "hold"),
@@ -195,22 +198,29 @@ def probability_column(class_name: str) -> str:
 
 
 def flag(
-    patches: pd.DataFrame, classes: Sequence[str], thresholds: Mapping[str, float]
+    patches: pd.DataFrame,
+    classes: Sequence[str],
+    thresholds: Mapping[str, float],
+    black_threshold: float,
 ) -> pd.DataFrame:
-    """Stage "flag": add predicted, flagged, indicated and score to rows of probabilities.
+    """Stage "flag": add steel, predicted, flagged, indicated and score to rows of probabilities.
 
-    A patch is flagged when a defect class reaches its threshold (p ≥ threshold). `indicated`
+    A patch whose `black_fraction` exceeds `black_threshold` shows no steel; the classifier was
+    trained on none such, and it is never flagged. Another patch is flagged when a defect class
+    reaches its threshold (p ≥ threshold). `indicated`
     is the most probable class among those that do, "" if none does. `score` is the
     probability of the indicated class, of the predicted one where none is indicated.
     """
     probabilities = patches[[probability_column(name) for name in classes]].to_numpy(np.float64)
     limits = np.array([thresholds.get(name, np.inf) for name in classes])
     reached = np.where(probabilities >= limits, probabilities, -1.0)
-    flagged = reached.max(axis=1, initial=-1.0) >= 0
+    steel = patches["black_fraction"].to_numpy() <= black_threshold
+    flagged = steel & (reached.max(axis=1, initial=-1.0) >= 0)
     predicted = probabilities.argmax(axis=1)
     explained = np.where(flagged, reached.argmax(axis=1), predicted)
     names = np.array(classes, dtype=object)
     return patches.assign(
+        steel=steel,
         predicted=names[predicted],
         flagged=flagged,
         indicated=np.where(flagged, names[explained], ""),

@@ -79,6 +79,7 @@ class Counts:
     unreadable: int
     skipped: int
     patches: int
+    without_steel: int
     flagged: int
     flagged_by_class: Mapping[str, int]
     dispositions: Mapping[str, int]
@@ -100,6 +101,7 @@ def count(batch: Batch, strips: pd.DataFrame, patches: pd.DataFrame) -> Counts:
         unreadable=len(strips) - len(inspected),
         skipped=len(batch.skipped),
         patches=len(patches),
+        without_steel=int((~patches["steel"]).sum()),
         flagged=len(flagged),
         flagged_by_class=_tally(flagged),
         dispositions=_tally(strips["disposition"]),
@@ -139,6 +141,7 @@ def config(run: Run) -> dict[str, Any]:
         "batch_size": settings.batch_size,
         "fail_on": settings.fail_on,
         "thresholds": dict(run.thresholds),
+        "black_threshold": run.policy.black_threshold,
         "sise": sise_parameters(run.classifier.precision),
     }
 

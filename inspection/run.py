@@ -73,7 +73,7 @@ def resolve(settings: Settings) -> Run:
 def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     classes = run.classifier.classes
     patches, strips = classify_batch(run, folder)
-    patches = flag(patches, classes, run.thresholds)
+    patches = flag(patches, classes, run.thresholds, run.policy.black_threshold)
     strips = dispose(strips, patches, run)
     explainer = make_explainer(run.classifier, run.settings.batch_size)
     patches = explain_batch(patches, strips, run, folder, explainer)

@@ -125,7 +125,7 @@ def explain_batch(
     Adds the columns of `results.patch_schema` from `explained` on.
     """
     everything = run.settings.explain == "all"
-    explained = patches["flagged"] | everything
+    explained = patches["flagged"] | (everything & patches["steel"])
     target = patches["predicted"].where(~patches["flagged"], patches["indicated"])
     patches = patches.assign(explained=explained, target=target.where(explained, ""))
     chosen = patches[patches["explained"]]

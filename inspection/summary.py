@@ -20,8 +20,8 @@ def summarise(card: Mapping[str, Any], index: Path, seconds: float, up_to_date: 
         f"batch         {card['batch']}{' (up to date)' if up_to_date else ''}",
         f"strips        {counts['strips']} found: {counts['inspected']} inspected, "
         f"{counts['unreadable']} unreadable; {counts['skipped']} other files skipped",
-        f"patches       {counts['patches']}, {counts['flagged']} flagged"
-        + (f": {by_class}" if by_class else ""),
+        f"patches       {counts['patches']}, {counts['without_steel']} of them without steel; "
+        f"{counts['flagged']} flagged" + (f": {by_class}" if by_class else ""),
         f"dispositions  {_listed(dispositions)} (proposed)",
         f"explained     {counts['explained']} patches, {counts['without_map']} without a map; "
         f"{counts['forwards']} forward passes",

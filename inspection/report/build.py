@@ -201,6 +201,10 @@ def _identity(card: Mapping[str, Any]) -> tuple[Fact, ...]:
         Fact("Policy SHA-256", policy["sha256"], code=True),
         Fact("Configuration SHA-256", card["config_sha256"], code=True),
         Fact("Tiling", f"patches of 256 × 256 px every {config['stride']} px, full coverage"),
+        Fact(
+            "Not judged",
+            f"patches with more than {config['black_threshold']:.0%} of their pixels black",
+        ),
         Fact("Explained", "every patch" if config["explain"] == "all" else "flagged patches"),
         Fact(
             "SISE",

@@ -50,6 +50,14 @@ def test_a_strip_is_covered_completely_and_every_patch_is_a_row() -> None:
     np.testing.assert_allclose(rows.loc[5, columns].to_numpy(float), plain, atol=1e-6)
 
 
+def test_the_share_of_black_pixels_is_measured() -> None:
+    dark = strip(256, black=[0])
+    dark[:16] = 14  # the darkest grey that is no steel
+    dark[16:32] = 15
+    rows = classify(read_rows(dark), toy_classifier(), 224)
+    assert rows["black_fraction"].tolist() == [1 / 16 + 1 / 16]
+
+
 def test_no_strips_give_no_rows_but_all_columns() -> None:
     rows = classify(read_rows(), toy_classifier(), 224)
     assert len(rows) == 0

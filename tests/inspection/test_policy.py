@@ -20,7 +20,8 @@ CLASSES = ("normal", "class 1", "class 2")
 
 
 def probabilities(*rows: tuple[float, ...]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["p_normal", "p_class_1", "p_class_2"])
+    columns = ["p_normal", "p_class_1", "p_class_2"]
+    return pd.DataFrame(rows, columns=columns).assign(black_fraction=0.1)
 
 
 def policy_text(**entries: str) -> bytes:
@@ -34,7 +35,7 @@ def test_probability_columns_are_plain_names() -> None:
 
 def test_a_patch_is_flagged_from_its_threshold_on() -> None:
     rows = probabilities((0.5, 0.5, 0.0), (0.51, 0.49, 0.0), (0.2, 0.1, 0.7))
-    flagged = flag(rows, CLASSES, {"class 1": 0.5, "class 2": 0.5})
+    flagged = flag(rows, CLASSES, {"class 1": 0.5, "class 2": 0.5}, 0.95)
     assert flagged["flagged"].tolist() == [True, False, True]
     assert flagged["indicated"].tolist() == ["class 1", "", "class 2"]
     assert flagged["score"].tolist() == [0.5, 0.51, 0.7]
@@ -43,19 +44,29 @@ def test_a_patch_is_flagged_from_its_threshold_on() -> None:
 
 def test_the_indicated_class_is_the_most_probable_of_those_that_reach_their_threshold() -> None:
     rows = probabilities((0.1, 0.3, 0.6), (0.0, 0.45, 0.55))
-    flagged = flag(rows, CLASSES, {"class 1": 0.2, "class 2": 0.9})
+    flagged = flag(rows, CLASSES, {"class 1": 0.2, "class 2": 0.9}, 0.95)
     assert flagged["indicated"].tolist() == ["class 1", "class 1"]
     assert flagged["score"].tolist() == [0.3, 0.45]
     assert flagged["predicted"].tolist() == ["class 2", "class 2"]
 
 
 def test_a_threshold_of_zero_is_a_threshold() -> None:
-    flagged = flag(probabilities((1.0, 0.0, 0.0)), CLASSES, {"class 1": 0.0, "class 2": 1.0})
+    limits = {"class 1": 0.0, "class 2": 1.0}
+    flagged = flag(probabilities((1.0, 0.0, 0.0)), CLASSES, limits, 0.95)
     assert flagged["indicated"].tolist() == ["class 1"]
 
 
+def test_a_patch_without_steel_is_not_judged() -> None:
+    rows = probabilities(*[(0.0, 1.0, 0.0)] * 3).assign(black_fraction=[0.94, 0.95, 0.96])
+    flagged = flag(rows, CLASSES, {"class 1": 0.5, "class 2": 0.5}, 0.95)
+    assert flagged["steel"].tolist() == [True, True, False]
+    assert flagged["flagged"].tolist() == [True, True, False]
+    assert flagged["indicated"].tolist() == ["class 1", "class 1", ""]
+    assert flagged["predicted"].tolist() == ["class 1"] * 3
+
+
 def test_no_rows_stay_no_rows() -> None:
-    flagged = flag(probabilities(), CLASSES, {"class 1": 0.5, "class 2": 0.5})
+    flagged = flag(probabilities(), CLASSES, {"class 1": 0.5, "class 2": 0.5}, 0.95)
     assert len(flagged) == 0
     assert {"flagged", "indicated", "predicted", "score"} <= set(flagged.columns)
 
@@ -68,7 +79,7 @@ def test_no_rows_stay_no_rows() -> None:
 def test_flagged_means_that_some_defect_class_reaches_its_threshold(
     row: list[float], first: float, second: float
 ) -> None:
-    flagged = flag(probabilities(tuple(row)), CLASSES, {"class 1": first, "class 2": second})
+    flagged = flag(probabilities(tuple(row)), CLASSES, {"class 1": first, "class 2": second}, 0.95)
     reaching = {"class 1": row[1]} if row[1] >= first else {}
     reaching |= {"class 2": row[2]} if row[2] >= second else {}
     assert flagged["flagged"].item() == bool(reaching)

@@ -7,8 +7,8 @@ from inspection.record import Counts, FailOn, exit_status
 
 def counts(by_rule: dict[str, int], unreadable: int = 0) -> Counts:
     numbers: dict[str, Any] = dict.fromkeys(
-        ("entries", "strips", "inspected", "skipped", "patches", "flagged", "explained",
-         "without_map", "forwards"), 0
+        ("entries", "strips", "inspected", "skipped", "patches", "without_steel", "flagged",
+         "explained", "without_map", "forwards"), 0
     )  # fmt: skip
     return Counts(
         **numbers,

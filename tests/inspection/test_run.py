@@ -126,6 +126,7 @@ def test_strips_have_a_disposition_and_the_rule_for_it(
         "unreadable": 2,
         "skipped": 1,
         "patches": 15,
+        "without_steel": 0,
         "flagged": 4,
         "flagged_by_class": {"class 1": 3, "class 2": 1},
         "dispositions": {"accept": 1, "hold": 4},
@@ -176,6 +177,24 @@ def test_explain_all_explains_the_predicted_class_of_the_others(
     assert rows["explained"].all()
     assert rows.query("not flagged")["target"].unique().tolist() == ["normal"]
     assert rows.query("left == 672 and flagged")["target"].tolist() == ["class 2"]
+
+
+def test_patches_beside_the_steel_are_not_judged(
+    tmp_path: Path, out: Path, inspect_toy: Inspect
+) -> None:
+    margin = strip(704, bright=[600])
+    margin[:, :480] = 0  # the toy calls black class 2, and would flag both patches
+    write_strip(tmp_path / "batch" / "s.png", margin)
+    finished = inspect_toy(tmp_path / "batch", out, explain="all")
+    rows = patches(out)
+    assert rows["left"].tolist() == [0, 224, 448]
+    assert rows["predicted"].tolist()[:2] == ["class 2", "class 2"]
+    assert rows["steel"].tolist() == [False, False, True]
+    assert rows["flagged"].tolist()[:2] == [False, False]
+    assert rows["explained"].tolist() == [False, False, True]
+    assert finished.card["counts"]["without_steel"] == 2
+    page = (out / "index.html").read_text("utf-8")
+    assert "<b>2</b> of them are black throughout, beside the steel, and were not judged" in page
 
 
 def test_two_equal_files_are_two_strips_that_share_their_images(
