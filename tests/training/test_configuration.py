@@ -1,0 +1,75 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.configuration import FitCLI
+from training.recipes import take_configs
+from training.runs import RunCheckpoint
+from training.schedule import WarmupCosine
+
+NET = ["--model.architecture", "shufflenet_v2_x0_5"]
+
+
+@pytest.fixture(autouse=True)
+def determinism_given_back() -> Iterator[None]:
+    """A trainer switches it on for the process; `fit` restores it, a bare FitCLI does not."""
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def configure(recast_root: Path, tmp_path: Path):
+    """A FitCLI for the recipe demo with further options, in an empty run folder."""
+
+    def configured(*options: str) -> FitCLI:
+        args = ["--config", "demo", "--data.root", str(recast_root), "--out", str(tmp_path / "run")]
+        return FitCLI(take_configs([*args, *NET, *options]))
+
+    return configured
+
+
+def test_seed_orders_the_crops_too(configure) -> None:
+    assert configure("--seed_everything", "7").datamodule.seed == 7
+    assert configure("--seed_everything", "0").datamodule.seed == 0
+
+
+def test_seed_decides_the_first_weights(configure) -> None:
+    one, same, other = (
+        configure("--seed_everything", seed).model.network.fc.weight for seed in ("0", "0", "1")
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_recipe_reaches_its_objects(configure) -> None:
+    cli = configure("--model.schedule.init_args.warmup", "3")
+    assert cli.model.schedule == WarmupCosine(warmup=3)
+    optimizer = cli.model.build_optimizer(cli.model.parameters())
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert cli.datamodule.augment.horizontal_flip == 0.5
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode"), [("val/loss", "min"), ("val/top1", "max"), ("val/macro_recall", "max")]
+)
+def test_best_checkpoint_follows_the_monitor(configure, monitor: str, mode: str) -> None:
+    callbacks = configure("--monitor", monitor).trainer.callbacks
+    best, last = (callback for callback in callbacks if isinstance(callback, RunCheckpoint))
+    assert (best.filename, best.monitor, best.mode) == ("best", monitor, mode)
+    assert (last.filename, last.monitor) == ("last", None)
+
+
+def test_precision_is_the_fastest_unless_chosen(configure, monkeypatch) -> None:
+    for has, precision in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr("training.configuration.has_bfloat16", lambda _, has=has: has)
+        assert configure("--trainer.accelerator", "cpu").trainer.precision == precision
+    assert configure("--trainer.precision", "32-true").trainer.precision == "32-true"
+
+
+def test_run_folder_is_named_by_the_recipe(recast_root: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli = FitCLI(take_configs(["--config", "demo", "--data.root", str(recast_root), *NET]))
+    assert cli.run.path == Path("runs/demo")
+    assert not (tmp_path / "runs").exists(), "nothing is written before training starts"

@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from severstal_prep.errors import DatasetError, UnreadableImageError
+from severstal_prep.images import write_png
+from training.crops import channel_statistics, read_recast
+from training.errors import DataError
+
+
+def test_reads_counts_and_files(recast_root: Path) -> None:
+    recast = read_recast(recast_root)
+    assert recast.counts("train") == (8, 4, 4, 6, 4)
+    assert recast.counts() == (15, 8, 8, 11, 8)
+    assert recast.split_rule == "grouped"
+    val = recast.crops("val")
+    assert val.labels.tolist() == [0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert len(val) == 11
+    assert all(path.is_file() and path.is_relative_to(recast_root) for path in val.paths)
+
+
+def test_folder_without_dataset(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no recast dataset here"):
+        read_recast(tmp_path)
+
+
+def test_split_without_crops(tmp_path: Path, make_recast) -> None:
+    root = make_recast(tmp_path, {"train": (2, 1, 1, 1, 1)})
+    with pytest.raises(DataError, match="no crop in the split 'val'"):
+        read_recast(root).crops("val")
+
+
+@pytest.mark.parametrize("column", ["group_id", "strip_id"])
+def test_groups_that_cross_splits_are_a_leak(tmp_path: Path, make_recast, column: str) -> None:
+    crops = {"train": (2, 0, 0, 0, 0), "val": (0, 0, 0, 0, 0), "test": (1, 0, 0, 0, 0)}
+    root = make_recast(tmp_path, crops, **{column: ["a", "b", "b"]})
+    with pytest.raises(DataError, match=rf"manifest.parquet: {column} b is in train and test"):
+        read_recast(root)
+
+
+def test_paper_split_may_cross(tmp_path: Path, make_recast) -> None:
+    crops = {"train": (2, 0, 0, 0, 0), "test": (1, 0, 0, 0, 0)}
+    root = make_recast(tmp_path, crops, split_rule="paper", strip_id=["a", "b", "b"])
+    assert read_recast(root).counts() == (3, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "crops/../../x", "..\\x.png"])
+def test_paths_stay_in_the_dataset(tmp_path: Path, make_recast, name: str) -> None:
+    root = make_recast(tmp_path, {"train": (1, 0, 0, 0, 0)}, crop_path=[name])
+    with pytest.raises(DataError, match=r"row 0: .* leaves the dataset's folder"):
+        read_recast(root)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class_id": [0, 5]}, "row 1: class 5 is not 0 to 4"),
+        ({"class_id": [-1, 0]}, "row 0: class -1 is not 0 to 4"),
+        ({"split": ["train", "dev"]}, "row 1: split 'dev' is unknown"),
+    ],
+)
+def test_rows_out_of_place(tmp_path: Path, make_recast, changes: dict, message: str) -> None:
+    root = make_recast(tmp_path, {"train": (2, 0, 0, 0, 0)}, **changes)
+    with pytest.raises(DataError, match=message):
+        read_recast(root)
+
+
+def test_channel_statistics_by_hand(tmp_path: Path) -> None:
+    dark, bright = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 255, np.uint8)
+    dark[..., 2] = 51
+    bright[..., 2] = 51
+    for name, image in (("a.png", dark), ("b.png", bright)):
+        write_png(tmp_path / name, image)
+    mean, std = channel_statistics([tmp_path / "a.png", tmp_path / "b.png"])
+    assert mean == pytest.approx((0.5, 0.5, 0.2))
+    assert std == pytest.approx((0.5, 0.5, 1e-6), abs=1e-7)
+
+
+def test_channel_statistics_name_an_unreadable_crop(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImageError, match=r"a\.png: there is no such file"):
+        channel_statistics([tmp_path / "a.png"])

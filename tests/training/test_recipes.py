@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from training.errors import RecipeError
+from training.recipes import recipe_names, recipe_path, take_configs
+
+
+def test_packaged_recipes() -> None:
+    assert recipe_names() == ("demo", "paper", "strong")
+    for name in recipe_names():
+        assert yaml.safe_load(recipe_path(name).read_text("utf-8"))["seed_everything"] == 0
+
+
+def test_paper_is_the_papers_recipe() -> None:
+    recipe = yaml.safe_load(recipe_path("paper").read_text("utf-8"))
+    assert recipe["model"]["architecture"] == "resnet101"
+    assert recipe["model"]["optimizer"]["class_path"] == "torch.optim.SGD"
+    assert recipe["model"]["optimizer"]["init_args"]["lr"] == 0.1
+    assert recipe["model"]["schedule"]["init_args"] == {"every": 5, "gamma": 0.5}
+    assert recipe["model"]["logit_adjustment"] == recipe["model"]["label_smoothing"] == 0
+    assert recipe["trainer"]["max_epochs"] == 40
+    assert "augment" not in recipe["data"]
+    assert recipe["data"]["sampler"] == "none"
+
+
+def test_file_and_unknown_name(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.touch()
+    assert recipe_path(str(mine)) == mine
+    with pytest.raises(RecipeError, match="no such recipe or file; recipes: demo, paper, strong"):
+        recipe_path("papre")
+
+
+def test_configs_are_parted_from_options() -> None:
+    found = take_configs(
+        ["--a", "1", "--config", "demo", "--b=2", "--config=paper", "-c", "strong"]
+    )
+    assert [path.stem for path in found.configs] == ["demo", "paper", "strong"]
+    assert found.options == ("--a", "1", "--b=2")
+    assert found.name == "demo"
+
+
+@pytest.mark.parametrize("args", [[], ["--out", "x"]])
+def test_config_is_needed(args: list[str]) -> None:
+    with pytest.raises(RecipeError, match="fit needs --config RECIPE: demo, paper, strong, or a"):
+        take_configs(args)
+
+
+def test_config_without_a_value() -> None:
+    with pytest.raises(RecipeError, match="no such recipe or file"):
+        take_configs(["--config"])

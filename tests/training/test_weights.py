@@ -1,0 +1,150 @@
+import re
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import safetensors.torch
+import torch
+import torchvision
+
+from sise.bundle import build_network
+from training.errors import WeightsError
+from training.weights import head_names, initialise
+
+NET = "shufflenet_v2_x0_5"
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[str, torch.Tensor]:
+    """The weights of a network with seven classes."""
+    torch.manual_seed(1)
+    return build_network(NET, 7).state_dict()
+
+
+def fresh() -> torch.nn.Module:
+    torch.manual_seed(2)
+    return build_network(NET, 5)
+
+
+def save(path: Path, state: dict) -> str:
+    if path.suffix == ".safetensors":
+        safetensors.torch.save_file(state, path)
+    else:
+        torch.save(state, path)
+    return str(path)
+
+
+def test_none_leaves_the_network_as_built() -> None:
+    network, same = fresh(), fresh().state_dict()
+    initialise(network, NET, "none")
+    assert all(torch.equal(tensor, same[name]) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_file_gives_the_backbone_and_not_the_head(tmp_path, trained, capsys, name) -> None:
+    network, built = fresh(), fresh().state_dict()
+    initialise(network, NET, save(tmp_path / name, trained))
+    state = network.state_dict()
+    for tensor in state:
+        source = built if tensor.startswith("fc.") else trained
+        assert torch.equal(state[tensor], source[tensor]), tensor
+    assert "the head has other classes and starts anew (fc.weight, …)" in capsys.readouterr().err
+
+
+def test_head_of_as_many_classes_is_kept_without_a_word(tmp_path, capsys) -> None:
+    torch.manual_seed(3)
+    source = build_network(NET, 5).state_dict()
+    network = fresh()
+    initialise(network, NET, save(tmp_path / "w.pth", source))
+    assert torch.equal(network.state_dict()["fc.weight"], source["fc.weight"])
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("prefix", ["network.", "module."])
+def test_wrapped_state_dicts_are_unwrapped(tmp_path, trained, prefix) -> None:
+    wrapped = {"state_dict": {prefix + name: tensor for name, tensor in trained.items()}}
+    network = fresh()
+    initialise(network, NET, save(tmp_path / "w.pth", wrapped))
+    name = "conv1.0.weight"
+    assert torch.equal(network.state_dict()[name], trained[name])
+
+
+def test_another_architecture_does_not_fit(tmp_path, trained) -> None:
+    file = save(tmp_path / "w.pth", trained)
+    message = r"w\.pth: does not fit squeezenet1_1: 50 of its 52 tensors are missing"
+    network = build_network("squeezenet1_1", 5)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with pytest.raises(WeightsError, match=message):
+        initialise(network, "squeezenet1_1", file)
+    assert all(torch.equal(t, before[name]) for name, t in network.state_dict().items())
+
+
+def test_files_that_are_no_weights(tmp_path) -> None:
+    garbage = tmp_path / "w.pth"
+    garbage.write_bytes(b"not a checkpoint")
+    also_garbage = tmp_path / "w.safetensors"
+    also_garbage.write_bytes(b"\xff" * 20)
+    for path in (garbage, also_garbage):
+        with pytest.raises(WeightsError, match="not a weights file that is safe to load"):
+            initialise(fresh(), NET, str(path))
+    with pytest.raises(WeightsError, match=r"no such file; model\.weights is none, imagenet or"):
+        initialise(fresh(), NET, str(tmp_path / "imagnet"))
+    with pytest.raises(WeightsError, match="holds no state dict"):
+        initialise(fresh(), NET, save(tmp_path / "list.pth", {"epoch": 3}))
+
+
+class Evil:
+    def __reduce__(self):
+        return (Path("/tmp/steel-sise-was-here").touch, ())  # noqa: S108
+
+
+def test_pickled_code_is_not_run(tmp_path) -> None:
+    torch.save({"x": Evil()}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="safe to load"):
+        initialise(fresh(), NET, str(tmp_path / "w.pth"))
+    assert not Path("/tmp/steel-sise-was-here").exists()  # noqa: S108
+
+
+def test_imagenet_weights_out_of_reach(monkeypatch, tmp_path) -> None:
+    def unreachable(*_, **__):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", unreachable)
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", unreachable)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(WeightsError) as caught:
+        initialise(fresh(), NET, "imagenet")
+    message = str(caught.value)
+    url = torchvision.models.get_model_weights(NET).DEFAULT.url
+    assert "\n" not in message
+    assert "no route to host" in message
+    assert f"download {url} elsewhere" in message
+    target = re.search(r"put it at (\S+),", message)
+    assert target
+    assert Path(target[1]) == Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+
+
+def test_imagenet_weights_put_by_hand_are_found(monkeypatch, tmp_path) -> None:
+    torch.manual_seed(4)
+    source = build_network(NET, 1000).state_dict()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    weights = torchvision.models.get_model_weights(NET).DEFAULT
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    save(folder / weights.url.rsplit("/", 1)[1], source)
+    network = fresh()
+    initialise(network, NET, "imagenet")
+    assert torch.equal(network.state_dict()["conv1.0.weight"], source["conv1.0.weight"])
+    assert network.state_dict()["fc.weight"].shape == (5, 1024)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "head"),
+    [
+        (NET, {"fc.weight", "fc.bias"}),
+        ("squeezenet1_1", {"classifier.1.weight", "classifier.1.bias"}),
+        ("vgg16", {"classifier.6.weight", "classifier.6.bias"}),
+    ],
+)
+def test_head_is_what_depends_on_the_classes(architecture: str, head: set) -> None:
+    assert head_names(architecture) == head

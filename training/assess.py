@@ -1,0 +1,106 @@
+"""`defect-train test`: how well a model bundle does on a split of a recast dataset."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from severstal_prep.console import note, track
+from severstal_prep.dataset import CLASS_NAMES
+from severstal_prep.files import replacing
+from sise import bundle
+from sise.precision import Precision, resolve
+from training import paper_results
+from training.calibration import ECE_BINS
+from training.crops import read_recast
+from training.data import CropDataset, crop_loader
+from training.errors import TrainingError
+from training.evaluate import evaluate, predict
+from training.scorecard import Scorecard, write_confusion
+
+Split = Literal["train", "val", "test"]
+
+RESULTS_NAME = "test.json"
+PICTURE_NAME = "confusion.png"
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What to test on what, and where the results go.
+
+    `num_workers` None means one process per processor, at most 8.
+    """
+
+    bundle: Path
+    root: Path
+    out: Path
+    split: Split = "test"
+    precision: Precision = "auto"
+    batch_size: int = 64
+    num_workers: int | None = None
+
+
+def assess(request: Assessment) -> Scorecard:
+    """Evaluate, write `test.json` and `confusion.png` into `out`, and return the results.
+
+    Raises BundleError, DatasetError, DataError and UnreadableImageError for inputs that are
+    not what they should be, and TrainingError for a bundle of other classes.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = bundle.load(request.bundle, device)
+    if model.card.classes != CLASS_NAMES:
+        raise TrainingError(
+            f"{request.bundle}: a model of other classes ({', '.join(model.card.classes)}); "
+            f"the dataset has {', '.join(CLASS_NAMES)}"
+        )
+    recast = read_recast(request.root)
+    same_data = model.card.dataset.get("card_sha256") == recast.sha256
+    if not same_data:
+        note(
+            f"note: {request.bundle} was trained on another build of the data; strips that it "
+            f"learned from may be in this {request.split} split"
+        )
+    crops = recast.crops(request.split)
+    loader = crop_loader(CropDataset(crops), request.batch_size, request.num_workers)
+    batches = track(loader, len(loader), f"test on {len(crops)} crops")
+    logits, labels = predict(
+        model.model, model.card.mean, model.card.std, batches, request.precision
+    )
+    scorecard = Scorecard(
+        title=f"{model.card.architecture}, {request.split} split ({recast.split_rule})",
+        evaluation=evaluate(logits, labels, CLASS_NAMES),
+        beside_paper=paper_results.is_papers_data(recast.counts()),
+    )
+    origin = {
+        "bundle_sha256": model.sha256,
+        "dataset_card_sha256": recast.sha256,
+        "trained_on_this_dataset": same_data,
+        "split": request.split,
+        "split_rule": recast.split_rule,
+        "device": str(device),
+        "precision": str(resolve(request.precision, device)).removeprefix("torch."),
+    }
+    write_results(request.out, scorecard, origin)
+    return scorecard
+
+
+def write_results(out: Path, scorecard: Scorecard, origin: dict[str, Any]) -> None:
+    """Write picture and JSON into `out`, replacing earlier ones; the JSON comes last."""
+    papers = {
+        "top1": paper_results.TOP1,
+        "top3": paper_results.TOP3,
+        "macro_recall": paper_results.MACRO_RECALL,
+        "confusion": {"normalised": [list(row) for row in paper_results.CONFUSION]},
+    }
+    content = {
+        **origin,
+        **scorecard.evaluation.as_dict(),
+        "ece_bins": ECE_BINS,
+        "paper": papers if scorecard.beside_paper else None,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_confusion(out / PICTURE_NAME, scorecard)
+    with replacing(out / RESULTS_NAME) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")

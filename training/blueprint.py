@@ -1,0 +1,60 @@
+"""What a checkpoint says of its classifier, enough to rebuild it without its training."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from severstal_prep.dataset import CLASS_NAMES
+
+if TYPE_CHECKING:
+    from training.data import RecastDataModule
+
+KEY = "steel_sise_classifier"
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """Architecture, classes and preprocessing of a classifier, and the data it learned from.
+
+    `input_size` is (H, W) in px; `mean` and `std` per channel are those of images scaled to
+    [0, 1]; `dataset` names the recast dataset: its card's SHA-256, its split rule and seed, in
+    which options it differs from the paper's recipe, and its crops per split and class.
+    """
+
+    architecture: str
+    classes: tuple[str, ...]
+    input_size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    dataset: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, architecture: str, data: "RecastDataModule") -> "Blueprint":
+        """The blueprint of a classifier about to learn from `data`, which was set up."""
+        recast = data.recast
+        return cls(
+            architecture=architecture,
+            classes=CLASS_NAMES,
+            input_size=data.input_size,
+            mean=data.mean,
+            std=data.std,
+            dataset={
+                "card_sha256": recast.sha256,
+                "split": recast.split_rule,
+                "seed": recast.card["settings"]["seed"],
+                "differs_from_recipe": recast.card["differs_from_recipe"],
+                "counts": {split: list(recast.counts(split)) for split in ("train", "val", "test")},
+            },
+        )
+
+    def write_to(self, checkpoint: dict[str, Any]) -> None:
+        """Enter the blueprint into a Lightning checkpoint, as plain values."""
+        checkpoint[KEY] = asdict(self)
+
+    @classmethod
+    def read_from(cls, checkpoint: Mapping[str, Any]) -> "Blueprint":
+        """The blueprint in a checkpoint. Raises KeyError or TypeError if there is none."""
+        content = dict(checkpoint[KEY])
+        for name in ("classes", "input_size", "mean", "std"):
+            content[name] = tuple(content[name])
+        return cls(**content)

@@ -1,0 +1,77 @@
+"""Reading a training checkpoint back as a bare network, without pickle."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from severstal_prep.dataset import CLASS_NAMES
+from sise.bundle import build_network
+from training.blueprint import Blueprint
+from training.errors import CheckpointError
+
+NETWORK = "network."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network in evaluation mode, its blueprint, and when it was saved.
+
+    `epoch` counts finished epochs.
+    """
+
+    blueprint: Blueprint
+    network: nn.Module
+    epoch: int
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Rebuild the classifier that a checkpoint of `defect-train fit` holds.
+
+    With weight averaging it is the averaged one. Raises CheckpointError for a file that is
+    missing, damaged, no checkpoint of this tool, or of other classes.
+    """
+    content = read_plain(path)
+    try:
+        blueprint = Blueprint.read_from(content)
+        state = {
+            name.removeprefix(NETWORK): tensor
+            for name, tensor in content["state_dict"].items()
+            if name.startswith(NETWORK)
+        }
+        finished = int(content["epoch"]) + 1
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path}: not a checkpoint of defect-train fit ({error} is missing)"
+        ) from error
+    if blueprint.classes != CLASS_NAMES:
+        raise CheckpointError(
+            f"{path}: a classifier of other classes ({', '.join(blueprint.classes)}); "
+            f"this version knows {', '.join(CLASS_NAMES)}"
+        )
+    network = build_network(blueprint.architecture, len(blueprint.classes))
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: the weights do not fit {blueprint.architecture}; was the file changed?"
+        ) from error
+    return Checkpoint(blueprint, network.eval(), finished)
+
+
+def read_plain(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint file, loaded without running any code of it."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such checkpoint")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # A damaged file raises UnpicklingError, EOFError, RuntimeError, KeyError, …
+        raise CheckpointError(
+            f"{path}: damaged, or no checkpoint of defect-train fit ({type(error).__name__})"
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: not a checkpoint of defect-train fit")
+    return content

@@ -1,0 +1,140 @@
+"""Any torchvision CNN as a classifier of steel crops, and how it learns."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from severstal_prep.dataset import CLASS_NAMES
+from sise.bundle import build_network
+from training.blueprint import Blueprint
+from training.data import IMAGENET_MEAN, IMAGENET_STD, Batch, RecastDataModule, normalise
+from training.errors import RecipeError
+from training.evaluate import confusion_counts, macro_recall
+from training.schedule import Schedule, Steps
+
+
+class DefectClassifier(LightningModule):
+    """A CNN that maps crops to a logit per class, trained with cross-entropy.
+
+    `forward` takes crops (B, H, W, 3) uint8 and returns logits (B, 5) float. It logs
+    `train/loss`, `val/loss`, `val/top1`, `val/macro_recall` and `learning_rate` per epoch.
+
+    Args:
+        architecture: a torchvision classifier's name, resnet18 or convnext_tiny, say.
+        weights: "none", "imagenet", or a .safetensors or .pth file of that architecture.
+        optimizer: any of torch.optim, by class_path.
+        schedule: of training.schedule, by class_path.
+        logit_adjustment: τ of Menon et al. 2021: the logits' τ·log(class frequency) is added in
+            the loss alone, so that rare classes get a wider margin; 0 is plain cross-entropy.
+        label_smoothing: share of the target probability that is spread over all classes.
+    """
+
+    def __init__(
+        self,
+        architecture: str = "resnet101",
+        weights: str = "none",
+        optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer] = torch.optim.SGD,
+        schedule: Schedule = Steps(),  # noqa: B008 frozen
+        logit_adjustment: float = 0.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise RecipeError(f"model.label_smoothing must be 0 to below 1, not {label_smoothing}")
+        if logit_adjustment < 0:
+            raise RecipeError(f"model.logit_adjustment must be 0 or more, not {logit_adjustment}")
+        self.architecture = architecture
+        self.weights = weights
+        self.build_optimizer = optimizer
+        self.schedule = schedule
+        self.logit_adjustment = logit_adjustment
+        self.label_smoothing = label_smoothing
+        self.network = build_network(architecture, len(CLASS_NAMES))
+        self.network.to(memory_format=torch.channels_last)
+        self.mean, self.std = IMAGENET_MEAN, IMAGENET_STD
+        self.class_counts: tuple[int, ...] = (1,) * len(CLASS_NAMES)
+        self._confusion = torch.zeros(len(CLASS_NAMES), len(CLASS_NAMES), dtype=torch.int64)
+
+    def setup(self, stage: str) -> None:
+        """Take from the data module how its crops are normalised and how many there are."""
+        self.mean, self.std = self._data.mean, self._data.std
+        self.class_counts = self._data.class_counts
+
+    @property
+    def _data(self) -> RecastDataModule:
+        data: RecastDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        return data
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(normalise(crops, self.mean, self.std))
+        return logits
+
+    def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
+        crops, labels = batch
+        loss = adjusted_cross_entropy(
+            self(crops).float(),
+            labels,
+            self.class_counts,
+            self.logit_adjustment,
+            self.label_smoothing,
+        )
+        self.log(
+            "train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels)
+        )
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        crops, labels = batch
+        logits = self(crops).float()
+        loss = functional.cross_entropy(logits, labels)
+        self.log("val/loss", loss, batch_size=len(labels))
+        self._confusion += confusion_counts(labels, logits.argmax(dim=1), len(CLASS_NAMES)).cpu()
+
+    def on_validation_epoch_end(self) -> None:
+        counts = self._confusion.numpy()
+        self.log("val/top1", float(counts.trace() / counts.sum()))
+        self.log("val/macro_recall", macro_recall(counts), prog_bar=True)
+        self._confusion.zero_()
+
+    def on_train_epoch_end(self) -> None:
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        optimizer = self.build_optimizer(self.parameters())
+        epochs = self.trainer.max_epochs or 1
+        steps_per_epoch = self.trainer.estimated_stepping_batches / epochs
+
+        def factor(step: int) -> float:
+            return self.schedule.factor(step / steps_per_epoch, epochs)
+
+        scheduler = LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        Blueprint.of(self.architecture, self._data).write_to(checkpoint)
+
+
+def adjusted_cross_entropy(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    class_counts: tuple[int, ...],
+    tau: float,
+    label_smoothing: float,
+) -> torch.Tensor:
+    """Mean cross-entropy of logits (B, C) + τ·log π against labels (B,).
+
+    π is the frequency of each class, from its `class_counts` (C,), all positive. Menon et
+    al., Long-tail learning via logit adjustment, ICLR 2021, equation 10.
+    """
+    counts = torch.tensor(class_counts, dtype=torch.float32, device=logits.device)
+    adjusted = logits + tau * (counts / counts.sum()).log()
+    return functional.cross_entropy(adjusted, labels, label_smoothing=label_smoothing)

@@ -1,0 +1,203 @@
+"""The command line `defect-train`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from severstal_prep import console
+from severstal_prep.errors import PrepError
+from sise.errors import SiseError
+from training.errors import TrainingError
+from training.recipes import take_configs
+
+PROGRAM = "defect-train"
+EXPECTED = (TrainingError, PrepError, SiseError, OSError)
+
+FIT_HELP = """\
+usage: defect-train fit --config RECIPE --data.root DIR [--out DIR] [OPTION ...]
+
+Train a classifier on a recast dataset by a recipe, and write its model bundle to OUT/bundle.
+The same command again resumes an interrupted training. Whatever a recipe's YAML sets is an
+option too, and wins over the recipe.
+
+recipes:
+  demo                       a small CNN from scratch, about a minute on 2 cores; for the sample
+  paper                      ResNet-101 as the paper trained it: SGD, 40 epochs, rate 0.1 halved
+                             every 5
+  strong                     ResNet-101 from ImageNet weights: AdamW, logit-adjusted loss, flips,
+                             averaged weights
+
+options:
+  --config RECIPE            demo, paper, strong or a YAML file; may be repeated, the last wins
+  --data.root DIR            recast dataset (severstal-prep build)
+  --out DIR                  run folder (default: runs/RECIPE)
+  --seed_everything N        seed of weights, order and variations (default: 0)
+  --model.architecture NAME  any torchvision classifier (default: resnet101)
+  --model.weights W          none, imagenet, or a .safetensors or .pth file (default: none)
+  --data.batch_size N        crops per training batch (default: 64)
+  --data.num_workers N       processes that decode crops (default: one per core, up to 8)
+  --trainer.max_epochs N     epochs; the learning-rate schedule spans them
+  --trainer.accelerator A    auto, cpu or gpu (default: auto)
+  --trainer.precision P      bf16-mixed, 32-true, ... (default: the fastest that the device has)
+  --thresholds JSON          flagging thresholds (default: 0.5 each), as '{"class 1": 0.4}'
+  --print_config             print the resolved configuration as YAML and exit
+  --help-all                 list every option of LightningCLI and exit
+  -h, --help                 show this and exit
+
+examples:
+  defect-train fit --config demo --data.root recast
+  defect-train fit --config strong --data.root recast --out runs/r50 --model.architecture resnet50
+  defect-train fit --config paper --print_config > mine.yaml
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if args[:1] == ["fit"]:
+        return console.run(PROGRAM, lambda: _fit(args[1:]), EXPECTED)
+    options = _parser().parse_args(args)
+    command = {"test": _test, "export": _export}[options.command]
+    return console.run(PROGRAM, lambda: command(options[options.command]), EXPECTED)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog=PROGRAM, description="Train classifiers of steel crops, and test them."
+    )
+    commands = parser.add_subcommands(required=True, dest="command")
+    commands.add_subcommand(
+        "fit", ArgumentParser(), help="train by a recipe; ends with a model bundle"
+    )
+    commands.add_subcommand("test", _test_parser(), help="evaluate a model bundle on a split")
+    commands.add_subcommand("export", _export_parser(), help="make a bundle from a checkpoint")
+    return parser
+
+
+def _test_parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        description="Evaluate a model bundle: table on stdout, OUT/test.json, OUT/confusion.png."
+    )
+    parser.add_argument("--config", action="config", help="YAML file with options of this command")
+    parser.add_argument("--run", type=Path | None, help="run folder of fit; its bundle is tested")
+    parser.add_argument("--bundle", type=Path | None, help="model bundle, instead of --run")
+    parser.add_argument("--data.root", type=Path, required=True, help="recast dataset")
+    parser.add_argument(
+        "--split",
+        type=Literal["train", "val", "test"],
+        default="test",
+        help="which crops of the dataset",
+    )
+    parser.add_argument(
+        "--out", type=Path | None, help="folder of the results (default: SPLIT beside the bundle)"
+    )
+    _add_computing(parser)
+    return parser
+
+
+def _export_parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        description="Make a model bundle from a checkpoint of fit. With --data.root its "
+        "probabilities are calibrated, and it is evaluated, on the validation split."
+    )
+    parser.add_argument("--config", action="config", help="YAML file with options of this command")
+    parser.add_argument(
+        "--checkpoint", type=Path, required=True, help="RUN/checkpoints/best.ckpt, say"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("--data.root", type=Path | None, help="recast dataset to calibrate on")
+    parser.add_argument(
+        "--thresholds",
+        type=dict[str, float],
+        default={},
+        help="probability from which a patch is flagged, by class (default: 0.5 for each)",
+    )
+    _add_computing(parser)
+    return parser
+
+
+def _add_computing(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--precision",
+        type=Literal["auto", "fp64", "fp32", "bf16"],
+        default="auto",
+        help="of the forward passes; auto is bf16 where the hardware has it",
+    )
+    parser.add_argument("--batch-size", type=PositiveInt, default=64, help="crops per pass")
+    parser.add_argument(
+        "--num-workers",
+        type=NonNegativeInt | None,
+        help="processes that decode crops (default: one per core, up to 8)",
+    )
+
+
+def _fit(args: Sequence[str]) -> int:
+    if "-h" in args or "--help" in args:
+        print(FIT_HELP, end="")  # LightningCLI's own takes seconds to load, and pages to read
+        return 0
+    if "--help-all" in args:
+        from training.fit import print_all_options
+
+        return print_all_options()
+    recipe = take_configs(args)
+    from training.fit import fit
+
+    return fit(recipe)
+
+
+def _test(options: Namespace) -> int:
+    if (options.run is None) == (options.bundle is None):
+        raise TrainingError("test needs either --run or --bundle")
+    bundle = options.bundle or options.run / "bundle"
+    out = options.out or bundle.parent / options.split
+
+    from training.assess import Assessment, assess
+    from training.scorecard import as_text
+
+    scorecard = assess(
+        Assessment(
+            bundle=bundle,
+            root=options.data.root,
+            out=out,
+            split=options.split,
+            precision=options.precision,
+            batch_size=options.batch_size,
+            num_workers=options.num_workers,
+        )
+    )
+    _save_config(_test_parser(), options, out)
+    print(as_text(scorecard))
+    print(out)
+    return 0
+
+
+def _export(options: Namespace) -> int:
+    from training.export import Export, export
+    from training.finish import metrics_line
+
+    bundle = export(
+        Export(
+            checkpoint=options.checkpoint,
+            out=options.out,
+            root=options.data.root,
+            thresholds=options.thresholds,
+            precision=options.precision,
+            batch_size=options.batch_size,
+            num_workers=options.num_workers,
+        )
+    )
+    _save_config(_export_parser(), options, options.out)
+    print(metrics_line(bundle.card))
+    print(options.out)
+    return 0
+
+
+def _save_config(parser: ArgumentParser, options: Namespace, folder: Path) -> None:
+    from severstal_prep.files import replacing
+
+    with replacing(folder / "config.yaml") as temporary:
+        temporary.write_text(parser.dump(options), "utf-8")

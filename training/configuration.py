@@ -1,0 +1,144 @@
+"""The configuration of a run: recipes and options, read by LightningCLI."""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from jsonargparse import ArgumentError
+from jsonargparse.typing import NonNegativeInt
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning import Trainer
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from severstal_prep.dataset import card_sha256
+from sise.precision import has_bfloat16
+from training.classifier import DefectClassifier
+from training.data import RecastDataModule
+from training.errors import RecipeError
+from training.finish import complete_thresholds
+from training.progress import progress_callback
+from training.recipes import RecipeArguments
+from training.runs import RunCheckpoint, RunFolder
+
+Monitor = Literal["val/macro_recall", "val/top1", "val/loss"]
+
+
+class FitCLI(LightningCLI):
+    """LightningCLI for one run in one folder; options win over recipes, wherever they stand.
+
+    Nothing is instantiated for a run that is finished.
+    """
+
+    def __init__(self, recipe: RecipeArguments) -> None:
+        self.recipe = recipe
+        try:
+            super().__init__(
+                DefectClassifier,
+                RecastDataModule,
+                save_config_callback=None,
+                trainer_defaults={
+                    "deterministic": "warn",
+                    "devices": 1,
+                    "log_every_n_steps": 1,
+                    "num_sanity_val_steps": 0,
+                    "enable_model_summary": False,
+                },
+                parser_kwargs={"prog": "defect-train fit", "exit_on_error": False},
+                args=[*(f"--config={path}" for path in recipe.configs), *recipe.options],
+                run=False,
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+            )
+        except ArgumentError as error:
+            raise RecipeError(" ".join(str(error).split())) from error
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse `args`; LightningCLI's own way would warn that they are not sys.argv."""
+        self.config = parser.parse_args(args)
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the seed, always a number: a run must be repeatable."""
+        parser.add_argument(
+            "--seed_everything",
+            type=NonNegativeInt,
+            default=0,
+            help="seed of weights, order and variations (default: 0)",
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what concerns the run and the bundle."""
+        parser.add_argument(
+            "--out", type=Path | None, default=None, help="run folder (default: runs/RECIPE)"
+        )
+        parser.add_argument(
+            "--monitor",
+            type=Monitor,
+            default="val/macro_recall",
+            help="what chooses the best epoch: highest recall or accuracy, or lowest loss",
+        )
+        parser.add_argument(
+            "--thresholds",
+            type=dict[str, float],
+            default={},
+            help="probability from which a patch is flagged, by class (default: 0.5 for each)",
+        )
+        parser.link_arguments("seed_everything", "data.seed")
+
+    def before_instantiate_classes(self) -> None:
+        """Look at the run folder before anything costly is made."""
+        _check_trainer_options(self.config.trainer)
+        complete_thresholds(self.config.thresholds)
+        self.run = RunFolder(self.config.out or Path("runs") / self.recipe.name)
+        self.config_text = self.parser.dump(self.config, skip_none=False)
+        dataset_sha256 = card_sha256(self.config.data.root)
+        self.state = self.run.state(yaml.safe_load(self.config_text), dataset_sha256)
+
+    def instantiate_classes(self) -> None:
+        """Make data module, classifier and trainer, unless there is nothing to do."""
+        if self.state != "finished":
+            super().instantiate_classes()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make a trainer that writes into the run folder alone."""
+        folder = str(self.run.path)
+        csv = CSVLogger(folder, name="logs", flush_logs_every_n_steps=1)
+        tensorboard = TensorBoardLogger(
+            folder, name="logs", version=csv.version, default_hp_metric=False
+        )
+        mode = "min" if self.config.monitor == "val/loss" else "max"
+        self.trainer_defaults["callbacks"] = [
+            progress_callback(),
+            RunCheckpoint(self.run.best, monitor=self.config.monitor, mode=mode),
+            RunCheckpoint(self.run.last),
+        ]
+        precision = self.config.trainer.precision or self._fastest_precision()
+        try:
+            trainer: Trainer = super().instantiate_trainer(
+                default_root_dir=folder,
+                logger=[csv, tensorboard],
+                precision=precision,
+                enable_progress_bar=sys.stderr.isatty(),
+                **kwargs,
+            )
+        except MisconfigurationException as error:
+            raise RecipeError(f"trainer: {' '.join(str(error).split())}") from error
+        return trainer
+
+    def _fastest_precision(self) -> str:
+        cuda = self.config.trainer.accelerator != "cpu" and torch.cuda.is_available()
+        return "bf16-mixed" if has_bfloat16(torch.device("cuda" if cuda else "cpu")) else "32-true"
+
+
+def _check_trainer_options(options: Any) -> None:
+    if not options.max_epochs or options.max_epochs < 1:
+        raise RecipeError("trainer.max_epochs must be 1 or more: the schedule spans the epochs")
+    if options.devices not in (1, "1", "auto", [0]) or options.num_nodes != 1:
+        raise RecipeError("trainer.devices and trainer.num_nodes must be 1: one device trains")
+    if options.fast_dev_run:
+        raise RecipeError(
+            "trainer.fast_dev_run writes no checkpoint; for a quick look use "
+            "--trainer.max_epochs 1 --trainer.limit_train_batches 2"
+        )

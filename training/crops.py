@@ -1,0 +1,130 @@
+"""The crops of a recast dataset, as training needs them: checked, counted, decoded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from severstal_prep import dataset
+from severstal_prep.images import read_image
+from training.errors import DataError
+
+GROUPED = "grouped"
+CROPS_FOR_STATISTICS = 2000
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The crops of one split: files, and class ids (N,) int64."""
+
+    paths: tuple[Path, ...]
+    labels: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+@dataclass(frozen=True)
+class Recast:
+    """A recast dataset that was checked for training.
+
+    `sha256` is its card's, the dataset's identity.
+    """
+
+    root: Path
+    card: dict[str, Any]
+    sha256: str
+    manifest: pd.DataFrame
+
+    def crops(self, split: str) -> Crops:
+        """The crops of a split, in the manifest's order. Raises DataError if there are none."""
+        rows = self.manifest[self.manifest["split"] == split]
+        if rows.empty:
+            raise DataError(
+                f"{self.root}: no crop in the split {split!r}; build the dataset from more strips"
+            )
+        paths = tuple(self.root / PurePosixPath(name) for name in rows["crop_path"])
+        return Crops(paths, rows["class_id"].to_numpy(np.int64))
+
+    def counts(self, split: str | None = None) -> tuple[int, ...]:
+        """Crops per class id, of one split or of all."""
+        rows = self.manifest if split is None else self.manifest[self.manifest["split"] == split]
+        counts = np.bincount(rows["class_id"], minlength=len(dataset.CLASS_NAMES))
+        return tuple(int(count) for count in counts)
+
+    @property
+    def split_rule(self) -> str:
+        """How the dataset was split: "grouped" or "paper"."""
+        return str(self.card["settings"]["split"])
+
+
+def read_recast(root: Path) -> Recast:
+    """Read the card and the manifest of a recast dataset, and check what training relies on.
+
+    Raises DatasetError for a folder that is no recast dataset, and DataError for classes or
+    paths out of place, and for a grouped dataset whose groups cross splits (leakage).
+    """
+    recast = Recast(
+        root, dataset.read_card(root), dataset.card_sha256(root), dataset.read_manifest(root)
+    )
+    _check_rows(recast)
+    if recast.split_rule == GROUPED:
+        for column in ("group_id", "strip_id"):
+            _check_no_leak(recast, column)
+    return recast
+
+
+def _check_rows(recast: Recast) -> None:
+    file = recast.root / dataset.MANIFEST_NAME
+    for row, (class_id, split, name) in enumerate(
+        recast.manifest[["class_id", "split", "crop_path"]].itertuples(index=False)
+    ):
+        if not 0 <= class_id < len(dataset.CLASS_NAMES):
+            raise DataError(f"{file}, row {row}: class {class_id} is not 0 to 4; build it again")
+        if split not in dataset.SPLITS:
+            raise DataError(f"{file}, row {row}: split {split!r} is unknown; build it again")
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name:
+            raise DataError(
+                f"{file}, row {row}: {name!r} leaves the dataset's folder; build it again"
+            )
+
+
+def _check_no_leak(recast: Recast, column: str) -> None:
+    splits = recast.manifest.groupby(column, sort=True)["split"].unique()
+    for key, found in splits.items():
+        if len(found) > 1:
+            file = recast.root / dataset.MANIFEST_NAME
+            raise DataError(
+                f"{file}: {column} {key} is in {' and '.join(found)}, so that testing would see "
+                "what was trained on; build the dataset again with --split grouped"
+            )
+
+
+def channel_statistics(
+    paths: Sequence[Path],
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation per channel of images scaled to [0, 1].
+
+    Of more than 2,000 files every n-th is read. The deviation is taken over all pixels.
+    """
+    step = -(-len(paths) // CROPS_FOR_STATISTICS)
+    chosen = paths[::step]
+    sums = np.zeros((2, 3))
+    pixels = 0
+    for path in chosen:
+        image = read_image(path).reshape(-1, 3).astype(np.float64) / 255
+        sums += np.stack([image.sum(axis=0), np.square(image).sum(axis=0)])
+        pixels += len(image)
+    mean, square = sums / pixels
+    deviation = np.sqrt(np.maximum(square - np.square(mean), 1e-12))
+    return _triple(mean), _triple(deviation)
+
+
+def _triple(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue

@@ -1,0 +1,177 @@
+"""How well a classifier does on a split: the numbers, with their intervals."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.special import softmax
+from scipy.stats import binomtest
+from torch import nn
+
+from sise.precision import Precision, forward_in, resolve
+from training.calibration import Floats, Labels, expected_calibration_error
+from training.data import Batch, Triple, normalise
+
+LEVEL = 0.95
+DRAWS = 10_000
+
+Counts = npt.NDArray[np.int64]
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """One class: crops, recall with its 95 % Wilson interval, precision.
+
+    Recall and interval are None without crops, precision is None if it was never predicted.
+    """
+
+    name: str
+    crops: int
+    recall: float | None
+    recall_interval: Interval | None
+    precision: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Results on a split; every rate lies in [0, 1].
+
+    `confusion` is (C, C), rows true, columns predicted. `macro_recall` is the mean over the
+    classes that occur. `majority` is the top-1 of always naming the most frequent class.
+    """
+
+    confusion: Counts
+    classes: tuple[ClassResult, ...]
+    crops: int
+    top1: float
+    top1_interval: Interval
+    top3: float
+    macro_recall: float
+    macro_recall_interval: Interval
+    majority: float
+    ece: float
+
+    def normalised(self) -> Floats:
+        """The confusion matrix with rows that sum to 1; NaN where a class has no crops."""
+        with np.errstate(invalid="ignore"):
+            shares: Floats = self.confusion / self.confusion.sum(axis=1, keepdims=True)
+        return shares
+
+    def as_dict(self) -> dict[str, Any]:
+        """The results as JSON values; what is undefined is null."""
+        normalised = [
+            [None if np.isnan(share) else float(share) for share in row]
+            for row in self.normalised()
+        ]
+        return {
+            "crops": self.crops,
+            "top1": self.top1,
+            "top1_interval": list(self.top1_interval),
+            "top3": self.top3,
+            "macro_recall": self.macro_recall,
+            "macro_recall_interval": list(self.macro_recall_interval),
+            "majority": self.majority,
+            "ece": self.ece,
+            "per_class": {
+                result.name: {
+                    "crops": result.crops,
+                    "recall": result.recall,
+                    "recall_interval": result.recall_interval and list(result.recall_interval),
+                    "precision": result.precision,
+                }
+                for result in self.classes
+            },
+            "confusion": {"counts": self.confusion.tolist(), "normalised": normalised},
+        }
+
+
+def evaluate(logits: Floats, labels: Labels, names: tuple[str, ...]) -> Evaluation:
+    """Evaluate logits (N, C) against class ids (N,); N and C are at least 1."""
+    classes = len(names)
+    predicted = logits.argmax(axis=1)
+    counts = confusion_counts(torch.from_numpy(labels), torch.from_numpy(predicted), classes)
+    confusion = counts.numpy()
+    ranked = np.argsort(-logits, axis=1, kind="stable")[:, :3]
+    correct = int(confusion.trace())
+    return Evaluation(
+        confusion=confusion,
+        classes=tuple(_class_result(name, i, confusion) for i, name in enumerate(names)),
+        crops=len(labels),
+        top1=correct / len(labels),
+        top1_interval=wilson(correct, len(labels)),
+        top3=float((ranked == labels[:, None]).any(axis=1).mean()),
+        macro_recall=macro_recall(confusion),
+        macro_recall_interval=macro_recall_interval(confusion),
+        majority=float(confusion.sum(axis=1).max() / len(labels)),
+        ece=expected_calibration_error(softmax(logits, axis=1), labels),
+    )
+
+
+def _class_result(name: str, class_id: int, confusion: Counts) -> ClassResult:
+    crops = int(confusion[class_id].sum())
+    named = int(confusion[:, class_id].sum())
+    right = int(confusion[class_id, class_id])
+    return ClassResult(
+        name=name,
+        crops=crops,
+        recall=right / crops if crops else None,
+        recall_interval=wilson(right, crops) if crops else None,
+        precision=right / named if named else None,
+    )
+
+
+def confusion_counts(labels: torch.Tensor, predicted: torch.Tensor, classes: int) -> torch.Tensor:
+    """Crops (C, C) int64 by true class (row) and predicted class, from ids (N,)."""
+    return torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes)
+
+
+def macro_recall(confusion: Counts) -> float:
+    """Mean recall of the classes that occur in a confusion matrix (C, C)."""
+    crops = confusion.sum(axis=1)
+    occurs = crops > 0
+    return float((confusion.diagonal()[occurs] / crops[occurs]).mean())
+
+
+def macro_recall_interval(confusion: Counts) -> Interval:
+    """95 % interval of the macro recall, from each recall's Jeffreys posterior Beta(k+½, n−k+½).
+
+    The classes are independent; 10,000 draws with a fixed seed.
+    """
+    generator = np.random.default_rng(0)
+    crops = confusion.sum(axis=1)
+    occurs = crops > 0
+    right = confusion.diagonal()[occurs]
+    wrong = crops[occurs] - right
+    draws = generator.beta(right + 0.5, wrong + 0.5, size=(DRAWS, len(right))).mean(axis=1)
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """95 % Wilson interval of a share; `trials` is at least 1."""
+    interval = binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def predict(
+    model: nn.Module, mean: Triple, std: Triple, batches: Iterable[Batch], precision: Precision
+) -> tuple[Floats, Labels]:
+    """Logits (N, C) and class ids (N,) of all `batches`, on the device of the model's weights.
+
+    `model` takes normalised images; `batches` are pairs of crops (B, H, W, 3) uint8 and class
+    ids (B,).
+    """
+    device = next(model.parameters()).device
+    forward = forward_in(model.eval(), resolve(precision, device))
+    logits, labels = [], []
+    with torch.no_grad():
+        for crops, class_ids in batches:
+            images = normalise(crops.to(device), mean, std)
+            logits.append(forward(images).double().cpu().numpy())
+            labels.append(class_ids.numpy())
+    return np.concatenate(logits), np.concatenate(labels)

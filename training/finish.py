@@ -1,0 +1,120 @@
+"""From a checkpoint to a model bundle: calibrate and evaluate on validation crops, write."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from severstal_prep.console import track
+from severstal_prep.dataset import CLASS_NAMES
+from sise import bundle
+from sise.precision import Precision
+from training.calibration import fit_temperature
+from training.checkpoint import Checkpoint
+from training.crops import Crops
+from training.data import CropDataset, crop_loader
+from training.errors import RecipeError
+from training.evaluate import Evaluation, evaluate, predict
+
+DEFECT_CLASSES = CLASS_NAMES[1:]
+DEFAULT_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the validation crops say: the temperature, and results before and after it."""
+
+    temperature: float
+    before: Evaluation
+    after: Evaluation
+
+
+def validate(
+    checkpoint: Checkpoint,
+    crops: Crops,
+    device: torch.device,
+    precision: Precision = "auto",
+    batch_size: int = 64,
+    num_workers: int | None = 0,
+) -> Validation:
+    """Fit the temperature on `crops` and evaluate them before and after it."""
+    loader = crop_loader(CropDataset(crops), batch_size, num_workers)
+    batches = track(loader, len(loader), "calibrate on validation crops")
+    plan = checkpoint.blueprint
+    network = checkpoint.network.to(device)
+    logits, labels = predict(network, plan.mean, plan.std, batches, precision)
+    temperature = fit_temperature(logits, labels)
+    return Validation(
+        temperature,
+        evaluate(logits, labels, plan.classes),
+        evaluate(logits / temperature, labels, plan.classes),
+    )
+
+
+def write_bundle(
+    folder: Path,
+    checkpoint: Checkpoint,
+    validation: Validation | None,
+    thresholds: Mapping[str, float],
+) -> bundle.ModelBundle:
+    """Write the model bundle of a checkpoint; without a validation its temperature is 1."""
+    plan = checkpoint.blueprint
+    card = bundle.ModelCard(
+        architecture=plan.architecture,
+        classes=plan.classes,
+        input_size=plan.input_size,
+        mean=plan.mean,
+        std=plan.std,
+        temperature=1.0 if validation is None else validation.temperature,
+        thresholds=complete_thresholds(thresholds),
+        dataset=plan.dataset,
+        metrics={"epoch": checkpoint.epoch} | ({} if validation is None else metrics(validation)),
+    )
+    return bundle.save(folder, card, checkpoint.network)
+
+
+def metrics(validation: Validation) -> dict[str, Any]:
+    """What the bundle's card says of the validation split."""
+    after = validation.after
+    return {
+        "split": "val",
+        "crops": after.crops,
+        "top1": after.top1,
+        "top3": after.top3,
+        "macro_recall": after.macro_recall,
+        "majority": after.majority,
+        "recall": {result.name: result.recall for result in after.classes},
+        "ece_before_temperature": validation.before.ece,
+        "ece": after.ece,
+    }
+
+
+def complete_thresholds(chosen: Mapping[str, float]) -> dict[str, float]:
+    """A threshold per defect class, 0.5 unless chosen.
+
+    Raises RecipeError for a name that is no defect class, or a value outside (0, 1].
+    """
+    for name, value in chosen.items():
+        if name not in DEFECT_CLASSES:
+            raise RecipeError(
+                f"thresholds: {name!r} is no defect class; one of {', '.join(DEFECT_CLASSES)}"
+            )
+        if not 0 < value <= 1:
+            raise RecipeError(f"thresholds: {name} must be above 0 and at most 1, not {value}")
+    return dict.fromkeys(DEFECT_CLASSES, DEFAULT_THRESHOLD) | dict(chosen)
+
+
+def metrics_line(card: bundle.ModelCard) -> str:
+    """The card's validation results in one line, "not evaluated" without them."""
+    found = card.metrics
+    if "top1" not in found:
+        return "not evaluated, temperature 1"
+    return (
+        f"validation: {found['crops']} crops, top-1 {found['top1']:.3f} "
+        f"(majority class alone {found['majority']:.3f}), "
+        f"macro recall {found['macro_recall']:.3f}, "
+        f"ECE {found['ece_before_temperature']:.3f} -> {found['ece']:.3f} "
+        f"at temperature {card.temperature:.2f}; epoch {found['epoch']}"
+    )

@@ -1,0 +1,63 @@
+"""Recipes by name: the YAML files in the folder `recipes`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from training.errors import RecipeError
+
+CONFIG_FLAGS = ("-c", "--config")
+
+
+@dataclass(frozen=True)
+class RecipeArguments:
+    """A command line of fit: the files that --config named, in order, and the other arguments."""
+
+    configs: tuple[Path, ...]
+    options: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The first recipe's name, by which the run folder is called."""
+        return self.configs[0].stem
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the packaged recipes."""
+    folder = files("training") / "recipes"
+    names = (Path(entry.name) for entry in folder.iterdir())
+    return tuple(sorted(name.stem for name in names if name.suffix == ".yaml"))
+
+
+def recipe_path(name: str) -> Path:
+    """The file that `--config NAME` means: a packaged recipe by its bare name, else a file.
+
+    Raises RecipeError if there is neither.
+    """
+    if name in recipe_names():
+        return Path(str(files("training") / "recipes" / f"{name}.yaml"))
+    path = Path(name)
+    if not path.is_file():
+        raise RecipeError(
+            f"--config {name}: no such recipe or file; recipes: {', '.join(recipe_names())}"
+        )
+    return path
+
+
+def take_configs(args: Sequence[str]) -> RecipeArguments:
+    """Part the command line of fit into its recipes and all else.
+
+    Raises RecipeError if there is no --config, or one that leads nowhere.
+    """
+    configs, rest = [], []
+    remaining = iter(args)
+    for argument in remaining:
+        flag, equals, value = argument.partition("=")
+        if flag not in CONFIG_FLAGS:
+            rest.append(argument)
+            continue
+        configs.append(recipe_path(value if equals else next(remaining, "")))
+    if not configs:
+        raise RecipeError(f"fit needs --config RECIPE: {', '.join(recipe_names())}, or a file")
+    return RecipeArguments(tuple(configs), tuple(rest))

@@ -1,0 +1,145 @@
+"""The run folder: what lies in it, and whether a run there can start, go on or has finished.
+
+config.yaml             the resolved configuration
+run.json                the dataset, versions, device and precision
+checkpoints/best.ckpt   by the recipe's monitor
+checkpoints/last.ckpt   after the last finished epoch; resuming starts here
+logs/version_N/         metrics.csv and TensorBoard's events, one folder per start
+bundle/                 written last: it says that the run is finished
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from severstal_prep.files import replacing
+from training.errors import RunFolderError
+
+PATHS_IN_CHECKPOINT_STATE = ("best_model_path", "kth_best_model_path", "last_model_path")
+
+CURE = "give another --out, or remove the folder"
+
+State = Literal["new", "interrupted", "finished"]
+
+WITHOUT_EFFECT = ("out", "config", "data.root", "data.num_workers", "data.cache")
+"""Options that may differ when a run is resumed: where things lie, and how fast they go."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths in a run folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def record(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def bundle(self) -> Path:
+        return self.path / "bundle"
+
+    def state(self, config: Mapping[str, Any], dataset_sha256: str) -> State:
+        """What to do for a run of this configuration on this dataset.
+
+        A start that trained no epoch is no obstacle. Raises RunFolderError if the folder holds
+        another run, or something else.
+        """
+        if not self.path.exists() or not any(self.path.iterdir()):
+            return "new"
+        earlier, earlier_dataset = self._earlier_start()
+        finished = (self.bundle / "model.json").is_file()
+        if not finished and not self.last.is_file():
+            return "new"
+        difference = first_difference(earlier, config)
+        if difference:
+            raise RunFolderError(f"{self.path}: holds a run with {difference}; {CURE}")
+        if earlier_dataset != dataset_sha256:
+            raise RunFolderError(f"{self.path}: holds a run on another dataset; {CURE}")
+        return "finished" if finished else "interrupted"
+
+    def start(self, config: str, record: Mapping[str, Any]) -> None:
+        """Write the configuration (YAML text) and the record, making the folder."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with replacing(self.record) as temporary:
+            temporary.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+        with replacing(self.config) as temporary:
+            temporary.write_text(config, "utf-8")
+
+    def _earlier_start(self) -> tuple[dict[str, Any], str]:
+        """Configuration and dataset of the run that began here."""
+        try:
+            config = yaml.safe_load(self.config.read_text("utf-8"))
+            record = json.loads(self.record.read_text("utf-8"))
+            return dict(config), str(record["dataset_card_sha256"])
+        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+            raise RunFolderError(
+                f"{self.path}: not empty, and no run of defect-train fit; {CURE}"
+            ) from error
+
+
+def first_difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """The first option, by name, whose value decides the result and differs; None if none."""
+    old, new = dict(_flat(earlier)), dict(_flat(now))
+    for name in sorted(old.keys() | new.keys()):
+        decisive = not any(name == key or name.startswith(f"{key}.") for key in WITHOUT_EFFECT)
+        if decisive and old.get(name) != new.get(name):
+            return f"{name} = {old.get(name)}, not {new.get(name)}"
+    return None
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Keeps one checkpoint file: of the best epoch by `monitor`, or of the last one.
+
+    Unlike its base, it does not mind that the run folder was moved since.
+    """
+
+    def __init__(self, file: Path, monitor: str | None = None, mode: str = "min") -> None:
+        super().__init__(
+            dirpath=file.parent,
+            filename=file.stem,
+            monitor=monitor,
+            mode=mode,
+            auto_insert_metric_name=False,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else ""
+
+        moved = {name: here(state_dict[name]) for name in PATHS_IN_CHECKPOINT_STATE}
+        kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(
+            {**state_dict, **moved, "best_k_models": kept, "dirpath": self.dirpath}
+        )

@@ -1,0 +1,133 @@
+"""Results for people: a table as text, and the confusion matrix as a picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from severstal_prep.files import replacing
+from training import paper_results
+from training.calibration import Floats
+from training.evaluate import ClassResult, Evaluation, Interval
+
+PALETTE = "cividis"
+DOTS_PER_INCH = 130
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """An evaluation with what it is of: a title, and whether the paper had the same data."""
+
+    title: str
+    evaluation: Evaluation
+    beside_paper: bool
+
+
+def as_text(card: Scorecard) -> str:
+    """The results as a table of plain text, some 80 columns wide."""
+    found = card.evaluation
+    lines = [card.title, ""]
+    lines.append(f"{'class':<10}{'crops':>7}{'recall':>9}{'95 %':>15}{'precision':>11}")
+    if card.beside_paper:
+        lines[-1] += f"{'paper recall':>14}"
+    for class_id, result in enumerate(found.classes):
+        line = _class_line(result)
+        if card.beside_paper:
+            line += f"{paper_results.RECALL[class_id]:>14.3f}"
+        lines.append(line)
+    lines += [
+        "",
+        *_summary(card),
+        "",
+        "confusion, rows true, columns predicted, each row sums to 1",
+    ]
+    lines += _matrix_lines(found)
+    return "\n".join(lines)
+
+
+def _class_line(result: ClassResult) -> str:
+    return (
+        f"{result.name:<10}{result.crops:>7}{_rate(result.recall):>9}"
+        f"{_interval(result.recall_interval):>15}{_rate(result.precision):>11}"
+    )
+
+
+def _summary(card: Scorecard) -> list[str]:
+    found = card.evaluation
+    rows = [
+        ("top-1", found.top1, found.top1_interval, paper_results.TOP1),
+        ("top-3", found.top3, None, paper_results.TOP3),
+        (
+            "macro recall",
+            found.macro_recall,
+            found.macro_recall_interval,
+            paper_results.MACRO_RECALL,
+        ),
+    ]
+    lines = []
+    for name, value, interval, papers in rows:
+        line = f"{name:<14}{value:.3f}"
+        line += f"  {_interval(interval)}" if interval else ""
+        line += f"  (paper {papers:.3f})" if card.beside_paper else ""
+        lines.append(line)
+    largest = max(found.classes, key=lambda result: result.crops)
+    occurring = sum(result.crops > 0 for result in found.classes)
+    lines.append(
+        f"{'majority':<14}{found.majority:.3f}  top-1 of always saying {largest.name}; "
+        f"macro recall {1 / occurring:.3f}"
+    )
+    lines.append(f"{'ECE':<14}{found.ece:.3f}")
+    return lines
+
+
+def _matrix_lines(found: Evaluation) -> list[str]:
+    names = [result.name for result in found.classes]
+    lines = [" " * 10 + "".join(f"{name:>10}" for name in names)]
+    for name, row in zip(names, found.normalised(), strict=True):
+        shares = (f"{'-' if np.isnan(share) else f'{share:.3f}':>10}" for share in row)
+        lines.append(f"{name:<10}" + "".join(shares))
+    return lines
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(interval: Interval | None) -> str:
+    return "-" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
+
+
+def write_confusion(path: Path, card: Scorecard) -> None:
+    """Draw the normalised confusion matrix, beside the paper's where the data is the same."""
+    found = card.evaluation
+    rows = [f"{result.name}\n({result.crops})" for result in found.classes]
+    columns = [result.name for result in found.classes]
+    panels = 2 if card.beside_paper else 1
+    figure = Figure(figsize=(5.4 * panels, 5.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    _draw(axes[0], found.normalised(), rows, columns, card.title)
+    if card.beside_paper:
+        papers = np.array(paper_results.CONFUSION)
+        _draw(axes[1], papers, columns, columns, "the paper, table 5")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH)
+
+
+def _draw(
+    axes: Axes, shares: Floats, rows: Sequence[str], columns: Sequence[str], title: str
+) -> None:
+    axes.imshow(np.nan_to_num(shares), vmin=0, vmax=1, cmap=PALETTE)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class (crops)")
+    axes.set_title(title, fontsize=10)
+    for (row, column), share in np.ndenumerate(shares):
+        text = "-" if np.isnan(share) else f"{share:.2f}"
+        ink = "black" if share > 0.55 else "white"
+        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=10)
