@@ -23,7 +23,7 @@ $(READY): requirements.lock pyproject.toml
 setup: $(READY)  ## make .venv with the locked versions
 
 demo: $(READY)  ## sample strips -> dataset -> classifier -> inspection report
-	$(BIN)/severstal-prep sample --out $(DEMO)/strips --strips 320 --holdout 8 --seed 0
+	$(BIN)/severstal-prep sample --out $(DEMO)/strips --strips 400 --holdout 8 --seed 0
 	$(BIN)/severstal-prep build --csv $(DEMO)/strips/train.csv --images $(DEMO)/strips/train_images \
 	  --out $(DEMO)/dataset
 	$(BIN)/defect-train fit --config demo --data.root $(DEMO)/dataset --out $(DEMO)/run

@@ -184,7 +184,7 @@ def test_a_batch_without_indications_is_a_good_report(tmp_path: Path, inspect_to
     words = page.words()
     assert "No indications in 7 patches of 1 strip." in words
     assert "0 scrap 0 rework 0 hold 1 accept" in words
-    assert "Every file of the folder is a strip that was inspected over its full width." in words
+    assert "Every file of the folder is a strip that was inspected." in words
     assert not page.tags("article")
     assert finished.card["exit_status"] == 0
 
