@@ -59,7 +59,7 @@ def find_blocks(model: nn.Module, size: tuple[int, int]) -> tuple[Layer, ...]:
     try:
         traced = fx.GraphModule(model, tracer.trace(model))
         shapes = _propagate_shapes(traced, size)
-    except Exception as error:
+    except Exception as error:  # tracing runs the model's own code, which may raise anything
         raise LayerError(
             f"cannot trace {type(model).__name__} to find its blocks ({_first_line(error)}); "
             "pass layers= with the names of the modules to explain"

@@ -85,8 +85,9 @@ def explain_files(
     """Explain each image, a crop or a whole strip, and write its map and overlay to `out`.
 
     Writes NAME_map.npy (float32 in [0, 1]), NAME_map.png (grey, 255 = 1), NAME_overlay.png and,
-    last, NAME.json. An image whose NAME.json was made from the same bundle, settings and file
-    is not computed again. An image that cannot be read is an outcome, not an error.
+    last, NAME.json. An image whose NAME.json was made from the same bundle, settings and file,
+    and whose other files are still there, is not computed again. An image that cannot be read
+    is an outcome, not an error.
 
     Raises SiseError for two images of one name, an unknown target and an unknown method.
     """
@@ -117,7 +118,10 @@ def _explain_file(
         "settings": json.loads(json.dumps(asdict(settings))),
     }
     record_path = out / f"{path.stem}.json"
-    if _is_up_to_date(record_path, identity):
+    names = ("map.npy", "map.png", "overlay.png")
+    map_values, map_picture, laid_over = (out / f"{path.stem}_{name}" for name in names)
+    written = all(file.is_file() for file in (map_values, map_picture, laid_over))
+    if written and _is_up_to_date(record_path, identity):
         return "up to date"
 
     tiles = _explain_tiles(bundle, explainer, path, image, settings.stride, target)
@@ -128,10 +132,9 @@ def _explain_file(
         width=image.shape[1],
         height=image.shape[0],
     )
-    write_whole(out / f"{path.stem}_map.npy", lambda temporary: _save(temporary, merged))
-    write_png(out / f"{path.stem}_map.png", to_grey(merged))
-    picture = overlay(image, merged, palette=settings.palette)
-    write_png(out / f"{path.stem}_overlay.png", picture)
+    write_whole(map_values, lambda temporary: _save(temporary, merged))
+    write_png(map_picture, to_grey(merged))
+    write_png(laid_over, overlay(image, merged, palette=settings.palette))
     record = {
         **identity,
         "device": str(next(bundle.model.parameters()).device),

@@ -111,6 +111,10 @@ def test_a_second_run_computes_nothing_unless_something_changed(
     assert run(Settings(mu=0.5)) != "up to date"
     (out / "a.json").write_text("{ cut off")
     assert run(Settings(mu=0.5)) != "up to date"
+    for lost in ("a_map.npy", "a_map.png", "a_overlay.png"):
+        (out / lost).unlink()
+        assert run(Settings(mu=0.5)) != "up to date"
+        assert (out / lost).is_file()
 
 
 def test_unreadable_images_are_outcomes_and_the_others_go_on(
