@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -12,6 +13,8 @@ from sise.errors import LayerError, SiseError
 from sise.precision import Forward
 
 Target = int | Sequence[int] | torch.Tensor | None
+Output = Literal["softmax", "sigmoid"]
+Objective = Literal["log-odds", "logit"]
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,47 @@ def borrowed(model: nn.Module) -> Iterator[None]:
 
 
 def capture(
-    forward: Forward, layers: Sequence[Layer], images: torch.Tensor, target: Target, objective: str
+    forward: Forward,
+    layers: Sequence[Layer],
+    images: torch.Tensor,
+    target: Target,
+    objective: Objective,
 ) -> Capture:
     """Run `images` (B, 3, H, W) forward once and back once.
 
     `objective` is "log-odds" or "logit" of the target class (see `log_odds`). Raises LayerError
     for a layer whose output is not feature maps, or that the target's score does not depend on.
     """
+    with _recording(layers) as features, torch.enable_grad():
+        inputs = images.detach().clone().requires_grad_()
+        logits = forward(inputs)
+        targets = resolve_targets(target, logits)
+        score = log_odds(logits, targets) if objective == "log-odds" else _at(logits, targets)
+        kept = _in_order(layers, features)
+        gradients = torch.autograd.grad(score.sum(), kept, allow_unused=True)
+    for layer, gradient in zip(layers, gradients, strict=True):
+        if gradient is None:
+            raise LayerError(f"the score of the class does not depend on layer {layer.name!r}")
+    return Capture(
+        logits.detach(),
+        targets,
+        tuple(feature.detach() for feature in kept),
+        tuple(gradient.detach() for gradient in gradients),
+    )
+
+
+def feature_maps(
+    forward: Forward, layers: Sequence[Layer], images: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """The feature maps (B, N, h, w) of each layer, from one forward pass. Raises as `capture`."""
+    with _recording(layers) as features, torch.no_grad():
+        forward(images)
+    return tuple(_in_order(layers, features))
+
+
+@contextmanager
+def _recording(layers: Sequence[Layer]) -> Iterator[dict[str, torch.Tensor]]:
+    """Collect what each layer returns, by its name, while the model runs."""
     features: dict[str, torch.Tensor] = {}
 
     def keep(layer: Layer, output: object) -> torch.Tensor:
@@ -65,30 +102,20 @@ def capture(
         # The next module may work in place (ReLU): it gets a copy, and what we keep stays.
         return output.clone()
 
-    with ExitStack() as hooks, torch.enable_grad():
+    with ExitStack() as hooks:
         for layer in layers:
             handle = layer.module.register_forward_hook(
                 lambda _module, _inputs, output, layer=layer: keep(layer, output)
             )
             hooks.callback(handle.remove)
-        inputs = images.detach().clone().requires_grad_()
-        logits = forward(inputs)
-        targets = resolve_targets(target, logits)
-        score = log_odds(logits, targets) if objective == "log-odds" else _at(logits, targets)
-        kept = [features[layer.name] for layer in layers if layer.name in features]
-        if len(kept) < len(layers):
-            missing = [layer.name for layer in layers if layer.name not in features]
-            raise LayerError(f"the forward pass never reached layer {', '.join(missing)}")
-        gradients = torch.autograd.grad(score.sum(), kept, allow_unused=True)
-    for layer, gradient in zip(layers, gradients, strict=True):
-        if gradient is None:
-            raise LayerError(f"the score of the class does not depend on layer {layer.name!r}")
-    return Capture(
-        logits.detach(),
-        targets,
-        tuple(feature.detach() for feature in kept),
-        tuple(gradient.detach() for gradient in gradients),
-    )
+        yield features
+
+
+def _in_order(layers: Sequence[Layer], features: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    missing = [layer.name for layer in layers if layer.name not in features]
+    if missing:
+        raise LayerError(f"the forward pass never reached layer {', '.join(missing)}")
+    return [features[layer.name] for layer in layers]
 
 
 def log_odds(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -104,10 +131,15 @@ def log_odds(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return _at(wide, targets) - others.logsumexp(dim=1)
 
 
-def probabilities(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Softmax probability Ψ of each target: (B, classes), (B,) -> (B,), float32 or float64."""
+def probabilities(
+    logits: torch.Tensor, targets: torch.Tensor, output: Output = "softmax"
+) -> torch.Tensor:
+    """Probability Ψ of each target: (B, classes), (B,) -> (B,), float32 or float64.
+
+    "softmax" where the classes exclude one another, "sigmoid" where each is a yes or no.
+    """
     wide = logits.double() if logits.dtype == torch.float64 else logits.float()
-    return _at(wide.softmax(dim=1), targets)
+    return _at(wide.softmax(dim=1) if output == "softmax" else wide.sigmoid(), targets)
 
 
 def resolve_targets(target: Target, logits: torch.Tensor) -> torch.Tensor:

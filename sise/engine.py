@@ -1,94 +1,146 @@
-"""What all explainers share: checked images, layers found once, batches that fit."""
+"""What every explainer needs to run its model: precision, batches, layers, fills, backends."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import nn
 
+from sise.backends import Backend, Network, fingerprint, scoring_network
+from sise.batches import BatchSize, fitting
 from sise.blocks import Layer, find_blocks, resolve_layers
-from sise.capture import Target, borrowed
+from sise.capture import Output, Target, borrowed
 from sise.errors import SiseError
 from sise.explanation import Explanation, joined
+from sise.fills import Fill, Filling, check_fill
 from sise.precision import Forward, Precision, forward_in, resolve
+from sise.sampling import MaskScorer
 
-BatchSize = int | Literal["auto"]
 Layers = Sequence[str | nn.Module] | None
-ExplainPart = Callable[[torch.Tensor, Target], Explanation]
+ExplainPart = Callable[..., Explanation]
+Made = TypeVar("Made")
 
-_PIXELS_PER_BATCH = {"cpu": 32 * 256 * 256, "cuda": 128 * 256 * 256}
-_LARGEST_BATCH = 256
 # A backward pass keeps every activation, a scoring pass hardly any.
 _SCORED_PER_CAPTURED = 8
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How an engine runs its model; `SISE` explains each."""
+
+    layers: Layers = None
+    precision: Precision = "auto"
+    batch_size: int | Literal["auto"] = "auto"
+    fill: Fill = "grey"
+    output: Output = "softmax"
+    backend: Backend = "torch"
+    compile: bool = False
+
+
 class Engine:
-    """A model with the way to run it: precision, batch size and layers.
+    """A model with the way to run it.
 
     Two precisions: feature maps, gradients and what the model says of the whole image come in
     float32 (or float64); only the scoring of masked images may be bfloat16.
     """
 
-    def __init__(
-        self, model: nn.Module, layers: Layers, precision: Precision, batch_size: BatchSize
-    ) -> None:
-        if batch_size != "auto" and batch_size < 1:
-            raise SiseError(f'batch_size must be "auto" or at least 1, not {batch_size}')
+    def __init__(self, model: nn.Module, settings: Settings) -> None:
+        if settings.batch_size != "auto" and settings.batch_size < 1:
+            raise SiseError(f'batch_size must be "auto" or at least 1, not {settings.batch_size}')
+        if settings.output not in get_args(Output):
+            raise SiseError(f"output {settings.output!r}: one of {', '.join(get_args(Output))}")
+        check_fill(settings.fill)
         self.model = model
-        self.precision = precision
-        self._batch_size = batch_size
-        self._named = None if layers is None else resolve_layers(model, layers)
-        self._found: tuple[Layer, ...] | None = None
+        self.settings = settings
+        self._named = None if settings.layers is None else resolve_layers(model, settings.layers)
+        self._found: dict[tuple[int, int], tuple[Layer, ...]] = {}
+        self._made: dict[object, tuple[object, object]] = {}
+        self._batch_sizes: dict[object, BatchSize] = {}
 
     def explain(
-        self, images: torch.Tensor, target: Target, explain_part: ExplainPart
+        self,
+        images: torch.Tensor,
+        target: Target,
+        explain_part: ExplainPart,
+        *beside: torch.Tensor,
     ) -> Explanation:
         """Run `explain_part` over as many images at a time as fit, on the borrowed model.
 
-        Raises SiseError for images that are not floating-point (B ≥ 1, 3, H, W) and for a
+        It is given images and target, and its share of each tensor (B, …) in `beside`. Raises
+        SiseError for images that are not floating-point (B ≥ 1, 3, H, W) and for a
         target that does not fit them.
         """
         _check(images)
         with borrowed(self.model):
             ours = images.detach().clone().to(self.exact_dtype(images.device))
             parts = torch.split(ours, self.captured_at_once(ours))
-            targets = _split(target, [len(part) for part in parts])
+            sizes = [len(part) for part in parts]
+            targets = _split(target, sizes)
+            shares = zip(*(tensor.split(sizes) for tensor in beside), strict=True)
+            also = list(shares) if beside else [()] * len(parts)
             return joined(
-                [explain_part(part, goal) for part, goal in zip(parts, targets, strict=True)]
+                [explain_part(*one, *more) for *one, more in zip(parts, targets, also, strict=True)]
             )
 
     def exact_dtype(self, device: torch.device) -> torch.dtype:
         """float64 if that was asked for, else float32."""
-        asked = resolve(self.precision, device)
+        asked = resolve(self.settings.precision, device)
         return torch.float64 if asked == torch.float64 else torch.float32
 
     def exact_forward(self, device: torch.device) -> Forward:
         """The forward pass that feature maps and gradients come from."""
-        return forward_in(self.model, self.exact_dtype(device))
+        dtype = self.exact_dtype(device)
+        return self._once(("exact", device, dtype), lambda: forward_in(self.model, dtype))
 
-    def scoring_forward(self, device: torch.device) -> Forward:
-        """The forward pass that masked images are scored by."""
-        return forward_in(self.model, resolve(self.precision, device))
+    def scorer(self, images: torch.Tensor, targets: torch.Tensor) -> MaskScorer:
+        """Scores masks of these images (B, 3, H, W) for the classes `targets` (B,)."""
+        network = self.scoring_network(images.device)
+        return MaskScorer(
+            network,
+            Filling(images.to(network.dtype, memory_format=network.layout), self.settings.fill),
+            targets,
+            self.settings.output,
+            self.batch_size(images),
+        )
+
+    def scoring_network(self, device: torch.device) -> Network:
+        """The network that masked images are scored by."""
+        chosen = self.settings
+        dtype = resolve(chosen.precision, device)
+        return self._once(
+            ("scoring", device, dtype),
+            lambda: scoring_network(self.model, device, dtype, chosen.backend, chosen.compile),
+        )
 
     def layers(self, images: torch.Tensor) -> tuple[Layer, ...]:
         """The layers to explain: those named, or the blocks found on the model's graph."""
         if self._named is not None:
             return self._named
-        if self._found is None:
-            self._found = find_blocks(self.model, (images.shape[2], images.shape[3]))
-        return self._found
+        size = (images.shape[2], images.shape[3])
+        if size not in self._found:
+            self._found[size] = find_blocks(self.model, size)
+        return self._found[size]
 
-    def scored_at_once(self, images: torch.Tensor) -> int:
+    def batch_size(self, images: torch.Tensor) -> BatchSize:
         """How many masked images of this size make a batch."""
-        if self._batch_size != "auto":
-            return self._batch_size
-        pixels = images.shape[2] * images.shape[3]
-        budget = _PIXELS_PER_BATCH.get(images.device.type, _PIXELS_PER_BATCH["cpu"])
-        return min(max(1, budget // pixels), _LARGEST_BATCH)
+        size = (images.shape[2], images.shape[3])
+        asked = self.settings.batch_size
+        if (size, images.device) not in self._batch_sizes:
+            value = fitting(size, images.device) if asked == "auto" else asked
+            self._batch_sizes[size, images.device] = BatchSize(value)
+        return self._batch_sizes[size, images.device]
 
     def captured_at_once(self, images: torch.Tensor) -> int:
         """How many images of this size go through the backward pass together."""
-        return max(1, self.scored_at_once(images) // _SCORED_PER_CAPTURED)
+        return max(1, self.batch_size(images).value // _SCORED_PER_CAPTURED)
+
+    def _once(self, key: object, make: Callable[[], Made]) -> Made:
+        """What `make` gave, made anew whenever the model's weights have changed."""
+        now = fingerprint(self.model)
+        if key not in self._made or self._made[key][0] != now:
+            self._made[key] = (now, make())
+        return self._made[key][1]  # type: ignore[return-value]
 
 
 def _check(images: torch.Tensor) -> None:

@@ -4,17 +4,20 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from sise.backends import Backend
+from sise.budget import Budget
 from sise.bundle import ModelBundle, file_sha256, library_versions
-from sise.engine import BatchSize
+from sise.capture import Output
 from sise.errors import ImageError, SiseError
 from sise.explainer import SISE
 from sise.explanation import OK, Explainer, Explanation
+from sise.fills import FillName
 from sise.fusion import Fusion
 from sise.images import read_image, write_png, write_whole
 from sise.methods.gradcam import GradCAM
@@ -32,10 +35,15 @@ class Settings:
     method: str = "sise"
     target: str | None = None
     mu: float = 0.0
+    budget: Budget = None
     fusion: Fusion = "hard"
+    fill: FillName = "grey"
+    output: Output = "softmax"
     layers: tuple[str, ...] | None = None
     precision: Precision = "auto"
-    batch_size: BatchSize = "auto"
+    batch_size: int | Literal["auto"] = "auto"
+    backend: Backend = "torch"
+    compile: bool = False
     stride: int = 224
     palette: str = "inferno"
 
@@ -64,10 +72,15 @@ def make_explainer(bundle: ModelBundle, settings: Settings) -> Explainer:
         return SISE(
             bundle.model,
             mu=settings.mu,
+            budget=settings.budget,
             layers=settings.layers,
             fusion=settings.fusion,
+            fill=settings.fill,
+            output=settings.output,
             precision=settings.precision,
             batch_size=settings.batch_size,
+            backend=settings.backend,
+            compile=settings.compile,
         )
     if settings.method == "gradcam":
         return GradCAM(
@@ -75,6 +88,7 @@ def make_explainer(bundle: ModelBundle, settings: Settings) -> Explainer:
             layers=settings.layers,
             precision=settings.precision,
             batch_size=settings.batch_size,
+            output=settings.output,
         )
     raise SiseError(f"method {settings.method!r}: one of sise, gradcam")
 

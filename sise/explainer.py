@@ -1,16 +1,26 @@
 """SISE: Semantic Input Sampling for Explanation (Sattarzadeh et al., AAAI-21)."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
 import torch
 from torch import nn
 
-from sise.capture import Target, capture, probabilities
-from sise.engine import BatchSize, Engine, Layers
+from sise.backends import Backend
+from sise.blocks import Layer
+from sise.budget import Budget, Estimate, check_budget, settle
+from sise.capture import Capture, Objective, Output, Target, capture, probabilities
+from sise.context import Context, Continuation, check_context, features_in_context
+from sise.engine import Engine, Layers, Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation, LayerExplanation, usable
+from sise.fills import Fill
 from sise.fusion import Fusion, fuse
-from sise.masks import constant_maps
+from sise.masks import SmallMasks, attribution_masks, constant_maps
 from sise.precision import Precision
-from sise.sampling import MaskedLayer, visualization_maps
+from sise.sampling import MaskScorer, Probes, visualization_map
 from sise.selection import average_gradients, positive_gradient_maps
 
 
@@ -21,19 +31,31 @@ class SISE:
     >>> explanation = explainer(images)     # (B, 3, H, W), normalised as the model takes them
     >>> explanation.maps                    # (B, H, W) in [0, 1]
 
-    Ψ is the softmax probability of the explained class, and every feature map with a gradient
-    α > μ·β is scored: the exact algorithm of the paper. Masked-out pixels are 0 in the model's
-    normalised input, its mean grey. The model is given back as it was.
+    Ψ is the probability of the explained class, and every feature map with a gradient
+    α > μ·β is scored: the exact algorithm of the paper. The model is given back as it was.
 
     Args:
         model: a CNN that maps (B, 3, H, W) to logits (B, classes).
         mu: μ ≥ 0 of equation 7; larger values score fewer maps.
+        budget: forward passes per image, at most: a few masks are scored, and from them the
+            scores of the others are estimated (docs/budget.md). "auto" goes on until the map
+            has settled. None, the paper's SISE, scores every mask.
         layers: names or modules to explain, shallow to deep; the blocks of the model's graph
             if None (see `blocks.find_blocks`).
         fusion: "hard" (the paper's figure 5) or "soft" (the authors' later code).
+        fill: what masked-out pixels become (see `fills`): "grey" (the paper: 0 in the model's
+            normalised input), "mean", "blur", "inpaint" or a colour (3,).
+        context: how the image is continued beyond its border while its feature maps are taken
+            (see `context`): "reflect" or "edge". None, the paper's, leaves the zero padding of the
+            network in the masks.
+        output: what makes a probability of a logit: "softmax", or "sigmoid" of a multi-label
+            model.
         precision: of the scored passes; "auto" is bf16 where the hardware has it. Feature maps,
             gradients and sums are float32, or float64 with "fp64".
-        batch_size: masked images per forward pass.
+        batch_size: masked images per forward pass; "auto" suits the device, and is halved when
+            memory runs out.
+        backend: what runs the scored passes: "torch", or "openvino" on a processor.
+        compile: compile the scored passes with torch.compile: slow to begin, then faster.
 
     Raises:
         SiseError: for options, images or targets that make no sense.
@@ -44,65 +66,156 @@ class SISE:
         self,
         model: nn.Module,
         mu: float = 0.0,
+        budget: Budget = None,
         layers: Layers = None,
         fusion: Fusion = "hard",
+        fill: Fill = "grey",
+        context: Continuation | None = None,
+        output: Output = "softmax",
         precision: Precision = "auto",
-        batch_size: BatchSize = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        backend: Backend = "torch",
+        compile: bool = False,
     ) -> None:
         if not mu >= 0:
             raise SiseError(f"mu must be at least 0, not {mu}")
+        check_budget(budget)
+        check_context(context)
         self.mu = mu
+        self.budget: Budget = budget
         self.fusion: Fusion = fusion
-        self.engine = Engine(model, layers, precision, batch_size)
+        self.context = context
+        settings = Settings(layers, precision, batch_size, fill, output, backend, compile)
+        self.engine = Engine(model, settings)
 
-    def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
+    def __call__(
+        self, images: torch.Tensor, target: Target = None, context: Context | None = None
+    ) -> Explanation:
         """Explain images (B, 3, H, W) for `target`: None (the predicted class), an int, a list
-        or a tensor of class indices."""
-        return self.engine.explain(images, target, self._explain)
+        or a tensor of class indices.
 
-    def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
+        `context` takes the place of the explainer's own: wider pieces of steel
+        (B, 3, H + 2·margin, W + 2·margin) with the images in their middle (`context.MARGIN`
+        suits most networks), or how the images are continued.
+        """
+        context = self.context if context is None else context
+        check_context(context, images)
+        if isinstance(context, torch.Tensor):
+            return self.engine.explain(images, target, self._explain, context)
+        return self.engine.explain(images, target, partial(self._explain, context=context))
+
+    def _explain(
+        self, images: torch.Tensor, target: Target, context: Context | None
+    ) -> Explanation:
         layers = self.engine.layers(images)
-        forward = self.engine.exact_forward(images.device)
-        seen = capture(forward, layers, images, target, "log-odds")
-
-        constant = [constant_maps(features) for features in seen.features]
-        selected = [
-            positive_gradient_maps(average_gradients(gradients), self.mu) & ~still
-            for gradients, still in zip(seen.gradients, constant, strict=True)
-        ]
-        masked = [
-            MaskedLayer(features, chosen)
-            for features, chosen in zip(seen.features, selected, strict=True)
+        seen = self._capture(layers, images, target)
+        if context is not None:
+            forward = self.engine.exact_forward(images.device)
+            sizes = [(maps.shape[2], maps.shape[3]) for maps in seen.features]
+            features = features_in_context(forward, layers, images, context, sizes)
+            seen = replace(seen, features=features)
+        selections = [
+            select(features, gradients, self.mu, (images.shape[2], images.shape[3]))
+            for features, gradients in zip(seen.features, seen.gradients, strict=True)
         ]
         with torch.no_grad():
-            visualizations = visualization_maps(
-                self.engine.scoring_forward(images.device),
-                images,
-                seen.targets,
-                masked,
-                self.engine.scored_at_once(images),
+            return self._score_and_fuse(
+                layers, images, seen, selections, spent=1 if context is None else 2
             )
-            fused = fuse(visualizations, self.fusion)
 
+    def _capture(self, layers: Sequence[Layer], images: torch.Tensor, target: Target) -> Capture:
+        # The gradient of a class's sigmoid is that of its logit, but for a positive factor.
+        objective: Objective = "log-odds" if self.engine.settings.output == "softmax" else "logit"
+        return capture(self.engine.exact_forward(images.device), layers, images, target, objective)
+
+    def _score_and_fuse(
+        self,
+        layers: Sequence[Layer],
+        images: torch.Tensor,
+        seen: Capture,
+        selections: Sequence["Selection"],
+        spent: int,
+    ) -> Explanation:
+        """`spent` passes went before: for feature maps and gradients, and for a context."""
+        size = (images.shape[2], images.shape[3])
+        scorer = self.engine.scorer(images, seen.targets)
+
+        def visualized(scores: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+            return [
+                visualization_map(one.masks, score, one.counts, size)
+                for one, score in zip(selections, scores, strict=True)
+            ]
+
+        scores, scored = self._scores(scorer, selections, visualized, spent)
+        visualizations = visualized(scores)
         per_layer = tuple(
             LayerExplanation(
                 name=layer.name,
                 maps=maps.float(),
-                found=still.shape[1],
-                constant=still.sum(dim=1),
-                selected=chosen.sum(dim=1),
+                found=one.constant.shape[1],
+                constant=one.constant.sum(dim=1),
+                selected=one.selected.sum(dim=1),
+                scored=spent,
             )
-            for layer, maps, still, chosen in zip(
-                layers, visualizations, constant, selected, strict=True
+            for layer, maps, one, spent in zip(
+                layers, visualizations, selections, scored, strict=True
             )
         )
-        scored = torch.stack([layer.selected for layer in per_layer]).sum(dim=0)
-        maps, status = usable(fused, scored)
+        selected = torch.stack([layer.selected for layer in per_layer]).sum(dim=0)
+        maps, status = usable(fuse(visualizations, self.fusion), selected)
+        output = self.engine.settings.output
         return Explanation(
             maps=maps,
             targets=seen.targets,
-            scores=probabilities(seen.logits, seen.targets).float(),
+            scores=probabilities(seen.logits, seen.targets, output).float(),
             status=status,
             layers=per_layer,
-            forwards=scored + 1,
+            forwards=torch.stack(scored).sum(dim=0) + spent,
         )
+
+    def _scores(
+        self,
+        scorer: MaskScorer,
+        selections: Sequence["Selection"],
+        visualized: Callable[[Sequence[torch.Tensor]], list[torch.Tensor]],
+        spent: int,
+    ) -> tuple[Sequence[torch.Tensor], list[torch.Tensor]]:
+        """Per layer, the scores (K,) of its masks and the passes spent on each image (B,)."""
+        probes = [Probes(one.masks.values, one.owners) for one in selections]
+        if self.budget is None:
+            return scorer(probes), [one.selected.sum(dim=1) for one in selections]
+        estimate = Estimate(probes, len(scorer.targets), scorer.filling.size)
+        if self.budget == "auto":
+            settle(estimate, scorer, lambda scores: fuse(visualized(scores), self.fusion))
+        else:
+            left = max(self.budget - spent, 0)
+            estimate.score(scorer, torch.full_like(estimate.masks, left))
+        return estimate.scores(), estimate.scored
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a layer gives to B images: `selected` and `constant` (B, N) bool, and the K masks of
+    the selected maps with the image (K,) that each belongs to; `counts` (B) per image."""
+
+    selected: torch.Tensor
+    constant: torch.Tensor
+    masks: SmallMasks
+    owners: torch.Tensor
+    counts: Sequence[int]
+
+
+def select(
+    features: torch.Tensor, gradients: torch.Tensor, mu: float, size: tuple[int, int]
+) -> Selection:
+    constant = constant_maps(features)
+    selected = positive_gradient_maps(average_gradients(gradients), mu) & ~constant
+    owners = selected.nonzero(as_tuple=True)[0]
+    wide = features if features.dtype == torch.float64 else features.float()
+    return Selection(
+        selected,
+        constant,
+        attribution_masks(wide[selected], size),
+        owners,
+        selected.sum(dim=1).tolist(),
+    )

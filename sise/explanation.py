@@ -18,9 +18,9 @@ class LayerExplanation:
     """One block's share of an explanation of B images.
 
     `maps` (B, H, W) is the visualization map before any normalisation (zeros where no feature
-    map was selected). `found` counts the layer's feature maps; `constant` and `selected`, both
-    (B,) int64, count per image those that are constant and those scored, each by one forward
-    pass.
+    map was selected). `found` counts the layer's feature maps. Per image, (B,) int64:
+    `constant` counts those that carry no mask, `selected` those that enter the map, and
+    `scored` those that cost a forward pass: all selected ones, or fewer under a budget.
     """
 
     name: str
@@ -28,11 +28,7 @@ class LayerExplanation:
     found: int
     constant: torch.Tensor
     selected: torch.Tensor
-
-    @property
-    def forwards(self) -> torch.Tensor:
-        """Forward passes spent on this layer, per image: (B,) int64."""
-        return self.selected
+    scored: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -91,6 +87,7 @@ def joined(parts: list[Explanation]) -> Explanation:
             found=same[0].found,
             constant=torch.cat([layer.constant for layer in same]),
             selected=torch.cat([layer.selected for layer in same]),
+            scored=torch.cat([layer.scored for layer in same]),
         )
         for same in zip(*(part.layers for part in parts), strict=True)
     )

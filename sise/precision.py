@@ -40,42 +40,66 @@ def has_bfloat16(device: torch.device) -> bool:
 def forward_in(model: nn.Module, dtype: torch.dtype) -> Forward:
     """The model's forward pass with weights converted to `dtype`, leaving the model as it is.
 
-    Weights are converted once, here; 4-D weights are laid out channels-last. In bfloat16 only
-    convolutions and linear layers are converted (their weights are where the work is); norms
-    stay in float32. The returned function takes images in any dtype and returns logits.
+    Weights are converted once, here, as by `convert`. The returned function takes images in any
+    dtype and returns logits.
     """
+    reduced = _in_float32(model, dtype)
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     weights = {
-        **_converted(dict(model.named_parameters()), model, dtype),
-        **_converted(dict(model.named_buffers()), model, dtype),
+        name: _converted(tensor, torch.float32 if name in reduced else dtype)
+        for name, tensor in tensors.items()
     }
+    return run_in(lambda inputs: torch.func.functional_call(model, weights, (inputs,)), dtype)
+
+
+def run_in(network: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype) -> Forward:
+    """Call `network`, whose weights were converted to `dtype`, with inputs that fit it."""
 
     def forward(images: torch.Tensor) -> torch.Tensor:
         inputs = images.to(dtype).contiguous(memory_format=torch.channels_last)
         reduced = dtype == torch.bfloat16
         with torch.autocast(inputs.device.type, dtype) if reduced else nullcontext():
-            logits: torch.Tensor = torch.func.functional_call(model, weights, (inputs,))
-        return logits
+            return network(inputs)
 
     return forward
 
 
-def _converted(
-    tensors: dict[str, torch.Tensor], model: nn.Module, dtype: torch.dtype
-) -> dict[str, torch.Tensor]:
-    matrix_layers = {
-        name
+def convert(network: nn.Module, dtype: torch.dtype) -> None:
+    """Convert the weights of `network` to `dtype`, in place; 4-D weights channels-last.
+
+    In bfloat16 only convolutions and linear layers are converted (their weights are where the
+    work is); norms stay in float32.
+    """
+    reduced = _in_float32(network, dtype)
+    for name, module in network.named_modules():
+        for kind in (module._parameters, module._buffers):
+            for key, tensor in kind.items():
+                if tensor is None:
+                    continue
+                full = f"{name}.{key}" if name else key
+                new = _converted(tensor, torch.float32 if full in reduced else dtype)
+                # A plain replacement: the copy is for scoring only and is never trained.
+                kind[key] = nn.Parameter(new, False) if kind is module._parameters else new
+
+
+def _in_float32(model: nn.Module, dtype: torch.dtype) -> set[str]:
+    """The names of the tensors that stay in float32 though the model runs in `dtype`."""
+    if dtype != torch.bfloat16:
+        return set()
+    matrices = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+    return {
+        f"{name}.{key}" if name else key
         for name, module in model.named_modules()
-        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear))
+        if not isinstance(module, matrices)
+        for key in (*module._parameters, *module._buffers)
     }
-    converted = {}
-    for name, tensor in tensors.items():
-        # Autograd refuses tensors made under inference_mode, but not their copies.
-        detached = tensor.clone() if tensor.is_inference() else tensor.detach()
-        if detached.is_floating_point():
-            owner = name.rpartition(".")[0]
-            reduced = dtype == torch.bfloat16 and owner not in matrix_layers
-            detached = detached.to(torch.float32 if reduced else dtype)
-        if detached.ndim == 4:
-            detached = detached.contiguous(memory_format=torch.channels_last)
-        converted[name] = detached
-    return converted
+
+
+def _converted(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    # Autograd refuses tensors made under inference_mode, but not their copies.
+    detached = tensor.clone() if tensor.is_inference() else tensor.detach()
+    if detached.is_floating_point():
+        detached = detached.to(dtype)
+    if detached.ndim == 4:
+        detached = detached.contiguous(memory_format=torch.channels_last)
+    return detached

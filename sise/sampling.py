@@ -1,126 +1,104 @@
 """Phase 3: score masked inputs and add them up (equations 10 to 12).
 
-The masks of all images and layers form one long row that is cut into batches of one fixed
-size, so that the cost is the number of masks times the price of a forward pass. A batch's
-masks exist only while it is scored; what stays of each mask is a weight. The sum of
-equation 12 is then taken at the feature maps' own resolution and upsampled once, which is
-the same sum because bilinear interpolation is linear.
+The masks of all images and layers form one long row that is cut into batches of one size, so
+that the cost is the number of masks times the price of a forward pass. A mask has the image's
+size only while its batch is scored. The sum of equation 12 is taken at the feature maps' own
+resolution and upsampled once, which is the same sum because bilinear interpolation is linear.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 
-from sise.capture import probabilities
-from sise.masks import normalise, upsample
-from sise.precision import Forward
+from sise.backends import Network
+from sise.batches import BatchSize, is_out_of_memory
+from sise.capture import Output, probabilities
+from sise.fills import Filling
+from sise.masks import SmallMasks, upsample
 
 
 @dataclass(frozen=True)
-class MaskedLayer:
-    """A layer's feature maps (B, N, h, w) and which of them are scored, (B, N) bool."""
+class Probes:
+    """Masks (K, h, w) of one layer that are to be scored, and the image (K,) each belongs to."""
 
-    features: torch.Tensor
-    selected: torch.Tensor
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A run of masks of one layer: for each, its image and its channel."""
-
-    layer: int
-    images: torch.Tensor
-    channels: torch.Tensor
+    masks: torch.Tensor
+    owners: torch.Tensor
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.masks)
 
 
-def visualization_maps(
-    forward: Forward,
-    images: torch.Tensor,
-    targets: torch.Tensor,
-    layers: Sequence[MaskedLayer],
-    batch_size: int,
-) -> tuple[torch.Tensor, ...]:
-    """V of each layer, (B, H, W), for images (B, 3, H, W) and the classes (B,) to explain.
+@dataclass(frozen=True)
+class MaskScorer:
+    """Scores masked images: Ψ(I ⊙ m) of equation 10, for the classes `targets` (B,)."""
 
-    Equation 12, in float32 or, for float64 images, float64. A layer without a selected map
-    gives zeros.
-    """
-    size = cast(tuple[int, int], tuple(images.shape[2:]))
-    weights = [images.new_zeros(layer.selected.shape) for layer in layers]
-    lows = [torch.zeros_like(weight) for weight in weights]
-    for batch in _batches(layers, batch_size):
-        masks, low, extent = _attribution_masks(batch, layers, size)
-        owners = torch.cat([piece.images for piece in batch])
-        scores = _scores(forward, images, masks, owners, targets)
-        weight = torch.where(extent > 0, scores / masks.sum(dim=(1, 2)) / extent, 0.0)
+    network: Network
+    filling: Filling
+    targets: torch.Tensor
+    output: Output
+    batch_size: BatchSize
+
+    def __call__(self, probes: Sequence[Probes]) -> tuple[torch.Tensor, ...]:
+        """The score of every mask: (K,) for each element of `probes`, in the masks' dtype.
+
+        Out of memory, a batch is halved and scored again; raises SiseError if not even one
+        masked image fits.
+        """
+        lengths = [len(part) for part in probes]
+        scores = torch.cat([part.masks.new_empty(len(part)) for part in probes])
         start = 0
-        for piece in batch:
-            stop = start + len(piece)
-            weights[piece.layer][piece.images, piece.channels] = weight[start:stop]
-            lows[piece.layer][piece.images, piece.channels] = low[start:stop]
+        while start < len(scores):
+            stop = min(start + self.batch_size.value, len(scores))
+            try:
+                scores[start:stop] = self._score(list(_between(probes, start, stop)))
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.batch_size.halve(error)
+                continue
             start = stop
-    return tuple(
-        _weighted_mean(layer, weight, low, size)
-        for layer, weight, low in zip(layers, weights, lows, strict=True)
-    )
+        return torch.split(scores, lengths)
+
+    def _score(self, batch: Sequence[Probes]) -> torch.Tensor:
+        owners = torch.cat([piece.owners for piece in batch])
+        masks = torch.cat([upsample(piece.masks, self.filling.size) for piece in batch])
+        inputs = self.filling.masked(owners, masks)
+        missing = self.batch_size.value - len(inputs)
+        if self.network.static and missing:
+            padding = inputs.new_zeros((missing, *inputs.shape[1:]))
+            inputs = torch.cat([inputs, padding.to(memory_format=self.network.layout)])
+        logits = self.network.forward(inputs)[: len(owners)]
+        return probabilities(logits, self.targets[owners], self.output)
 
 
-def _batches(layers: Sequence[MaskedLayer], batch_size: int) -> Iterator[list[_Piece]]:
-    batch: list[_Piece] = []
-    room = batch_size
-    for index, layer in enumerate(layers):
-        images, channels = layer.selected.nonzero(as_tuple=True)
-        start = 0
-        while start < len(images):
-            piece = _Piece(index, images[start : start + room], channels[start : start + room])
-            batch.append(piece)
-            start += len(piece)
-            room -= len(piece)
-            if room == 0:
-                yield batch
-                batch, room = [], batch_size
-    if batch:
-        yield batch
+def _between(probes: Sequence[Probes], start: int, stop: int) -> Iterator[Probes]:
+    """The masks from position `start` to `stop` of the long row."""
+    before = 0
+    for part in probes:
+        first, last = max(start - before, 0), min(stop - before, len(part))
+        if first < last:
+            yield Probes(part.masks[first:last], part.owners[first:last])
+        before += len(part)
 
 
-def _attribution_masks(
-    batch: Sequence[_Piece], layers: Sequence[MaskedLayer], size: tuple[int, int]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    maps = [
-        upsample(
-            _at_least_float32(layers[piece.layer].features[piece.images, piece.channels]), size
+def visualization_map(
+    masks: SmallMasks, scores: torch.Tensor, counts: Sequence[int], size: tuple[int, int]
+) -> torch.Tensor:
+    """V of one layer for B images, (B, H, W): each the mean of score · mask / area.
+
+    `masks` and `scores` (K,) are those of all images, in order; `counts` (B) tells how many
+    are whose. Equations 11 and 12. An image without a mask gets zeros.
+    """
+    weights = torch.where(masks.areas > 0, scores / masks.areas, 0.0)
+    # Image by image, and not by index_add: on a GPU that would add in another order each time.
+    totals = [
+        torch.einsum("k,khw->hw", weight, values) / max(count, 1)
+        for weight, values, count in zip(
+            torch.split(weights, list(counts)),
+            torch.split(masks.values, list(counts)),
+            counts,
+            strict=True,
         )
-        for piece in batch
     ]
-    return normalise(torch.cat(maps))
-
-
-def _scores(
-    forward: Forward,
-    images: torch.Tensor,
-    masks: torch.Tensor,
-    owners: torch.Tensor,
-    targets: torch.Tensor,
-) -> torch.Tensor:
-    """Ψ(I ⊙ m) of each mask (K, H, W), whose image is `owners` (K,): (K,), in the images' dtype."""
-    logits = forward(images[owners] * masks[:, None])
-    return probabilities(logits, targets[owners]).to(images.dtype)
-
-
-def _weighted_mean(
-    layer: MaskedLayer, weight: torch.Tensor, low: torch.Tensor, size: tuple[int, int]
-) -> torch.Tensor:
-    """Σ w·(A − min) / K, upsampled, where w = score / (area · range) and K counts the masks."""
-    shifted = _at_least_float32(layer.features) - low[:, :, None, None]
-    total = torch.einsum("bn,bnhw->bhw", weight, shifted)
-    count = layer.selected.sum(dim=1).clamp(min=1)
-    return upsample(total / count[:, None, None], size)
-
-
-def _at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
+    return upsample(torch.stack(totals), size)

@@ -1,10 +1,12 @@
 """Grad-CAM (Selvaraju et al., ICCV 2017)."""
 
+from typing import Literal
+
 import torch
 from torch import nn
 
-from sise.capture import Target, capture, probabilities
-from sise.engine import BatchSize, Engine, Layers
+from sise.capture import Output, Target, capture, probabilities
+from sise.engine import Engine, Layers, Settings
 from sise.errors import LayerError
 from sise.explanation import Explanation, LayerExplanation, usable
 from sise.masks import normalise, upsample
@@ -25,11 +27,15 @@ class GradCAM:
         model: nn.Module,
         layers: Layers = None,
         precision: Precision = "auto",
-        batch_size: BatchSize = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        output: Output = "softmax",
     ) -> None:
         if layers is not None and len(layers) != 1:
             raise LayerError(f"Grad-CAM explains one layer, not {len(layers)}")
-        self.engine = Engine(model, layers, precision, batch_size)
+        self.engine = Engine(
+            model,
+            Settings(layers=layers, precision=precision, batch_size=batch_size, output=output),
+        )
 
     def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
         """Explain images (B, 3, H, W); `target` as for `SISE`."""
@@ -49,8 +55,8 @@ class GradCAM:
         return Explanation(
             maps=maps,
             targets=seen.targets,
-            scores=probabilities(seen.logits, seen.targets).float(),
+            scores=probabilities(seen.logits, seen.targets, self.engine.settings.output).float(),
             status=status,
-            layers=(LayerExplanation(layer.name, cam.float(), channels, none, none),),
+            layers=(LayerExplanation(layer.name, cam.float(), channels, none, none, none),),
             forwards=none + 1,
         )

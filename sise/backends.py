@@ -1,0 +1,139 @@
+"""What masked images are scored with: the same network, made for nothing but speed.
+
+The exact pass, which feature maps and gradients come from, runs the user's own model; here a
+copy of it is made once and kept: batch norms folded, weights converted and laid out as the
+hardware likes them, and if asked for compiled by PyTorch or by OpenVINO.
+"""
+
+import copy
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from sise.errors import SiseError
+from sise.folding import folded
+from sise.precision import Forward, convert, forward_in, run_in
+
+Backend = Literal["torch", "openvino"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A forward pass (K, 3, H, W) -> logits (K, classes) for inputs of `dtype` and `layout`.
+
+    `static`: it is made for one batch size, and any other costs a compilation.
+    """
+
+    forward: Forward
+    dtype: torch.dtype
+    static: bool
+    layout: torch.memory_format = torch.channels_last
+
+
+def scoring_network(
+    model: nn.Module, device: torch.device, dtype: torch.dtype, backend: Backend, compiled: bool
+) -> Network:
+    """A copy of `model` (in evaluation mode) that scores masked images in `dtype` on `device`.
+
+    Raises SiseError for a backend that does not exist, is not installed, or cannot do this.
+    """
+    if backend not in get_args(Backend):
+        raise SiseError(f"backend {backend!r}: one of {', '.join(get_args(Backend))}")
+    if backend == "openvino":
+        if compiled:
+            raise SiseError('compile=True belongs to backend="torch"; OpenVINO always compiles')
+        return _openvino_network(model, device, dtype)
+    lighter = folded(model, torch.float64 if dtype == torch.float64 else torch.float32)
+    if lighter is None:
+        forward = forward_in(model, dtype)
+    else:
+        convert(lighter, dtype)
+        forward = run_in(lighter, dtype)
+    if not compiled:
+        return Network(forward, dtype, static=False)
+    return Network(_compiled(forward if lighter is None else lighter, dtype), dtype, static=True)
+
+
+def _compiled(callee: Any, dtype: torch.dtype) -> Forward:
+    # Frozen weights are constants to the compiler, which lays them out for the matrix unit.
+    optimized = torch.compile(callee, dynamic=False, options={"freezing": True})
+    run = run_in(optimized, dtype)
+
+    def forward(inputs: torch.Tensor) -> torch.Tensor:
+        try:
+            return run(inputs)
+        except (torch._dynamo.exc.TorchDynamoException, ImportError, OSError) as error:
+            raise SiseError(
+                f"the model cannot be compiled here ({_first_line(error)}); leave out "
+                'compile=True, or use backend="openvino"'
+            ) from error
+
+    return forward
+
+
+def _openvino_network(model: nn.Module, device: torch.device, dtype: torch.dtype) -> Network:
+    if device.type != "cpu":
+        raise SiseError(f'backend="openvino" computes on the processor, not on {device.type}')
+    if dtype == torch.float64:
+        raise SiseError('backend="openvino" has no fp64; use precision="fp32" or "bf16"')
+    openvino = _import_openvino()
+    hints = {
+        "INFERENCE_PRECISION_HINT": "bf16" if dtype == torch.bfloat16 else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
+    ours = copy.deepcopy(model).float()
+    requests: dict[tuple[int, ...], Any] = {}
+
+    def request_for(shape: tuple[int, ...]) -> Any:
+        if shape not in requests:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # its converter calls what PyTorch deprecates
+                    converted = openvino.convert_model(
+                        ours, example_input=torch.zeros(shape), input=[shape]
+                    )
+                requests[shape] = openvino.Core().compile_model(converted, "CPU", hints)
+            except Exception as error:  # its converter raises what it finds
+                raise SiseError(
+                    f"OpenVINO cannot take this model ({_first_line(error)}); leave out "
+                    'backend="openvino"'
+                ) from error
+        return requests[shape]
+
+    def forward(inputs: torch.Tensor) -> torch.Tensor:
+        request = request_for(tuple(inputs.shape))
+        outputs = request(inputs.contiguous().numpy(), share_inputs=True)
+        return torch.from_numpy(outputs[0].copy())
+
+    return Network(forward, torch.float32, static=True, layout=torch.contiguous_format)
+
+
+def _import_openvino() -> Any:
+    # Its converter reports each use to its makers unless this module is missing.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        import openvino
+    except ImportError as error:
+        raise SiseError(
+            'backend="openvino" needs OpenVINO: pip install "steel-sise[openvino]"'
+        ) from error
+    return openvino
+
+
+def fingerprint(model: nn.Module) -> tuple[object, ...]:
+    """Changes when a weight, a buffer or the place of one does."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return tuple(
+        (tensor.data_ptr(), tensor.dtype, 0 if tensor.is_inference() else tensor._version)
+        for tensor in tensors
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

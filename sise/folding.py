@@ -1,0 +1,53 @@
+"""Batch norms folded into the convolutions before them: the same function, fewer operations."""
+
+import copy
+from collections import Counter
+
+import torch
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+def folded(model: nn.Module, dtype: torch.dtype) -> nn.Module | None:
+    """A copy of `model` in `dtype`, without the batch norms that fold; in evaluation mode.
+
+    A batch norm folds if its input is a convolution's output that nothing else uses, and both
+    run once. None for a model that cannot be traced or copied, or that has hooks, which
+    tracing would lose.
+    """
+    if any(module._forward_hooks or module._forward_pre_hooks for module in model.modules()):
+        return None
+    try:
+        traced = fx.GraphModule(copy.deepcopy(model).to(dtype), fx.Tracer().trace(model))
+    except Exception:  # tracing and copying run the model's own code, which may raise anything
+        return None
+    modules = dict(traced.named_modules())
+    calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
+    for node in list(traced.graph.nodes):
+        pair = _foldable(node, modules, calls)
+        if pair is None:
+            continue
+        convolution, norm = pair
+        source = node.args[0]
+        traced.set_submodule(source.target, fuse_conv_bn_eval(convolution, norm))
+        node.replace_all_uses_with(source)
+        traced.graph.erase_node(node)
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+    return traced.eval()
+
+
+def _foldable(
+    node: fx.Node, modules: dict[str, nn.Module], calls: Counter[object]
+) -> tuple[nn.Conv2d, nn.BatchNorm2d] | None:
+    if node.op != "call_module" or calls[node.target] > 1 or not node.args:
+        return None
+    norm, source = modules[str(node.target)], node.args[0]
+    if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None:
+        return None
+    if not isinstance(source, fx.Node) or source.op != "call_module":
+        return None
+    convolution = modules[str(source.target)]
+    if type(convolution) is not nn.Conv2d or calls[source.target] > 1 or len(source.users) > 1:
+        return None
+    return convolution, norm
