@@ -6,16 +6,20 @@ can bypass. On the graph that reads: among the tensors through which *all* of th
 passes, the last one at each spatial resolution, as long as a convolution made it.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import prod
 
 import torch
 from torch import fx, nn
 
 from sise.errors import LayerError
+from sise.graphs import ModelGraph, UntraceableError, first_line, read_graph
+from sise.twins import twin
 
-_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+_CURE = "pass layers= with modules that return feature maps (B, N, h, w), shallow to deep"
+_NAMED_AT_MOST = 6
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,19 @@ class Layer:
 
     name: str
     module: nn.Module
+
+
+@dataclass(frozen=True)
+class Block:
+    """The last layer of a convolutional block: `maps` feature maps of (h, w) `size`.
+
+    `stride` is the image's size over the maps', (vertical, horizontal), in pixels.
+    """
+
+    layer: Layer
+    maps: int
+    size: tuple[int, int]
+    stride: tuple[float, float]
 
 
 def resolve_layers(model: nn.Module, layers: Sequence[str | nn.Module]) -> tuple[Layer, ...]:
@@ -53,158 +70,177 @@ def find_blocks(model: nn.Module, size: tuple[int, int]) -> tuple[Layer, ...]:
 
     On torchvision's ResNets: relu, layer1 … layer4; on VGG16: the five ReLUs before its pools.
     Nothing is computed: only shapes are propagated. Raises LayerError for a model that cannot
-    be traced or that has no such layer.
+    be traced, that has no such layer, or that is no CNN.
     """
-    tracer = _Tracer()
+    return tuple(block.layer for block in measure_blocks(model, size))
+
+
+def measure_blocks(model: nn.Module, size: tuple[int, int]) -> tuple[Block, ...]:
+    """`find_blocks`, with the number and the size of the feature maps of each block."""
+    kind = type(model).__name__
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise LayerError(
+            f"{kind} is TorchScript, whose modules cannot be hooked; give the model it was made of"
+        )
     try:
-        traced = fx.GraphModule(model, tracer.trace(model))
-        shapes = _propagate_shapes(traced, size)
-    except Exception as error:  # tracing runs the model's own code, which may raise anything
+        graph = read_graph(model, size)
+    except UntraceableError as error:
+        candidates = _last_modules_of_each_resolution(model, size)
         raise LayerError(
-            f"cannot trace {type(model).__name__} to find its blocks ({_first_line(error)}); "
-            "pass layers= with the names of the modules to explain"
+            f"cannot trace {kind} to find its blocks ({error}); {_CURE}{candidates}"
         ) from error
-    blocks = _last_of_each_resolution(traced, shapes, _names(tracer.outputs))
+    nodes = _last_of_each_resolution(graph)
+    names = {module: name for name, module in model.named_modules()}
+    blocks = tuple(_block(graph, node, names, size) for node in nodes)
     if not blocks:
+        raise LayerError(_nothing_found(model, graph, size))
+    last = blocks[-1]
+    before, after = _weight_layers(graph, nodes[-1])
+    if after > before:
         raise LayerError(
-            f"{type(model).__name__} has no convolutional block that its whole signal passes "
-            "through; pass layers= with the names of the modules to explain"
+            f"{kind} is not a CNN: convolutions up to its last feature maps, {last.layer.name} "
+            f"({last.maps}×{last.size[0]}×{last.size[1]}): {before}; linear layers on what comes "
+            f"after: {after}. SISE explains feature maps; {_CURE}, if it has others"
         )
-    modules = dict(model.named_modules())
-    return tuple(Layer(name, modules[name]) for name in blocks)
-
-
-class _Tracer(fx.Tracer):
-    """Records which module returned which node, so that nodes can be hooked by module."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.outputs: dict[str, list[fx.Node]] = {}
-
-    def call_module(
-        self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        output = super().call_module(m, forward, args, kwargs)
-        if isinstance(output, fx.Proxy):
-            self.outputs.setdefault(self.path_of_module(m), []).append(output.node)
-        return output
-
-
-class _ShapeRecorder(nn.Module):
-    """Runs a graph node by node and keeps the shape of every tensor."""
-
-    def __init__(self, traced: fx.GraphModule) -> None:
-        super().__init__()
-        self.traced = traced
-        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
-
-    def forward(self, images: torch.Tensor) -> None:
-        shapes = self.shapes
-
-        class Recorder(fx.Interpreter):
-            def run_node(self, n: fx.Node) -> Any:
-                result = super().run_node(n)
-                if isinstance(result, torch.Tensor):
-                    shapes[n] = tuple(result.shape)
-                return result
-
-        Recorder(self.traced).run(images)
-
-
-def _propagate_shapes(
-    traced: fx.GraphModule, size: tuple[int, int]
-) -> dict[fx.Node, tuple[int, ...]]:
-    recorder = _ShapeRecorder(traced)
-    # On the meta device a pass moves shapes only, whatever the model's own device and dtype.
-    state = {**dict(recorder.named_parameters()), **dict(recorder.named_buffers())}
-    weightless = {
-        name: torch.empty(
-            tensor.shape,
-            dtype=torch.float32 if tensor.is_floating_point() else tensor.dtype,
-            device="meta",
+    smallest = _smallest_convolved_after(graph, nodes[-1])
+    if smallest is not None:
+        raise LayerError(
+            f"the last feature maps that the whole signal of {kind} passes through, and that a "
+            f"module returns, are {last.layer.name} ({last.size[0]}×{last.size[1]}), but its "
+            f"convolutions go on to {smallest[0]}×{smallest[1]}; {_CURE}"
+            f"{_last_modules_of_each_resolution(model, size)}"
         )
-        for name, tensor in state.items()
-    }
-    with torch.no_grad():
-        images = torch.empty((1, 3, *size), device="meta")
-        torch.func.functional_call(recorder, weightless, (images,))
-    return recorder.shapes
+    return blocks
 
 
-def _names(outputs: dict[str, list[fx.Node]]) -> dict[fx.Node, str]:
-    names: dict[fx.Node, str] = {}
-    for name, nodes in outputs.items():
-        # A module called more than once (the shared ReLU of a residual block) has no one output.
-        if len(nodes) == 1:
-            names[nodes[0]] = min(name, names.get(nodes[0], name), key=len)
-    return names
+def _block(
+    graph: ModelGraph, node: fx.Node, names: dict[nn.Module, str], size: tuple[int, int]
+) -> Block:
+    module = graph.returned_by[node]
+    _, maps, height, width = graph.shapes[node]
+    stride = (size[0] / height, size[1] / width)
+    return Block(Layer(names[module], module), maps, (height, width), stride)
 
 
-def _last_of_each_resolution(
-    traced: fx.GraphModule, shapes: dict[fx.Node, tuple[int, ...]], names: dict[fx.Node, str]
-) -> list[str]:
-    modules = dict(traced.named_modules())
-    articulation = _articulation_nodes(traced.graph)
-    blocks: list[str] = []
-    last: str | None = None
-    resolution: tuple[int, ...] | None = None
-    convolved = False
-    for node in traced.graph.nodes:
-        convolved = convolved or _is_convolution(node, modules)
-        if node not in articulation or node not in names:
-            continue
-        shape = shapes.get(node, ())
-        size = shape[2:] if len(shape) == 4 else None
-        if size != resolution and last is not None:
-            blocks.append(last)
-            last = None
-        # Pooling alone makes no features: a resolution counts once a convolution has run in it.
-        if size is not None and size != (1, 1) and (convolved or last is not None):
-            last = names[node]
-        resolution, convolved = size, False
-    return blocks if last is None else [*blocks, last]
+def _last_of_each_resolution(graph: ModelGraph) -> list[fx.Node]:
+    features = _last_of_each_resolution_but(graph, _class_maps(graph))
+    return features or _last_of_each_resolution_but(graph, frozenset())
 
 
-def _articulation_nodes(graph: fx.Graph) -> set[fx.Node]:
-    """The nodes that every path from the input to the output passes through.
-
-    In topological order these are the nodes that no edge jumps over.
-    """
-    on_path = _between_input_and_output(graph)
-    order = [node for node in graph.nodes if node in on_path]
-    position = {node: index for index, node in enumerate(order)}
-    articulation = set()
-    reach = 0
-    for index, node in enumerate(order):
-        if reach <= index:
-            articulation.add(node)
-        reach = max([reach, *(position[user] for user in node.users if user in position)])
-    return articulation
-
-
-def _between_input_and_output(graph: fx.Graph) -> set[fx.Node]:
-    from_input: set[fx.Node] = set()
+def _last_of_each_resolution_but(
+    graph: ModelGraph, passed_over: frozenset[fx.Node]
+) -> list[fx.Node]:
+    hookable = graph.gates() & graph.returned_by.keys() - passed_over
+    convolved: list[tuple[int, ...]] = []
+    resolutions: list[list[fx.Node]] = []
+    known = 0
+    before: tuple[int, ...] = ()
     for node in graph.nodes:
-        if node.op == "placeholder" or any(arg in from_input for arg in node.all_input_nodes):
-            from_input.add(node)
-    to_output: set[fx.Node] = set()
-    for node in reversed(graph.nodes):
-        if node.op == "output" or any(user in to_output for user in node.users):
-            to_output.add(node)
-    return from_input & to_output
+        size = graph.shapes.get(node, ())[2:]
+        if node in graph.convolutions:
+            convolved.append(size)
+        if node not in hookable or len(graph.shapes[node]) != 4:
+            continue
+        if not _alike(size, before):
+            resolutions.append([])
+            convolved = convolved[known:]
+        before, known = size, len(convolved)
+        # Pooling alone makes no features: a convolution has to have worked at this resolution.
+        made = any(_alike(size, one) for one in convolved)
+        handed_on = node in graph.unchanged and resolutions[-1][-1:] == node.all_input_nodes
+        if made and prod(size) > 1 and not handed_on:
+            resolutions[-1].append(node)
+    return [nodes[-1] for nodes in resolutions if nodes]
 
 
-def _is_convolution(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
-    if node.op == "call_module":
-        return isinstance(modules[str(node.target)], _CONVOLUTIONS)
-    return node.op == "call_function" and node.target is torch.nn.functional.conv2d
+def _alike(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether sizes are of one block: trimmed perhaps by unpadded convolutions, not halved."""
+    return len(one) == len(other) and all(
+        2 * max(a, b) < 3 * min(a, b) for a, b in zip(one, other, strict=True)
+    )
 
 
-def _some(modules: dict[str, nn.Module]) -> str:
+def _class_maps(graph: ModelGraph) -> frozenset[fx.Node]:
+    """Maps of class scores: as many as outputs, from the last weights on (SqueezeNet's last).
+
+    They are the classifier rather than features.
+    """
+    weights = graph.convolutions | graph.linears
+    last = max((index for index, node in enumerate(graph.nodes) if node in weights), default=0)
+    shapes = [(node, graph.shapes[node]) for node in graph.nodes[last:] if node in graph.shapes]
+    outputs = shapes[-1][1][1:] if shapes else ()
+    return frozenset(node for node, shape in shapes if shape[1:2] == outputs)
+
+
+def _weight_layers(graph: ModelGraph, last: fx.Node) -> tuple[int, int]:
+    """How many convolutions lead to `last`, and how many linear layers over locations follow it."""
+    position = graph.nodes.index(last)
+    before = sum(node in graph.convolutions for node in graph.nodes[: position + 1])
+    after = sum(
+        node in graph.linears and prod(graph.shapes[node][:-1]) > 1
+        for node in graph.nodes[position + 1 :]
+    )
+    return before, after
+
+
+def _smallest_convolved_after(graph: ModelGraph, last: fx.Node) -> tuple[int, ...] | None:
+    """The size of the smallest maps (h, w) that are of a later block than `last`, if any are."""
+    later = graph.nodes[graph.nodes.index(last) + 1 :]
+    here = graph.shapes[last][2:]
+    convolutions = graph.convolutions - _class_maps(graph)
+    sizes = [graph.shapes[node][2:] for node in later if node in convolutions]
+    smaller = [size for size in sizes if 1 < prod(size) < prod(here) and not _alike(size, here)]
+    return min(smaller, key=prod, default=None)
+
+
+def _nothing_found(model: nn.Module, graph: ModelGraph, size: tuple[int, int]) -> str:
+    kind = type(model).__name__
+    convolved = [prod(graph.shapes[node][2:]) for node in graph.convolutions]
+    if convolved and max(convolved) == 1:
+        return (
+            f"images of {size[0]}×{size[1]} are too small for {kind}: all its feature maps have "
+            "one location; give larger images"
+        )
+    candidates = _last_modules_of_each_resolution(model, size)
+    return (
+        f"{kind} has no convolutional block that its whole signal passes through; "
+        f"{_CURE}{candidates}"
+    )
+
+
+def _last_modules_of_each_resolution(model: nn.Module, size: tuple[int, int]) -> str:
+    """Modules to name to the user, from a pass over one black image.
+
+    Raises LayerError if the model does not run on an image of this size.
+    """
+    returned: list[tuple[str, tuple[int, ...]]] = []
+    weights = [tensor for tensor in model.parameters() if tensor.is_floating_point()]
+    like = weights[0] if weights else torch.empty(0)
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            runnable, _ = twin(model, torch.clone)
+            for name, module in runnable.named_modules():
+                module.register_forward_hook(
+                    lambda _module, _inputs, output, name=name: returned.append(
+                        (name, tuple(getattr(output, "shape", ())))
+                    )
+                )
+            runnable(torch.zeros((1, 3, *size), dtype=like.dtype, device=like.device))
+    except Exception as error:  # the model's own code may raise anything
+        raise LayerError(
+            f"{type(model).__name__} does not run on an image (1, 3, {size[0]}, {size[1]}): "
+            f"{first_line(error)}; give images that it takes"
+        ) from error
+    calls = Counter(name for name, _ in returned)
+    last: dict[tuple[int, ...], str] = {}
+    for name, shape in returned:
+        if name and calls[name] == 1 and len(shape) == 4 and prod(shape[2:]) > 1:
+            last.pop(shape[2:], None)
+            last[shape[2:]] = name
+    names = list(last.values())[-_NAMED_AT_MOST:]
+    return f", for instance {names}" if names else " (it has none)"
+
+
+def _some(modules: Iterable[str]) -> str:
     names = [name for name in modules if name and "." not in name]
     return f"it has {', '.join(names)} and what is inside them"
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
