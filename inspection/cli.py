@@ -73,6 +73,25 @@ def _run_parser() -> ArgumentParser:
         help="patches, and masked patches, per forward pass",
     )
     parser.add_argument(
+        "--budget",
+        type=Literal["auto"] | PositiveInt | None,
+        default=97,
+        help="forward passes per explained patch, at most; auto: until its map has settled; "
+        "null: SISE as in the paper, thousands for a deep network",
+    )
+    parser.add_argument(
+        "--fill",
+        type=Literal["grey", "mean", "blur", "inpaint"],
+        default="grey",
+        help="what masked-out pixels become, in explaining and in measuring",
+    )
+    parser.add_argument(
+        "--backend",
+        type=Literal["auto", "torch", "openvino"],
+        default="auto",
+        help="what scores masked patches; auto is OpenVINO on a processor if it is installed",
+    )
+    parser.add_argument(
         "--fail-on",
         type=Literal["hold", "rework", "scrap", "any"] | None,
         default=None,
@@ -98,6 +117,9 @@ def _run(arguments: Namespace) -> int:
             device=arguments.device,
             batch_size=arguments.batch_size,
             fail_on=arguments.fail_on,
+            budget=arguments.budget,
+            fill=arguments.fill,
+            backend=arguments.backend,
         )
     )
     print(summarise(finished.card, finished.folder.index, finished.seconds, finished.up_to_date))

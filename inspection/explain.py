@@ -1,5 +1,8 @@
 """Patches to explanation maps, and maps to how far they can be trusted."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
@@ -10,22 +13,57 @@ from skimage.filters import threshold_otsu
 
 from inspection.classify import Classifier
 from inspection.frames import arrays, rows
+from sise.backends import Backend
+from sise.budget import Budget
 from sise.explainer import SISE
 from sise.explanation import Explainer
+from sise.fills import Filling, FillName
+from sise.metrics import KEPT_SHARE, drop, top_share
 
-KEPT_SHARE = 0.15
-FILL = "mean grey (0 in the model's normalised input)"
 MU = 0.0
 FUSION: Literal["hard"] = "hard"
+BUDGET: Budget = 97  # one pass for the feature maps, and six batches of 16 masks
+FILL: FillName = "grey"
+FILL_IN_WORDS: Mapping[FillName, str] = {
+    "grey": "mean grey (0 in the model's normalised input)",
+    "mean": "the patch's own mean",
+    "blur": "the patch, blurred",
+    "inpaint": "what the remaining pixels suggest (inpainting)",
+}
+BackendName = Literal["auto", "torch", "openvino"]
 
 
-def make_explainer(classifier: Classifier, batch_size: int | Literal["auto"]) -> SISE:
-    """The paper's SISE on the classifier's model; `batch_size` counts masked images."""
+@dataclass(frozen=True)
+class SiseOptions:
+    """How flagged patches are explained; `sise.SISE` has what each option means.
+
+    Unlike the library, inspection explains under a budget (docs/budget.md).
+    """
+
+    budget: Budget = BUDGET
+    fill: FillName = FILL
+    backend: Backend = "torch"
+
+
+def resolve_backend(name: BackendName, device: torch.device) -> Backend:
+    """What "auto" means: OpenVINO on a processor, if it is installed; PyTorch otherwise."""
+    if name != "auto":
+        return name
+    return "openvino" if device.type == "cpu" and find_spec("openvino") else "torch"
+
+
+def make_explainer(
+    classifier: Classifier, options: SiseOptions, batch_size: int | Literal["auto"]
+) -> SISE:
+    """SISE on the classifier's model; `batch_size` counts masked images."""
     return SISE(
         classifier.bundle.model,
         mu=MU,
         fusion=FUSION,
+        budget=options.budget,
+        fill=options.fill,
         precision=classifier.precision,
+        backend=options.backend,
         batch_size=batch_size,
     )
 
@@ -56,18 +94,19 @@ def _input(pixels: npt.NDArray[np.uint8], classifier: Classifier) -> torch.Tenso
     return classifier.bundle.preprocess(np.stack([pixels])).to(classifier.device)
 
 
-def measure(patches: pd.DataFrame, classifier: Classifier) -> pd.DataFrame:
+def measure(patches: pd.DataFrame, classifier: Classifier, fill: FillName) -> pd.DataFrame:
     """Stage "measure": add faithfulness and the explained region to rows of `explain`.
 
     `whole_score`, `kept_score`, `removed_score`: the target's probability on the whole patch,
-    on the top 15 % of the map alone, and on the rest alone; the other pixels are mean grey
-    (0 in the model's normalised input). `drop` is the paper's Drop of this one patch,
-    max(0, whole - kept) / whole. `region_area` (px) and region_left, _top, _width, _height
+    on the top 15 % of the map alone, and on the rest alone; the other pixels become `fill`
+    (see `FILL_IN_WORDS`). `drop` is the paper's Drop of this one patch (see
+    `sise.metrics.drop`). `region_area` (px) and region_left, _top, _width, _height
     (px inside the patch, the bounding box) describe where the map exceeds its Otsu threshold.
     All are NaN without a map.
     """
     measured = [
-        _measure_patch(patch.pixels, patch.map, patch.target, classifier) for patch in rows(patches)
+        _measure_patch(patch.pixels, patch.map, patch.target, classifier, fill)
+        for patch in rows(patches)
     ]
     return patches.assign(**{name: [row[name] for row in measured] for name in MEASURES})
 
@@ -90,27 +129,19 @@ def _measure_patch(
     heat: npt.NDArray[np.float32],
     target: str,
     classifier: Classifier,
+    fill: FillName,
 ) -> dict[str, float]:
     if not heat.max() > heat.min():
         return dict.fromkeys(MEASURES, float("nan"))
-    top = torch.from_numpy(top_share(heat, KEPT_SHARE))
-    keep = torch.stack([torch.ones_like(top), top, ~top]).unsqueeze(1)
-    inputs = _input(pixels, classifier) * keep.to(classifier.device)
+    top = top_share(torch.tensor(heat)[None], KEPT_SHARE)[0]
+    keep = torch.stack([torch.ones_like(top), top, ~top]).to(classifier.device)
+    owners = torch.zeros(len(keep), dtype=torch.int64, device=classifier.device)
+    inputs = Filling(_input(pixels, classifier), fill).masked(owners, keep)
     with torch.inference_mode():
         logits = classifier.forward(inputs).float()
-    whole, kept, removed = logits.softmax(dim=1)[:, classifier.classes.index(target)].tolist()
-    drop = 0.0 if kept >= whole else (whole - kept) / whole
-    scores = (whole, kept, removed, drop)
-    return dict(zip(MEASURES, (*scores, *explained_region(heat)), strict=True))
-
-
-def top_share(heat: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.bool_]:
-    """The round(share · pixels) largest values of a map (H, W); among equals the first."""
-    count = round(share * heat.size)
-    order = np.argsort(-heat, axis=None, kind="stable")
-    chosen = np.zeros(heat.size, dtype=np.bool_)
-    chosen[order[:count]] = True
-    return chosen.reshape(heat.shape)
+    scores = logits.softmax(dim=1)[:, classifier.classes.index(target)]
+    figures = [*scores.tolist(), drop(scores[0], scores[1]).item(), *explained_region(heat)]
+    return dict(zip(MEASURES, figures, strict=True))
 
 
 def explained_region(heat: npt.NDArray[np.float32]) -> tuple[int, int, int, int, int]:

@@ -12,11 +12,22 @@ import torch
 
 from inspection.batch import Batch
 from inspection.classify import Classifier, DeviceName, PrecisionName
-from inspection.explain import FILL, FUSION, KEPT_SHARE, MU
+from inspection.explain import (
+    BUDGET,
+    FILL,
+    FILL_IN_WORDS,
+    FUSION,
+    MU,
+    BackendName,
+    SiseOptions,
+)
 from inspection.folder import FORMAT
 from inspection.policy import Policy
 from inspection.results import content_key
+from sise.budget import Budget
 from sise.explanation import OK
+from sise.fills import FillName
+from sise.metrics import KEPT_SHARE
 
 ExplainWhich = Literal["all", "flagged"]
 FailOn = Literal["hold", "rework", "scrap", "any"]
@@ -39,6 +50,9 @@ class Settings:
     device: DeviceName = "auto"
     batch_size: int | Literal["auto"] = "auto"
     fail_on: FailOn | None = None
+    budget: Budget = BUDGET
+    fill: FillName = FILL
+    backend: BackendName = "auto"
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,7 @@ class Run:
     classifier: Classifier
     policy: Policy
     thresholds: Mapping[str, float]
+    sise: SiseOptions
 
     def prediction_parts(self) -> dict[str, Any]:
         """All that a strip's probabilities depend on, but the strip."""
@@ -63,7 +78,7 @@ class Run:
 
     def explanation_parts(self) -> dict[str, Any]:
         """All that a patch's map and measures depend on, but the patch and its target."""
-        parts = self.prediction_parts() | sise_parameters(self.classifier.precision)
+        parts = self.prediction_parts() | sise_parameters(self.sise, self.classifier.precision)
         del parts["stride"]
         return parts
 
@@ -116,18 +131,31 @@ def _tally(values: pd.Series) -> dict[str, int]:
     return {str(name): int(number) for name, number in values.value_counts().sort_index().items()}
 
 
-def sise_parameters(precision: str) -> dict[str, Any]:
+def sise_parameters(options: SiseOptions, precision: str) -> dict[str, Any]:
     """The explanation's and its measures' parameters, as reported."""
     return {
         "method": "SISE",
         "mu": MU,
         "fusion": FUSION,
+        "budget": options.budget,
+        "budget_in_words": budget_in_words(options.budget),
         "masks": "every feature map with average gradient above mu times the layer's largest",
         "layers": "last of each convolutional block",
         "scoring_precision": precision,
         "kept_share": KEPT_SHARE,
-        "fill": FILL,
+        "fill": options.fill,
+        "fill_in_words": FILL_IN_WORDS[options.fill],
+        "backend": options.backend,
     }
+
+
+def budget_in_words(budget: Budget) -> str:
+    """How many masks of a patch were scored, for people."""
+    if budget is None:
+        return "exact, every mask scored"
+    if budget == "auto":
+        return "masks scored until the map has settled"
+    return f"at most {budget} forward passes per patch, other scores estimated"
 
 
 def config(run: Run) -> dict[str, Any]:
@@ -142,7 +170,7 @@ def config(run: Run) -> dict[str, Any]:
         "fail_on": settings.fail_on,
         "thresholds": dict(run.thresholds),
         "black_threshold": run.policy.black_threshold,
-        "sise": sise_parameters(run.classifier.precision),
+        "sise": sise_parameters(run.sise, run.classifier.precision),
     }
 
 

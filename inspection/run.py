@@ -10,7 +10,7 @@ from inspection import pictures
 from inspection.batch import list_batch
 from inspection.classify import load_classifier
 from inspection.errors import BatchError
-from inspection.explain import make_explainer
+from inspection.explain import SiseOptions, make_explainer, resolve_backend
 from inspection.folder import ReportFolder, utc_now
 from inspection.frames import rows
 from inspection.policy import default_policy, flag, read_policy, resolve_thresholds
@@ -67,7 +67,10 @@ def resolve(settings: Settings) -> Run:
         settings.bundle, settings.device, settings.precision, settings.batch_size
     )
     thresholds = resolve_thresholds(policy, classifier.classes, classifier.bundle.card.thresholds)
-    return Run(settings, batch, classifier, policy, thresholds)
+    options = SiseOptions(
+        settings.budget, settings.fill, resolve_backend(settings.backend, classifier.device)
+    )
+    return Run(settings, batch, classifier, policy, thresholds, options)
 
 
 def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
@@ -75,7 +78,7 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     patches, strips = classify_batch(run, folder)
     patches = flag(patches, classes, run.thresholds, run.policy.black_threshold)
     strips = dispose(strips, patches, run)
-    explainer = make_explainer(run.classifier, run.settings.batch_size)
+    explainer = make_explainer(run.classifier, run.sise, run.settings.batch_size)
     patches = explain_batch(patches, strips, run, folder, explainer)
     strips = strips.assign(**_strip_pictures(strips, patches))
 

@@ -175,7 +175,7 @@ def _explain_patch(
     stored = folder.explanations.get(key)
     if stored is None:
         begun = time.monotonic()
-        measured = measure(explain(patch, run.classifier, explainer), run.classifier)
+        measured = measure(explain(patch, run.classifier, explainer), run.classifier, run.sise.fill)
         heat = to_grey(measured["map"].iloc[0]).tobytes()
         stored = measured[["map_status", "forwards", *MEASURES]].assign(heat=[heat])
         folder.explanations.put(key, stored)

@@ -24,7 +24,7 @@ def summarise(card: Mapping[str, Any], index: Path, seconds: float, up_to_date: 
         f"{counts['flagged']} flagged" + (f": {by_class}" if by_class else ""),
         f"dispositions  {_listed(dispositions)} (proposed)",
         f"explained     {counts['explained']} patches, {counts['without_map']} without a map; "
-        f"{counts['forwards']} forward passes",
+        f"{counts['forwards']} forward passes ({card['config']['sise']['budget_in_words']})",
         f"time          {seconds:.1f} s on {card['device']}, {card['config']['precision']}",
         str(index),
     ]

@@ -59,7 +59,7 @@ def build(
         widest=max((strip.width for strip in shown), default=0),
         scale=scale,
         kept_share=card["config"]["sise"]["kept_share"],
-        fill=card["config"]["sise"]["fill"],
+        fill=card["config"]["sise"]["fill_in_words"],
         identity=_identity(card),
         inputs=tuple((entry["strip_id"], entry["sha256"]) for entry in card["inputs"]),
     )
@@ -209,7 +209,8 @@ def _identity(card: Mapping[str, Any]) -> tuple[Fact, ...]:
         Fact(
             "SISE",
             f"μ = {sise['mu']:g}, {sise['fusion']} fusion, {sise['layers']}; {sise['masks']}; "
-            f"scored in {sise['scoring_precision']}",
+            f"{sise['budget_in_words']}; masked-out pixels: {sise['fill_in_words']}; "
+            f"scored in {sise['scoring_precision']} by {sise['backend']}",
         ),
         Fact("Forward passes", f"{card['counts']['forwards']:,}".replace(",", "\u202f")),
         Fact("Device", f"{card['device']}, {config['precision']}"),

@@ -2,11 +2,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from toys import CLASSES, FakeExplainer, strip, toy_classifier
 
-from inspection.explain import explain, explained_region, make_explainer, measure, top_share
+from inspection.explain import (
+    SiseOptions,
+    explain,
+    explained_region,
+    make_explainer,
+    measure,
+    resolve_backend,
+)
 from inspection.frames import arrays
 
 
@@ -38,7 +43,7 @@ def test_drop_is_the_papers_on_a_patch_computed_by_hand() -> None:
     # its top 15 % hold the whole square, and without them nothing bright is left.
     classifier = toy_classifier()
     rows = explain(patches(strip(256, bright=[64])), classifier, FakeExplainer())
-    found = measure(rows, classifier).iloc[0]
+    found = measure(rows, classifier, "grey").iloc[0]
     whole = probability_of_class_1(1 / 16)
     kept_logits = np.array([2, 40 / 16, 40 * (1 - round(0.15 * 65536) / 65536), 0, 0])
     kept = float(np.exp(kept_logits[1]) / np.exp(kept_logits).sum())
@@ -54,7 +59,7 @@ def test_drop_is_zero_where_the_kept_part_scores_higher() -> None:
     # Filled with black, nearly all of the patch is black: class 2 rises.
     classifier = toy_classifier()
     rows = explain(patches(strip(256, black=[64]), target="class 2"), classifier, FakeExplainer())
-    found = measure(rows, classifier).iloc[0]
+    found = measure(rows, classifier, "grey").iloc[0]
     assert found["kept_score"] > found["whole_score"]
     assert found["drop"] == 0.0
 
@@ -62,7 +67,9 @@ def test_drop_is_zero_where_the_kept_part_scores_higher() -> None:
 def test_without_a_map_there_is_nothing_to_measure() -> None:
     classifier = toy_classifier()
     explainer = FakeExplainer(statuses={1: "constant map"})
-    rows = measure(explain(patches(strip(256, bright=[64])), classifier, explainer), classifier)
+    rows = measure(
+        explain(patches(strip(256, bright=[64])), classifier, explainer), classifier, "grey"
+    )
     assert rows[["drop", "kept_score", "removed_score", "region_area"]].isna().all(axis=None)
 
 
@@ -73,30 +80,32 @@ def test_region_is_what_exceeds_otsu() -> None:
     assert explained_region(heat) == (20 * 60 + 1, 3, 10, 97, 191)
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1), st.integers(0, 2**32 - 1))
-@settings(max_examples=50, deadline=None)
-def test_top_share_takes_the_largest_values(
-    height: int, width: int, share: float, seed: int
-) -> None:
-    heat = np.random.default_rng(seed).integers(0, 5, (height, width)).astype(np.float32)
-    chosen = top_share(heat, share)
-    assert chosen.sum() == round(share * heat.size)
-    if chosen.any() and not chosen.all():
-        assert heat[chosen].min() >= heat[~chosen].max()
-
-
-def test_top_share_takes_the_first_among_equals() -> None:
-    assert top_share(np.ones((2, 4), np.float32), 0.375).tolist() == [
-        [True, True, True, False],
-        [False] * 4,
-    ]
-
-
-def test_the_explainer_is_the_papers_sise_on_the_classifiers_model() -> None:
+def test_the_explainer_is_sise_on_the_classifiers_model_under_a_budget() -> None:
     classifier = toy_classifier()
-    explainer = make_explainer(classifier, 4)
+    explainer = make_explainer(classifier, SiseOptions(), 4)
     assert explainer.mu == 0.0
     assert explainer.fusion == "hard"
+    assert explainer.budget == 97
     assert explainer.engine.model is classifier.bundle.model
-    assert explainer.engine.scored_at_once(torch.zeros(1, 3, 256, 256)) == 4
+    assert explainer.engine.settings.batch_size == 4
     assert classifier.classes == CLASSES
+
+
+def test_the_options_reach_the_explainer() -> None:
+    options = SiseOptions(budget=None, fill="blur", backend="openvino")
+    explainer = make_explainer(toy_classifier(), options, 4)
+    assert explainer.budget is None
+    assert explainer.engine.settings.fill == "blur"
+    assert explainer.engine.settings.backend == "openvino"
+
+
+def test_auto_takes_openvino_on_a_processor_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    monkeypatch.setattr("inspection.explain.find_spec", lambda _name: object())
+    assert resolve_backend("auto", cpu) == "openvino"
+    assert resolve_backend("auto", cuda) == "torch"
+    assert resolve_backend("torch", cpu) == "torch"
+    monkeypatch.setattr("inspection.explain.find_spec", lambda _name: None)
+    assert resolve_backend("auto", cpu) == "torch"
