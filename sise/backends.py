@@ -23,7 +23,7 @@ Backend = Literal["torch", "openvino"]
 
 @dataclass(frozen=True)
 class Network:
-    """A forward pass (K, 3, H, W) -> logits (K, classes) for inputs of `dtype` and `layout`.
+    """A forward pass (K, 3, H, W) -> logits (K, classes) for inputs of `dtype`.
 
     `static`: it is made for one batch size, and any other costs a compilation.
     """
@@ -31,7 +31,6 @@ class Network:
     forward: Forward
     dtype: torch.dtype
     static: bool
-    layout: torch.memory_format = torch.channels_last
 
 
 def scoring_network(
@@ -110,7 +109,7 @@ def _openvino_network(model: nn.Module, device: torch.device, dtype: torch.dtype
         outputs = request(inputs.contiguous().numpy(), share_inputs=True)
         return torch.from_numpy(outputs[0].copy())
 
-    return Network(forward, torch.float32, static=True, layout=torch.contiguous_format)
+    return Network(forward, torch.float32, static=True)
 
 
 def _import_openvino() -> Any:
@@ -126,12 +125,21 @@ def _import_openvino() -> Any:
 
 
 def fingerprint(model: nn.Module) -> tuple[object, ...]:
-    """Changes when a weight, a buffer or the place of one does."""
-    tensors = [*model.parameters(), *model.buffers()]
-    return tuple(
+    """Changes when a weight or a buffer does, its place, a module, or the hooks of one."""
+    modules = [
+        (id(module), *module._forward_pre_hooks, *module._forward_hooks)
+        for module in model.modules()
+    ]
+    tensors = [tensor.detach() for tensor in (*model.parameters(), *model.buffers())]
+    places = [
         (tensor.data_ptr(), tensor.dtype, 0 if tensor.is_inference() else tensor._version)
         for tensor in tensors
-    )
+    ]
+    # Changes through `.data`, and of tensors made under inference_mode, count in no version.
+    sums = [tensor.sum().abs() if tensor.is_complex() else tensor.sum() for tensor in tensors]
+    totals = [total.to(tensors[0].device, torch.float32) for total in sums]
+    bits = torch.stack(totals).view(torch.int32).tolist() if totals else []
+    return (*modules, *places, *bits)
 
 
 def _first_line(error: BaseException) -> str:

@@ -28,13 +28,16 @@ class SmallMasks:
         return len(self.values)
 
 
-def upsample(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def upsample(
+    maps: torch.Tensor, size: tuple[int, int], out: torch.Tensor | None = None
+) -> torch.Tensor:
     """Bilinear interpolation to the image's size, half-pixel centres: (K, h, w) -> (K, H, W).
 
-    As two matrix products, which take a fifth of the time of `interpolate` on a CPU.
+    As two matrix products: on a CPU faster than `interpolate`, but for the largest maps. Written
+    into `out` where given.
     """
     rows, columns = _both(_weights, maps, size)
-    return rows @ maps @ columns.T
+    return torch.matmul(rows @ maps, columns.T, out=out)
 
 
 def attribution_masks(maps: torch.Tensor, size: tuple[int, int]) -> SmallMasks:

@@ -47,29 +47,49 @@ class MaskScorer:
         """
         lengths = [len(part) for part in probes]
         scores = torch.cat([part.masks.new_empty(len(part)) for part in probes])
+        room = self._room(scores.dtype)
         start = 0
         while start < len(scores):
             stop = min(start + self.batch_size.value, len(scores))
             try:
-                scores[start:stop] = self._score(list(_between(probes, start, stop)))
+                scores[start:stop] = self._score(list(_between(probes, start, stop)), room)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 self.batch_size.halve(error)
+                room = self._room(scores.dtype)
                 continue
             start = stop
         return torch.split(scores, lengths)
 
-    def _score(self, batch: Sequence[Probes]) -> torch.Tensor:
+    def _room(self, dtype: torch.dtype) -> "_Room":
+        shape = (self.batch_size.value, *self.filling.size)
+        images = self.filling.images
+        masked = images.new_zeros((shape[0], images.shape[1], *shape[1:]))
+        return _Room(images.new_empty(shape, dtype=dtype), masked)
+
+    def _score(self, batch: Sequence[Probes], room: "_Room") -> torch.Tensor:
         owners = torch.cat([piece.owners for piece in batch])
-        masks = torch.cat([upsample(piece.masks, self.filling.size) for piece in batch])
-        inputs = self.filling.masked(owners, masks)
-        missing = self.batch_size.value - len(inputs)
-        if self.network.static and missing:
-            padding = inputs.new_zeros((missing, *inputs.shape[1:]))
-            inputs = torch.cat([inputs, padding.to(memory_format=self.network.layout)])
-        logits = self.network.forward(inputs)[: len(owners)]
-        return probabilities(logits, self.targets[owners], self.output)
+        masks, inputs = room.masks[: len(owners)], room.inputs[: len(owners)]
+        start = 0
+        for piece in batch:
+            upsample(piece.masks, self.filling.size, out=masks[start : start + len(piece)])
+            start += len(piece)
+        self.filling.masked(owners, masks, out=inputs)
+        # What is left of an earlier batch fills a static network's last one.
+        logits = self.network.forward(room.inputs if self.network.static else inputs)
+        return probabilities(logits[: len(owners)], self.targets[owners], self.output)
+
+
+@dataclass(frozen=True)
+class _Room:
+    """Memory for one batch, used again for the next: fresh pages cost more than the masking.
+
+    `masks` (batch, H, W) in the masks' dtype, `inputs` (batch, 3, H, W) in the network's.
+    """
+
+    masks: torch.Tensor
+    inputs: torch.Tensor
 
 
 def _between(probes: Sequence[Probes], start: int, stop: int) -> Iterator[Probes]:
