@@ -27,10 +27,25 @@ def merge_tiles(
 ) -> npt.NDArray[np.float32]:
     """One map (height, width) float32 from the maps of tiles at `lefts`.
 
-    Where tiles overlap the larger value counts; where there is no tile the map is 0.
+    Where tiles overlap, the one gives way to the other: a mean with weights that fall linearly
+    to each tile's ends, but not to the strip's. So no tile shows its border. Where there is one
+    tile its map stays as it is; where there is none the map is 0.
     """
-    merged = np.zeros((height, width), np.float32)
+    total = np.zeros((height, width))
+    weight = np.zeros(width)
     for values, left in zip(maps, lefts, strict=True):
-        window = merged[:, left : left + values.shape[1]]
-        np.maximum(window, values, out=window)
-    return merged
+        tile = slice(left, left + values.shape[1])
+        falling = _feather(left, values.shape[1], width)
+        total[:, tile] += falling * values
+        weight[tile] += falling
+    merged = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    return merged.astype(np.float32)
+
+
+def _feather(left: int, size: int, width: int) -> npt.NDArray[np.float64]:
+    """The weight of each column of a tile: its distance in px to the nearer of the tile's ends."""
+    column = np.arange(size) + 0.5
+    to_left = column if left > 0 else np.full(size, float(size))
+    to_right = size - column if left + size < width else np.full(size, float(size))
+    weights: npt.NDArray[np.float64] = np.minimum(to_left, to_right)
+    return weights
