@@ -1,0 +1,1 @@
+"""`sise bench`: what explanations cost on this machine, beside bare forward passes."""

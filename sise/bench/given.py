@@ -1,0 +1,62 @@
+"""Rows of the model as it was given, in float32: Grad-CAM, and other libraries' Score-CAM."""
+
+from collections.abc import Iterator
+
+import torch
+
+from sise.batches import fitting
+from sise.bench.machine import baseline_of
+from sise.bench.plan import Row, Setting, Skipped
+from sise.bench.rivals import RIVALS, Rival, counting_passes
+from sise.bench.rows import Bare, Bench, bare_of, bare_row, row_of
+from sise.blocks import Layer, find_blocks
+from sise.methods.gradcam import GradCAM
+
+
+def rows_as_given(bench: Bench) -> Iterator[Row | Skipped]:
+    """Bare forward, and those of the plan's methods that are not SISE."""
+    model, images, plan = bench.subject.model, bench.subject.images, bench.plan
+    if not {"gradcam", *RIVALS} & set(plan.methods):
+        return
+    size = (images.shape[2], images.shape[3])
+    batch = fitting(size, images.device) if plan.batch_size == "auto" else plan.batch_size
+    baseline = baseline_of(images.device)
+    inputs = torch.randn(batch, *images.shape[1:], device=images.device)
+    setting = Setting("fp32", as_given=True)
+    bare = bare_of(bench, setting, lambda: model(inputs), batch, baseline)
+    yield bare_row(bench, bare)
+    if "gradcam" in plan.methods:
+        yield _of_gradcam(bench, bare)
+    layer = find_blocks(model, size)[-1]
+    for name, rival in RIVALS.items():
+        if name in plan.methods:
+            yield _of_rival(bench, bare, rival, layer)
+
+
+def _of_gradcam(bench: Bench, bare: Bare) -> Row:
+    images, plan = bench.subject.images, bench.plan
+    explainer = GradCAM(bench.subject.model, precision="fp32", batch_size=plan.batch_size)
+
+    def explain() -> int:
+        return int(explainer(images).forwards.sum())
+
+    explain()
+    works = [explain] * plan.repeats
+    return row_of(bench, bare, "Grad-CAM", works, lambda passes: passes / len(images))
+
+
+def _of_rival(bench: Bench, bare: Bare, rival: Rival, layer: Layer) -> Row | Skipped:
+    library = rival.load()
+    if library is None:
+        return Skipped(rival.title, f"not installed; {rival.install}", failed=False)
+    model, image = bench.subject.model, bench.subject.images[:1]
+
+    def explain() -> int:
+        with counting_passes(model) as sizes:
+            rival.explain(library, model, layer, image, bare.batch_size)
+        return sum(sizes)
+
+    try:
+        return row_of(bench, bare, rival.title, [explain] * bench.plan.repeats, float)
+    except Exception as error:  # another library's failure must not cost the other rows
+        return Skipped(rival.title, f"{type(error).__name__}: {error}", failed=False)
