@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from sise.bundle import ModelBundle
     from sise.explainer import SISE
     from sise.explanation import Explanation, LayerExplanation
+    from sise.methods.extremal_perturbation import ExtremalPerturbation
+    from sise.methods.fullgrad import FullGrad
     from sise.methods.gradcam import GradCAM
+    from sise.methods.gradcam_pp import GradCAMpp
+    from sise.methods.integrated_gradients import IntegratedGradients
+    from sise.methods.layercam import LayerCAM
+    from sise.methods.rise import RISE
+    from sise.methods.scorecam import ScoreCAM
+    from sise.methods.trivial import CentreGaussian, Noise, SobelEdges
+    from sise.methods.untrained import Untrained
 
 # Imported on first use: a command line's --help must not wait for PyTorch.
 _HOME = {
@@ -19,10 +28,38 @@ _HOME = {
     "Explanation": "sise.explanation",
     "LayerExplanation": "sise.explanation",
     "GradCAM": "sise.methods.gradcam",
+    "GradCAMpp": "sise.methods.gradcam_pp",
+    "LayerCAM": "sise.methods.layercam",
+    "ScoreCAM": "sise.methods.scorecam",
+    "RISE": "sise.methods.rise",
+    "IntegratedGradients": "sise.methods.integrated_gradients",
+    "ExtremalPerturbation": "sise.methods.extremal_perturbation",
+    "FullGrad": "sise.methods.fullgrad",
+    "CentreGaussian": "sise.methods.trivial",
+    "Noise": "sise.methods.trivial",
+    "SobelEdges": "sise.methods.trivial",
+    "Untrained": "sise.methods.untrained",
     "ModelBundle": "sise.bundle",
 }
 
-__all__ = ["SISE", "Explanation", "GradCAM", "LayerExplanation", "ModelBundle"]
+__all__ = [
+    "RISE",
+    "SISE",
+    "CentreGaussian",
+    "Explanation",
+    "ExtremalPerturbation",
+    "FullGrad",
+    "GradCAM",
+    "GradCAMpp",
+    "IntegratedGradients",
+    "LayerCAM",
+    "LayerExplanation",
+    "ModelBundle",
+    "Noise",
+    "ScoreCAM",
+    "SobelEdges",
+    "Untrained",
+]
 
 
 def __getattr__(name: str) -> object:

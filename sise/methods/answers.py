@@ -1,0 +1,85 @@
+"""What the methods share: asking the model of the whole image, and making an explanation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sise.blocks import Layer
+from sise.capture import Target, checked_logits, feature_maps, probabilities, resolve_targets
+from sise.engine import Engine
+from sise.errors import SiseError
+from sise.explanation import Explanation, LayerExplanation, usable
+from sise.masks import normalise
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of B whole images: `logits` (B, classes), and `targets` (B,) to explain.
+
+    `features` are the maps (B, N, h, w) of the layers asked for.
+    """
+
+    logits: torch.Tensor
+    targets: torch.Tensor
+    features: tuple[torch.Tensor, ...] = ()
+
+
+def ask(
+    engine: Engine, images: torch.Tensor, target: Target, layers: Sequence[Layer] = ()
+) -> Answer:
+    """One forward pass of images (B, 3, H, W), without gradients. Raises as `capture`."""
+    exact = engine.exact_forward(images.device)
+    heard: list[torch.Tensor] = []
+
+    def forward(batch: torch.Tensor) -> torch.Tensor:
+        heard.append(checked_logits(exact(batch), len(images)))
+        return heard[-1]
+
+    features = feature_maps(forward, layers, images)
+    return Answer(heard[0], resolve_targets(target, heard[0]), features)
+
+
+def explanation(
+    engine: Engine,
+    answer: Answer,
+    maps: torch.Tensor,
+    forwards: int | torch.Tensor,
+    layers: tuple[LayerExplanation, ...] = (),
+) -> Explanation:
+    """The explanation that raw `maps` (B, H, W) make: min-max normalised, with status.
+
+    `forwards` passes were spent per image, (B,) or the same for all.
+    """
+    normalised, status = usable(normalise(maps)[0])
+    spent = torch.as_tensor(forwards, dtype=torch.int64, device=maps.device)
+    return Explanation(
+        maps=normalised,
+        targets=answer.targets,
+        scores=probabilities(answer.logits, answer.targets, engine.settings.output).float(),
+        status=status,
+        layers=layers,
+        forwards=spent.expand(len(maps)).clone(),
+    )
+
+
+def differentiate(score: torch.Tensor, sources: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The gradient of a sum of scores by each of `sources`; zeros where it does not depend on one.
+
+    Raises SiseError for a model that turns autograd off.
+    """
+    check_differentiable(score, *sources)
+    gradients = torch.autograd.grad(score, sources, allow_unused=True)
+    return [
+        torch.zeros_like(source) if gradient is None else gradient.detach()
+        for source, gradient in zip(sources, gradients, strict=True)
+    ]
+
+
+def check_differentiable(*tensors: torch.Tensor) -> None:
+    """Raise SiseError if what the model gave has no gradient."""
+    if not all(tensor.requires_grad for tensor in tensors):
+        raise SiseError(
+            "the model itself turns autograd off (no_grad, inference_mode or detach in its forward "
+            "pass); this method needs the gradient of the score"
+        )

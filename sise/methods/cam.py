@@ -1,0 +1,60 @@
+"""What Grad-CAM's relatives share: one layer, one forward and one backward pass."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+import torch
+from torch import nn
+
+from sise.capture import Output, Target, capture
+from sise.engine import Engine, Layers, Settings
+from sise.errors import LayerError
+from sise.explanation import Explanation, LayerExplanation
+from sise.masks import upsample
+from sise.methods.answers import Answer, explanation
+from sise.precision import Precision
+
+
+class GradientCAM(ABC):
+    """A rectified sum of one layer's feature maps, weighted by the gradient of the class's logit.
+
+    The sum is upsampled bilinearly, then min-max normalised. `layers` names the one layer to
+    use; it is the last block of the model's graph if None. Other arguments and errors as for
+    `SISE`.
+    """
+
+    title: ClassVar[str]
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Layers = None,
+        precision: Precision = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        output: Output = "softmax",
+    ) -> None:
+        if layers is not None and len(layers) != 1:
+            raise LayerError(f"{self.title} explains one layer, not {len(layers)}")
+        self.engine = Engine(
+            model,
+            Settings(layers=layers, precision=precision, batch_size=batch_size, output=output),
+        )
+
+    @abstractmethod
+    def weighted(self, features: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+        """The sum over maps, before it is rectified: (B, N, h, w) twice -> (B, h, w)."""
+
+    def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
+        """Explain images (B, 3, H, W); `target` as for `SISE`."""
+        return self.engine.explain(images, target, self._explain)
+
+    def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
+        layer = self.engine.layers(images)[-1]
+        forward = self.engine.exact_forward(images.device)
+        seen = capture(forward, [layer], images, target, "logit")
+        features, gradients = seen.features[0], seen.gradients[0]
+        weighted = self.weighted(features, gradients).relu()
+        cam = upsample(weighted, (images.shape[2], images.shape[3]))
+        none = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+        share = LayerExplanation(layer.name, cam.float(), features.shape[1], none, none, none)
+        return explanation(self.engine, Answer(seen.logits, seen.targets), cam, 1, (share,))

@@ -1,0 +1,161 @@
+"""FullGrad (Srinivas and Fleuret, NeurIPS 2019)."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+from sise.capture import Output, Target, checked_logits, resolve_targets
+from sise.engine import Engine, Settings
+from sise.errors import LayerError, SiseError
+from sise.explanation import Explanation
+from sise.masks import upsample
+from sise.methods.answers import Answer, differentiate, explanation
+from sise.precision import Forward, Precision
+
+Rescale = Literal["channel", "layer"]
+
+
+class FullGrad:
+    """The gradients of the input and of every bias in the network, one map.
+
+    A network of ReLUs is locally linear, so that a class's logit is the gradient of the input
+    times the input, plus that of each bias times the bias (completeness, proposition 1; a batch
+    norm's bias is its β - γ·mean/σ). The map is Σ ψ(input part) + Σ ψ(bias part) over channels,
+    ψ = bilinear upsampling of the min-max rescaled absolute value; biases of linear layers, which
+    have no place, are left out of it.
+
+    Args:
+        rescale: what ψ is min-max rescaled over: each "channel", as the paper's formula has it
+            (and grad-cam), or a whole "layer", as the authors' code does. The maps differ.
+
+    Other activations than ReLU and its like (SiLU, a gate of squeeze and excitation) carry
+    implicit biases that are not counted: there the map is one of gradients, and completeness does
+    not hold. Other arguments and errors as for `SISE`. Raises LayerError for a batch norm without
+    running statistics.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        rescale: Rescale = "channel",
+        output: Output = "softmax",
+        precision: Precision = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+    ) -> None:
+        if rescale not in get_args(Rescale):
+            raise SiseError(f"rescale {rescale!r}: one of {', '.join(get_args(Rescale))}")
+        self.rescale: Rescale = rescale
+        settings = Settings(precision=precision, batch_size=batch_size, output=output)
+        self.engine = Engine(model, settings)
+
+    def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
+        """Explain images (B, 3, H, W); `target` as for `SISE`."""
+        return self.engine.explain(images, target, self._explain)
+
+    def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
+        forward = self.engine.exact_forward(images.device)
+        full = full_gradients(self.engine.model, forward, images, target)
+        size = (images.shape[2], images.shape[3])
+        maps = _psi(full.inputs, self.rescale, size)
+        for part in full.biases:
+            if part.ndim == 4:
+                maps = maps + _psi(part, self.rescale, size)
+        return explanation(self.engine, Answer(full.logits, full.targets), maps, 1)
+
+
+@dataclass(frozen=True)
+class FullGradients:
+    """The parts that the logits of B images' targets are made of.
+
+    `inputs` (B, 3, H, W): gradient times image. `biases`: for each layer with a bias, in the
+    order of the forward pass, gradient times bias at every place, (B, N, h, w) or (B, N).
+    """
+
+    logits: torch.Tensor
+    targets: torch.Tensor
+    inputs: torch.Tensor
+    biases: tuple[torch.Tensor, ...]
+
+    def sums(self) -> torch.Tensor:
+        """All parts of each image, added up: (B,)."""
+        parts = [self.inputs, *self.biases]
+        return torch.stack([part.flatten(1).sum(dim=1) for part in parts]).sum(dim=0)
+
+
+def full_gradients(
+    model: nn.Module, forward: Forward, images: torch.Tensor, target: Target
+) -> FullGradients:
+    """One forward and one backward pass of images (B, 3, H, W) through `model`.
+
+    `forward` runs `model`, which is in evaluation mode.
+    """
+    with _biased_outputs(model) as outputs, torch.enable_grad():
+        inputs = images.detach().clone().requires_grad_()
+        # A copy of what gradients end at: a model may work on its input in place.
+        logits = checked_logits(forward(inputs.clone()), len(images))
+        targets = resolve_targets(target, logits)
+        score = logits.gather(1, targets[:, None]).sum()
+        gradients = differentiate(score, [inputs, *(output for output, _ in outputs)])
+    return FullGradients(
+        logits.detach(),
+        targets,
+        gradients[0] * images,
+        tuple(
+            gradient * bias.reshape(-1, *[1] * (gradient.ndim - 2))
+            for gradient, (_, bias) in zip(gradients[1:], outputs, strict=True)
+        ),
+    )
+
+
+@contextmanager
+def _biased_outputs(model: nn.Module) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
+    """Collect each output that a bias was added to, and the bias (N,), while the model runs."""
+    outputs: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def keep(module: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+        bias = _bias(module)
+        if bias is None:
+            return output
+        outputs.append((output, bias.detach()))
+        # The next module may work in place (ReLU): it gets a copy, and what we keep stays.
+        return output.clone()
+
+    with ExitStack() as hooks:
+        for module in model.modules():
+            if isinstance(module, (_ConvNd, _BatchNorm, nn.Linear)):
+                hooks.callback(module.register_forward_hook(keep).remove)
+        yield outputs
+
+
+def _bias(module: nn.Module) -> torch.Tensor | None:
+    """What a layer adds to its linear part, (N,). Called while the layer's weights are in place."""
+    if not isinstance(module, _BatchNorm):
+        plain = module.bias
+        return plain if isinstance(plain, torch.Tensor) else None
+    if module.running_mean is None or module.running_var is None:
+        raise LayerError(
+            "FullGrad needs the running statistics of batch norms; this model has one without"
+        )
+    scale = (module.running_var + module.eps).rsqrt()
+    if not module.affine:
+        return -module.running_mean * scale
+    return module.bias - module.running_mean * module.weight * scale
+
+
+def _psi(parts: torch.Tensor, rescale: Rescale, size: tuple[int, int]) -> torch.Tensor:
+    """ψ of every channel, added up: (B, N, h, w) -> (B, H, W). A constant one becomes zeros.
+
+    Channels are added before they are upsampled, which is the same sum.
+    """
+    magnitudes = parts.abs()
+    over = (2, 3) if rescale == "channel" else (1, 2, 3)
+    low = magnitudes.amin(dim=over, keepdim=True)
+    extent = magnitudes.amax(dim=over, keepdim=True) - low
+    rescaled = (magnitudes - low) / torch.where(extent > 0, extent, 1.0)
+    return upsample(rescaled.sum(dim=1), size)
