@@ -75,7 +75,7 @@ def _run_parser() -> ArgumentParser:
     parser.add_argument(
         "--budget",
         type=Literal["auto"] | PositiveInt | None,
-        default=97,
+        default=98,
         help="forward passes per explained patch, at most; auto: until its map has settled; "
         "null: SISE as in the paper, thousands for a deep network",
     )
@@ -84,6 +84,13 @@ def _run_parser() -> ArgumentParser:
         type=Literal["grey", "mean", "blur", "inpaint"],
         default="grey",
         help="what masked-out pixels become, in explaining and in measuring",
+    )
+    parser.add_argument(
+        "--context",
+        type=Literal["reflect", "edge"] | None,
+        default="reflect",
+        help="how the steel goes on around a patch while its masks are made, so that its border "
+        "is none to the network; null: it does not, as in the paper",
     )
     parser.add_argument(
         "--backend",
@@ -119,6 +126,7 @@ def _run(arguments: Namespace) -> int:
             fail_on=arguments.fail_on,
             budget=arguments.budget,
             fill=arguments.fill,
+            context=arguments.context,
             backend=arguments.backend,
         )
     )

@@ -70,8 +70,8 @@ def draw_strip(
 ) -> None:
     """Write a strip, and the strip with its patches' maps laid over.
 
-    Rows have left, heat (H, W) uint8 and map_status. Where patches overlap, the larger value
-    of their maps is shown.
+    Rows have left, heat (H, W) uint8 and map_status. Where patches overlap, their maps
+    are blended (see `merge_tiles`).
     """
     raw, over = strip_paths(strip_sha256)
     write_jpeg(report / raw, strip, QUALITY)

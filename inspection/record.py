@@ -14,6 +14,7 @@ from inspection.batch import Batch
 from inspection.classify import Classifier, DeviceName, PrecisionName
 from inspection.explain import (
     BUDGET,
+    CONTEXT,
     FILL,
     FILL_IN_WORDS,
     FUSION,
@@ -25,6 +26,7 @@ from inspection.folder import FORMAT
 from inspection.policy import Policy
 from inspection.results import content_key
 from sise.budget import Budget
+from sise.context import Continuation
 from sise.explanation import OK
 from sise.fills import FillName
 from sise.metrics import KEPT_SHARE
@@ -52,6 +54,7 @@ class Settings:
     fail_on: FailOn | None = None
     budget: Budget = BUDGET
     fill: FillName = FILL
+    context: Continuation | None = CONTEXT
     backend: BackendName = "auto"
 
 
@@ -145,6 +148,7 @@ def sise_parameters(options: SiseOptions, precision: str) -> dict[str, Any]:
         "kept_share": KEPT_SHARE,
         "fill": options.fill,
         "fill_in_words": FILL_IN_WORDS[options.fill],
+        "context": options.context,
         "backend": options.backend,
     }
 

@@ -68,7 +68,10 @@ def resolve(settings: Settings) -> Run:
     )
     thresholds = resolve_thresholds(policy, classifier.classes, classifier.bundle.card.thresholds)
     options = SiseOptions(
-        settings.budget, settings.fill, resolve_backend(settings.backend, classifier.device)
+        budget=settings.budget,
+        fill=settings.fill,
+        context=settings.context,
+        backend=resolve_backend(settings.backend, classifier.device),
     )
     return Run(settings, batch, classifier, policy, thresholds, options)
 

@@ -1,20 +1,26 @@
 """One forward and one backward pass: feature maps and gradients of every layer at once."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from sise.blocks import Layer
 from sise.errors import LayerError, SiseError
-from sise.precision import Forward
+from sise.precision import Forward, full_precision
+from sise.twins import wrapped
 
 Target = int | Sequence[int] | torch.Tensor | None
 Output = Literal["softmax", "sigmoid"]
 Objective = Literal["log-odds", "logit"]
+
+_COMPILED = "_compiled_call_impl"
+# Hooks, modes and the process's precision switches are shared: one explanation at a time.
+_turn = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -35,16 +41,35 @@ class Capture:
 def borrowed(model: nn.Module) -> Iterator[None]:
     """Lend the model in evaluation mode, with autograd available; give it back as it was.
 
-    Works under `no_grad` and `inference_mode`, and restores each module's mode on errors too.
+    Works under `no_grad`, `inference_mode` and `autocast`. Restores each module's mode, and
+    the tensors it has beside parameters and buffers, on errors too. Threads take turns.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        with torch.inference_mode(False):
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
+    with _turn:
+        before = [(module, module.training, _kept(module)) for module in model.modules()]
+        try:
+            model.eval()
+            # Hooks would make what is compiled compile again; it runs as it was written.
+            for module, _, kept in before:
+                inner = wrapped(module)
+                if _COMPILED in kept:
+                    vars(module)[_COMPILED] = None
+                if inner is not None and "forward" in kept:
+                    vars(module)["forward"] = inner
+            with torch.inference_mode(False), full_precision():
+                yield
+        finally:
+            for module, training, kept in before:
+                module.training = training
+                vars(module).update(kept)
+
+
+def _kept(module: nn.Module) -> dict[str, Any]:
+    """What a forward pass may leave in a module, as `torch.nn.utils.weight_norm` does."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if name in (_COMPILED, "forward") or isinstance(value, torch.Tensor)
+    }
 
 
 def capture(
@@ -57,14 +82,17 @@ def capture(
     """Run `images` (B, 3, H, W) forward once and back once.
 
     `objective` is "log-odds" or "logit" of the target class (see `log_odds`). Raises LayerError
-    for a layer whose output is not feature maps, or that the target's score does not depend on.
+    for a layer whose output is not feature maps, or that the target's score does not depend on,
+    and SiseError for a model that does not return logits (B, classes).
     """
     with _recording(layers) as features, torch.enable_grad():
-        inputs = images.detach().clone().requires_grad_()
-        logits = forward(inputs)
+        # A copy of what gradients end at: a model may work on its input in place.
+        inputs = images.detach().clone().requires_grad_().clone()
+        logits = checked_logits(forward(inputs), len(images))
         targets = resolve_targets(target, logits)
         score = log_odds(logits, targets) if objective == "log-odds" else _at(logits, targets)
         kept = _in_order(layers, features)
+        _check_autograd(layers, kept, score)
         gradients = torch.autograd.grad(score.sum(), kept, allow_unused=True)
     for layer, gradient in zip(layers, gradients, strict=True):
         if gradient is None:
@@ -82,7 +110,7 @@ def feature_maps(
 ) -> tuple[torch.Tensor, ...]:
     """The feature maps (B, N, h, w) of each layer, from one forward pass. Raises as `capture`."""
     with _recording(layers) as features, torch.no_grad():
-        forward(images)
+        forward(images.clone())
     return tuple(_in_order(layers, features))
 
 
@@ -118,13 +146,45 @@ def _in_order(layers: Sequence[Layer], features: dict[str, torch.Tensor]) -> lis
     return [features[layer.name] for layer in layers]
 
 
+def checked_logits(output: object, images: int) -> torch.Tensor:
+    """What a model returned for so many `images`, if it is logits (B, classes); else SiseError."""
+    if not isinstance(output, torch.Tensor):
+        raise SiseError(
+            f"the model must return logits (B, classes), not a {type(output).__name__}; "
+            "wrap it in a module that returns its logits alone"
+        )
+    if output.ndim != 2 or len(output) != images or not output.is_floating_point():
+        raise SiseError(
+            f"the model must return logits (B, classes), here ({images}, classes), "
+            f"not {output.dtype} {tuple(output.shape)}"
+        )
+    return output
+
+
+def _check_autograd(
+    layers: Sequence[Layer], features: Sequence[torch.Tensor], score: torch.Tensor
+) -> None:
+    without = [
+        repr(layer.name)
+        for layer, maps in zip(layers, features, strict=True)
+        if not maps.requires_grad
+    ]
+    if without or not score.requires_grad:
+        where = f"where layer {', '.join(without)} runs" if without else "after the last layer"
+        raise LayerError(
+            f"the model itself turns autograd off {where} (no_grad, inference_mode or detach in "
+            "its forward pass); SISE needs the gradient of the score"
+        )
+
+
 def log_odds(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """log(p / (1 - p)) of each target's softmax probability p: (B, classes), (B,) -> (B,).
 
     Its gradient is that of p times a positive factor, so the maps selected by α > μ·β are the
     same (equations 6 to 8). Unlike p and log p it does not vanish, nor turn into rounding
-    noise, where the softmax saturates at p = 1.
+    noise, where the softmax saturates at p = 1. Raises SiseError for a single class.
     """
+    _check_several(logits)
     wide = logits.double() if logits.dtype == torch.float64 else logits.float()
     is_target = torch.nn.functional.one_hot(targets, logits.shape[1]).bool()
     others = wide.masked_fill(is_target, -torch.inf)
@@ -136,20 +196,22 @@ def probabilities(
 ) -> torch.Tensor:
     """Probability Ψ of each target: (B, classes), (B,) -> (B,), float32 or float64.
 
-    "softmax" where the classes exclude one another, "sigmoid" where each is a yes or no.
+    "softmax" where the classes exclude one another, "sigmoid" where each is a yes or no. An
+    infinite logit is an overflow rather than a certainty: it gives NaN, as NaN does. Raises
+    SiseError for the softmax of a single class.
     """
+    if output == "softmax":
+        _check_several(logits)
     wide = logits.double() if logits.dtype == torch.float64 else logits.float()
-    return _at(wide.softmax(dim=1) if output == "softmax" else wide.sigmoid(), targets)
+    scores = _at(wide.softmax(dim=1) if output == "softmax" else wide.sigmoid(), targets)
+    return torch.where(_at(wide, targets).isfinite(), scores, torch.nan)
 
 
 def resolve_targets(target: Target, logits: torch.Tensor) -> torch.Tensor:
     """The class to explain per image (B,) int64: the predicted one unless given.
 
-    Raises SiseError for a model with fewer than two outputs and for a class out of range.
+    Raises SiseError for a class out of range.
     """
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        shape = tuple(logits.shape)
-        raise SiseError(f"the model must return logits (B, classes ≥ 2), not {shape}")
     images, classes = logits.shape
     if target is None:
         return logits.detach().argmax(dim=1)
@@ -160,6 +222,14 @@ def resolve_targets(target: Target, logits: torch.Tensor) -> torch.Tensor:
     if bool(((given < 0) | (given >= classes)).any()):
         raise SiseError(f"target {given.tolist()}: classes go from 0 to {classes - 1}")
     return given.long()
+
+
+def _check_several(logits: torch.Tensor) -> None:
+    if logits.shape[1] < 2:
+        raise SiseError(
+            f"the model returns logits {tuple(logits.shape)}; softmax needs two classes or more, "
+            'a model with one output is explained with output="sigmoid"'
+        )
 
 
 def _at(values: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """What every explainer needs to run its model: precision, batches, layers, fills, backends."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
@@ -8,14 +9,15 @@ import torch
 from torch import nn
 
 from sise.backends import Backend, Network, fingerprint, scoring_network
-from sise.batches import BatchSize, fitting
+from sise.batches import BatchSize, fitting, is_out_of_memory
 from sise.blocks import Layer, find_blocks, resolve_layers
 from sise.capture import Output, Target, borrowed
 from sise.errors import SiseError
-from sise.explanation import Explanation, joined
+from sise.explanation import Explanation, joined, with_finite_scores
 from sise.fills import Fill, Filling, check_fill
 from sise.precision import Forward, Precision, forward_in, resolve
 from sise.sampling import MaskScorer
+from sise.twins import wrapped
 
 Layers = Sequence[str | nn.Module] | None
 ExplainPart = Callable[..., Explanation]
@@ -39,7 +41,7 @@ class Settings:
 
 
 class Engine:
-    """A model with the way to run it.
+    """A model with the way to run it; what DataParallel or a compiled module wraps, not these.
 
     Two precisions: feature maps, gradients and what the model says of the whole image come in
     float32 (or float64); only the scoring of masked images may be bfloat16.
@@ -51,11 +53,12 @@ class Engine:
         if settings.output not in get_args(Output):
             raise SiseError(f"output {settings.output!r}: one of {', '.join(get_args(Output))}")
         check_fill(settings.fill)
-        self.model = model
+        self.model = _unwrapped(model)
         self.settings = settings
-        self._named = None if settings.layers is None else resolve_layers(model, settings.layers)
+        self._named = None if settings.layers is None else _named(model, settings.layers)
         self._found: dict[tuple[int, int], tuple[Layer, ...]] = {}
         self._made: dict[object, tuple[object, object]] = {}
+        self._state: object = None
         self._batch_sizes: dict[object, BatchSize] = {}
 
     def explain(
@@ -67,21 +70,23 @@ class Engine:
     ) -> Explanation:
         """Run `explain_part` over as many images at a time as fit, on the borrowed model.
 
-        It is given images and target, and its share of each tensor (B, …) in `beside`. Raises
-        SiseError for images that are not floating-point (B ≥ 1, 3, H, W) and for a
-        target that does not fit them.
+        It is given images and target, and its share of each tensor (B, …) in `beside`. Out of
+        memory, it is given half as many. Raises SiseError for images that are not floating-point
+        (B ≥ 1, 3, H, W) or not where the model is, for a target that does not fit them, and if not
+        even one image fits into memory.
         """
-        _check(images)
-        with borrowed(self.model):
+        _check(images, self.model)
+        with borrowed(self.model), self._unchanging():
             ours = images.detach().clone().to(self.exact_dtype(images.device))
             parts = torch.split(ours, self.captured_at_once(ours))
             sizes = [len(part) for part in parts]
             targets = _split(target, sizes)
-            shares = zip(*(tensor.split(sizes) for tensor in beside), strict=True)
+            shares = zip(*(torch.split(tensor, sizes) for tensor in beside), strict=True)
             also = list(shares) if beside else [()] * len(parts)
-            return joined(
-                [explain_part(*one, *more) for *one, more in zip(parts, targets, also, strict=True)]
-            )
+            explained: list[Explanation] = []
+            for part, given, more in zip(parts, targets, also, strict=True):
+                explained += self._fitting(explain_part, part, given, *more)
+            return with_finite_scores(joined(explained))
 
     def exact_dtype(self, device: torch.device) -> torch.dtype:
         """float64 if that was asked for, else float32."""
@@ -98,7 +103,7 @@ class Engine:
         network = self.scoring_network(images.device)
         return MaskScorer(
             network,
-            Filling(images.to(network.dtype, memory_format=network.layout), self.settings.fill),
+            Filling(images.to(network.dtype), self.settings.fill),
             targets,
             self.settings.output,
             self.batch_size(images),
@@ -135,15 +140,73 @@ class Engine:
         """How many images of this size go through the backward pass together."""
         return max(1, self.batch_size(images).value // _SCORED_PER_CAPTURED)
 
+    def _fitting(
+        self,
+        explain_part: ExplainPart,
+        images: torch.Tensor,
+        target: Target,
+        *beside: torch.Tensor,
+    ) -> list[Explanation]:
+        """`explain_part` of all images at once or, out of memory, of half of them at a time."""
+        try:
+            return [explain_part(images, target, *beside)]
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(images) == 1:
+                raise SiseError(
+                    "out of memory with the feature maps and gradients of one image; use a smaller "
+                    "image, a smaller network or another device, or name fewer layers"
+                ) from error
+            self.batch_size(images).halve(error)
+        # Only here, when the error and all that it holds are gone, is there memory again.
+        half = len(images) // 2
+        sizes = [half, len(images) - half]
+        shares = zip(
+            torch.split(images, sizes),
+            _split(target, sizes),
+            *(torch.split(tensor, sizes) for tensor in beside),
+            strict=True,
+        )
+        return [part for share in shares for part in self._fitting(explain_part, *share)]
+
+    @contextmanager
+    def _unchanging(self) -> Iterator[None]:
+        """Look at the model's weights once, at the beginning."""
+        self._state = fingerprint(self.model)
+        try:
+            yield
+        finally:
+            self._state = None
+
     def _once(self, key: object, make: Callable[[], Made]) -> Made:
         """What `make` gave, made anew whenever the model's weights have changed."""
-        now = fingerprint(self.model)
+        now = self._state or fingerprint(self.model)
         if key not in self._made or self._made[key][0] != now:
             self._made[key] = (now, make())
         return self._made[key][1]  # type: ignore[return-value]
 
 
-def _check(images: torch.Tensor) -> None:
+def _unwrapped(model: nn.Module) -> nn.Module:
+    inner = wrapped(model)
+    return model if inner is None else _unwrapped(inner)
+
+
+def _named(model: nn.Module, layers: Sequence[str | nn.Module]) -> tuple[Layer, ...]:
+    """The layers that a user names: as the wrapped model calls them, or as the wrapper does."""
+    inner = _unwrapped(model)
+    known = {name for name, _ in inner.named_modules()}
+    outer = dict(model.named_modules())
+    meant = [
+        outer.get(layer, layer) if isinstance(layer, str) and layer not in known else layer
+        for layer in layers
+    ]
+    return resolve_layers(inner, meant)
+
+
+def _check(images: torch.Tensor, model: nn.Module) -> None:
+    if not isinstance(images, torch.Tensor):
+        raise SiseError(f"images must be a tensor (B, 3, H, W), not a {type(images).__name__}")
     if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
         raise SiseError(
             "images must be a floating-point tensor (B, 3, H, W), normalised as the model "
@@ -151,6 +214,12 @@ def _check(images: torch.Tensor) -> None:
         )
     if len(images) == 0:
         raise SiseError("images is empty; give at least one")
+    devices = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
+    if devices and images.device not in devices:
+        where = ", ".join(sorted(map(str, devices)))
+        raise SiseError(
+            f"the images are on {images.device}, the model is on {where}; move one to the other"
+        )
 
 
 def _split(target: Target, sizes: Sequence[int]) -> list[Target]:

@@ -14,6 +14,7 @@ from sise.backends import Backend
 from sise.budget import Budget
 from sise.bundle import ModelBundle, file_sha256, library_versions
 from sise.capture import Output
+from sise.context import Continuation
 from sise.errors import ImageError, SiseError
 from sise.explainer import SISE
 from sise.explanation import OK, Explainer, Explanation
@@ -38,6 +39,7 @@ class Settings:
     budget: Budget = None
     fusion: Fusion = "hard"
     fill: FillName = "grey"
+    context: Continuation | None = None
     output: Output = "softmax"
     layers: tuple[str, ...] | None = None
     precision: Precision = "auto"
@@ -76,6 +78,7 @@ def make_explainer(bundle: ModelBundle, settings: Settings) -> Explainer:
             layers=settings.layers,
             fusion=settings.fusion,
             fill=settings.fill,
+            context=settings.context,
             output=settings.output,
             precision=settings.precision,
             batch_size=settings.batch_size,

@@ -1,6 +1,6 @@
 """What every explainer returns, and what it needs to be one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -76,6 +76,20 @@ def usable(
             status.append(OK if varied[index] else CONSTANT_MAP)
     fine = torch.tensor([word == OK for word in status], device=maps.device)
     return torch.where(fine[:, None, None], maps, 0.0).float(), tuple(status)
+
+
+def with_finite_scores(explanation: Explanation) -> Explanation:
+    """Take the map away from an image whose score is NaN: what the model says of it means nothing.
+
+    NaN and infinite logits have no softmax; whatever came of them is an accident.
+    """
+    finite = explanation.scores.isfinite()
+    status = tuple(
+        word if fine else NOT_FINITE
+        for word, fine in zip(explanation.status, finite.tolist(), strict=True)
+    )
+    maps = torch.where(finite[:, None, None], explanation.maps, 0.0)
+    return replace(explanation, maps=maps, status=status)
 
 
 def joined(parts: list[Explanation]) -> Explanation:

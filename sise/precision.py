@@ -1,8 +1,8 @@
 """Which floating-point type a model is run in, without changing the model itself."""
 
-from collections.abc import Callable
-from contextlib import nullcontext
-from typing import Literal, get_args
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from sise.errors import SiseError
 
 Precision = Literal["auto", "fp64", "fp32", "bf16"]
 Forward = Callable[[torch.Tensor], torch.Tensor]
+Switch = TypeVar("Switch")
 
 _DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -37,6 +38,47 @@ def has_bfloat16(device: torch.device) -> bool:
     return False
 
 
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Within, float32 is float32: no autocast, no TF32 nor bfloat16 inside float32 products.
+
+    These switches are the process's; each is given back as it was.
+    """
+    backends: Any = torch.backends
+    operators = (
+        *(backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul),
+        *(backends.mkldnn.conv, backends.mkldnn.matmul),
+    )
+    before = [operator.fp32_precision for operator in operators]
+    # The older switches too, as long as they can be read: PyTorch wants both to agree.
+    convolutions = _read(lambda: backends.cudnn.allow_tf32)
+    products = _read(torch.get_float32_matmul_precision)
+    try:
+        backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
+        for operator in operators:
+            operator.fp32_precision = "ieee"
+        with ExitStack() as stack:
+            for device in ("cpu", "cuda"):
+                if torch.is_autocast_enabled(device):
+                    stack.enter_context(torch.autocast(device, enabled=False))
+            yield
+    finally:
+        if convolutions is not None:
+            backends.cudnn.allow_tf32 = convolutions
+        if products is not None:
+            torch.set_float32_matmul_precision(products)
+        for operator, precision in zip(operators, before, strict=True):
+            operator.fp32_precision = precision
+
+
+def _read(switch: Callable[[], Switch]) -> Switch | None:
+    try:
+        return switch()
+    except RuntimeError:  # set through both the older and the newer switches
+        return None
+
+
 def forward_in(model: nn.Module, dtype: torch.dtype) -> Forward:
     """The model's forward pass with weights converted to `dtype`, leaving the model as it is.
 
@@ -49,6 +91,8 @@ def forward_in(model: nn.Module, dtype: torch.dtype) -> Forward:
         name: _converted(tensor, torch.float32 if name in reduced else dtype)
         for name, tensor in tensors.items()
     }
+    # A module may count in a buffer of its: in a copy, then.
+    weights.update({name: weights[name].clone() for name, _ in model.named_buffers()})
     return run_in(lambda inputs: torch.func.functional_call(model, weights, (inputs,)), dtype)
 
 

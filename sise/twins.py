@@ -22,7 +22,7 @@ def twin(
     copies: dict[nn.Module, nn.Module] = {}
 
     def copy(module: nn.Module) -> nn.Module:
-        inner = _wrapped(module)
+        inner = wrapped(module)
         if inner is not None:
             return copy(inner)
         if module not in copies:
@@ -50,7 +50,8 @@ def twin(
     return copy(model), {twin: original for original, twin in copies.items()}
 
 
-def _wrapped(module: nn.Module) -> nn.Module | None:
+def wrapped(module: nn.Module) -> nn.Module | None:
+    """What DataParallel or a compiled module wraps; None for any other module."""
     if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         inner: nn.Module = module.module
         return inner

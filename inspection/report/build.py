@@ -210,6 +210,7 @@ def _identity(card: Mapping[str, Any]) -> tuple[Fact, ...]:
             "SISE",
             f"μ = {sise['mu']:g}, {sise['fusion']} fusion, {sise['layers']}; {sise['masks']}; "
             f"{sise['budget_in_words']}; masked-out pixels: {sise['fill_in_words']}; "
+            f"surroundings: {sise['context'] or 'none'}; "
             f"scored in {sise['scoring_precision']} by {sise['backend']}",
         ),
         Fact("Forward passes", f"{card['counts']['forwards']:,}".replace(",", "\u202f")),

@@ -85,16 +85,18 @@ def test_the_explainer_is_sise_on_the_classifiers_model_under_a_budget() -> None
     explainer = make_explainer(classifier, SiseOptions(), 4)
     assert explainer.mu == 0.0
     assert explainer.fusion == "hard"
-    assert explainer.budget == 97
+    assert explainer.budget == 98
+    assert explainer.context == "reflect"
     assert explainer.engine.model is classifier.bundle.model
     assert explainer.engine.settings.batch_size == 4
     assert classifier.classes == CLASSES
 
 
 def test_the_options_reach_the_explainer() -> None:
-    options = SiseOptions(budget=None, fill="blur", backend="openvino")
+    options = SiseOptions(budget=None, fill="blur", context=None, backend="openvino")
     explainer = make_explainer(toy_classifier(), options, 4)
     assert explainer.budget is None
+    assert explainer.context is None
     assert explainer.engine.settings.fill == "blur"
     assert explainer.engine.settings.backend == "openvino"
 

@@ -57,7 +57,7 @@ def test_from_strips_to_a_report_with_real_sise(
     row = pd.read_parquet(out / "results.parquet").iloc[0]
     assert row["flagged"]
     assert row["map_status"] == "ok"
-    assert 50 < row["forwards"] <= 97
+    assert 50 < row["forwards"] <= 98
     heat = read_image(out / row["map_path"])
     assert heat.shape == (256, 256, 3)
     assert (heat.min(), heat.max()) == (0, 255)
@@ -65,9 +65,9 @@ def test_from_strips_to_a_report_with_real_sise(
     card = json.loads((out / "batch.json").read_text("utf-8"))
     assert card["bundle"]["sha256"] == bundles.load(bundle).sha256
     assert card["exit_status"] == 4
-    assert card["config"]["sise"]["budget"] == 97
+    assert card["config"]["sise"]["budget"] == 98
     page = (out / "index.html").read_text("utf-8")
-    assert "at most 97 forward passes per patch, other scores estimated" in page
+    assert "at most 98 forward passes per patch, other scores estimated" in page
 
     assert run(bundle, batch, out, "--precision", "fp32") == 4
     assert "(up to date)" in capsys.readouterr().out
@@ -77,16 +77,18 @@ def test_options_of_the_explanation_are_obeyed_and_recorded(
     bundle: Path, batch: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "exact"
-    options = ("--precision", "fp32", "--budget", "null", "--fill", "blur", "--backend", "torch")
+    options = ("--precision", "fp32", "--budget", "null", "--fill", "blur")
+    options += ("--context", "edge", "--backend", "torch")
     assert run(bundle, batch, out, *options) == 0
     row = pd.read_parquet(out / "results.parquet").iloc[0]
     # All feature maps of the five blocks have 24 + 24 + 48 + 96 + 192 + 1024 channels at most.
-    assert 100 < row["forwards"] <= 24 + 24 + 48 + 96 + 192 + 1024 + 1
+    assert 100 < row["forwards"] <= 24 + 24 + 48 + 96 + 192 + 1024 + 2
     sise = json.loads((out / "batch.json").read_text("utf-8"))["config"]["sise"]
-    assert (sise["budget"], sise["fill"], sise["backend"]) == (None, "blur", "torch")
+    assert (sise["budget"], sise["fill"]) == (None, "blur")
+    assert (sise["context"], sise["backend"]) == ("edge", "torch")
     page = (out / "index.html").read_text("utf-8")
     assert "exact, every mask scored" in page
-    assert "masked-out pixels: the patch, blurred" in page
+    assert "masked-out pixels: the patch, blurred; surroundings: edge" in page
 
 
 def test_fail_on_gives_three(

@@ -1,13 +1,72 @@
 """The table of all explainers: every contract test runs over it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from sise import SISE, GradCAM
+import torch
+
+from sise import (
+    RISE,
+    SISE,
+    CentreGaussian,
+    ExtremalPerturbation,
+    FullGrad,
+    GradCAM,
+    GradCAMpp,
+    IntegratedGradients,
+    LayerCAM,
+    Noise,
+    ScoreCAM,
+    SobelEdges,
+    Untrained,
+)
 from sise.explanation import Explainer
 
-EXPLAINERS: dict[str, Callable[..., Explainer]] = {"SISE": SISE, "Grad-CAM": GradCAM}
+EXPLAINERS: dict[str, Callable[..., Explainer]] = {
+    "SISE": SISE,
+    "SISE, 9 passes": partial(SISE, budget=9),
+    "SISE, passes until settled": partial(SISE, budget="auto"),
+    "SISE, soft fusion": partial(SISE, fusion="soft"),
+    "SISE, blurred": partial(SISE, fill="blur"),
+    "SISE, inpainted": partial(SISE, fill="inpaint"),
+    "SISE, in context": partial(SISE, context="reflect"),
+    "SISE, sigmoid": partial(SISE, output="sigmoid"),
+    "Grad-CAM": GradCAM,
+    "Grad-CAM++": GradCAMpp,
+    "LayerCAM": LayerCAM,
+    "Score-CAM": ScoreCAM,
+    "RISE": partial(RISE, n_masks=30),
+    "extremal perturbation": partial(ExtremalPerturbation, areas=(0.1, 0.3), steps=4),
+    "integrated gradients": partial(IntegratedGradients, steps=8),
+    "FullGrad": FullGrad,
+    "a Gaussian": CentreGaussian,
+    "noise": Noise,
+    "edges": SobelEdges,
+    "Grad-CAM, untrained": partial(Untrained, method=GradCAM),
+}
+
+UNTRAINED = {"Grad-CAM, untrained"}
+"""Methods on other weights than the model's."""
+_ONE_LAYER = {"Grad-CAM", "Grad-CAM++", "LayerCAM", "Score-CAM"} | UNTRAINED
+LAYERED = {name for name in EXPLAINERS if name.startswith("SISE")} | _ONE_LAYER
+"""Methods that explain layers, and take `layers`."""
+NO_GRADIENTS = {"Score-CAM", "RISE", "a Gaussian", "noise", "edges"}
+"""Methods that need no gradient."""
+ONLY_GRADIENTS = {"Grad-CAM", "Grad-CAM++", "LayerCAM", "FullGrad"}
+"""Methods all of whose passes are differentiated."""
 
 
 def make(name: str, model: Any, **options: Any) -> Explainer:
     return EXPLAINERS[name](model, **options)
+
+
+def layers_for(name: str, *layers: str) -> dict[str, list[str]]:
+    """The option `layers`: all of them, the last for a method that explains one, or none."""
+    if name not in LAYERED:
+        return {}
+    return {"layers": list(layers[-1:] if name in _ONE_LAYER else layers)}
+
+
+def probabilities(name: str, logits: torch.Tensor) -> torch.Tensor:
+    return logits.sigmoid() if name == "SISE, sigmoid" else logits.softmax(dim=1)

@@ -1,5 +1,8 @@
 """Networks whose explanations are known by hand, or cheap to compute twice."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -57,3 +60,53 @@ def small_cnn(seed: int = 0, classes: int = 3) -> nn.Sequential:
 def some_images(count: int = 3, size: tuple[int, int] = (16, 24), seed: int = 1) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(count, 3, *size, generator=generator)
+
+
+class Breaking(nn.Module):
+    """A last module that gives `value` for every class of an image of very large numbers."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        broken = logits.abs().amax(dim=1, keepdim=True) > 1e4
+        return torch.where(broken, self.value, logits)
+
+
+class Returning(nn.Module):
+    """A network of blocks "body.2" and "body.6" that returns its logits in some other form."""
+
+    def __init__(self, wrap: Callable[[torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.body = small_cnn()
+        self.wrap = wrap
+
+    def forward(self, images: torch.Tensor) -> Any:
+        return self.wrap(self.body(images))
+
+
+def snapshot(model: nn.Module) -> dict[str, object]:
+    """All that an explainer could change in a model, and in the process it runs in."""
+    backends: Any = torch.backends
+    operators = backends.cudnn.conv, backends.cuda.matmul, backends.mkldnn.matmul
+    seen: dict[str, object] = {
+        "autograd": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
+        "autocast": (torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")),
+        "float32": [operator.fp32_precision for operator in operators],
+    }
+    for name, module in model.named_modules():
+        own = vars(module)
+        seen[f"module {name}"] = (type(module), module.training, sorted(own))
+        seen[f"hooks of {name}"] = {key: list(own[key]) for key in own if key.endswith("_hooks")}
+        plain = {key: value for key, value in own.items() if isinstance(value, torch.Tensor)}
+        tensors = {**module._parameters, **module._buffers, **plain}
+        seen.update({f"{name}.{key}": _all_of(value) for key, value in tensors.items()})
+    return seen
+
+
+def _all_of(tensor: torch.Tensor | None) -> object:
+    if tensor is None:
+        return None
+    about = (tensor.data_ptr(), tensor.dtype, tensor.stride(), tensor.requires_grad)
+    return tensor.tolist(), *about, _all_of(tensor.grad if tensor.is_leaf else None)

@@ -1,21 +1,54 @@
 """SISE written straight from the paper, one mask at a time, in float64: slow, and plain to check.
 
-Equation numbers are the paper's. The gradient is that of the probability itself.
+Equation numbers are the paper's. The gradient is that of the probability itself. Options that are
+not in the paper (fills, a sigmoid, the authors' later gate) are as plain.
 """
 
 import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
+from scipy.special import expit
 from skimage.filters import threshold_otsu
 from torch import nn
 from torch.nn import functional
 
 
+@dataclass(frozen=True)
+class VisualizationMap:
+    """V (H, W) of one layer, of equation 12, and how many masks it is the mean of."""
+
+    values: np.ndarray
+    masks: int
+
+
 def explain(
-    model: nn.Module, image: torch.Tensor, label: int, layers: list[str], mu: float = 0.0
+    model: nn.Module,
+    image: torch.Tensor,
+    label: int,
+    layers: list[str],
+    mu: float = 0.0,
+    fill: str = "grey",
+    output: str = "softmax",
+    fusion: str = "hard",
 ) -> np.ndarray:
     """The explanation map (H, W) of one image (3, H, W)."""
+    return fuse(visualization_maps(model, image, label, layers, mu, fill, output), fusion)
+
+
+def visualization_maps(
+    model: nn.Module,
+    image: torch.Tensor,
+    label: int,
+    layers: list[str],
+    mu: float = 0.0,
+    fill: str = "grey",
+    output: str = "softmax",
+) -> list[VisualizationMap]:
+    """Equations 6 to 12 for each of `layers`."""
     model = copy.deepcopy(model).double().eval()
     image = image.double()
     kept: dict[str, torch.Tensor] = {}
@@ -27,31 +60,41 @@ def explain(
             return output.clone()
 
         modules[name].register_forward_hook(keep)
-    probability = model(image[None].requires_grad_()).softmax(1)[0, label]
+
+    def probability(inputs: torch.Tensor) -> torch.Tensor:
+        logits = model(inputs[None])[0]
+        return (logits.softmax(0) if output == "softmax" else logits.sigmoid())[label]
+
+    score = probability(image.requires_grad_())
     features = {name: kept[name] for name in layers}
-    gradients = dict(
-        zip(layers, torch.autograd.grad(probability, list(features.values())), strict=True)
-    )
-    maps = [
-        _visualization_map(model, image, label, features[name][0], gradients[name][0], mu)
-        for name in layers
-    ]
-    fused = _norm(maps[0])
-    for visualization in map(_norm, maps[1:]):
-        binary = visualization > threshold_otsu(visualization)
-        fused = _norm(fused + visualization) * (binary if visualization.any() else 1)
+    gradients = torch.autograd.grad(score, list(features.values()))
+    with torch.no_grad():
+        return [
+            _visualization_map(probability, image.detach(), maps[0], gradient[0], mu, fill)
+            for maps, gradient in zip(features.values(), gradients, strict=True)
+        ]
+
+
+def fuse(maps: Sequence[VisualizationMap], fusion: str = "hard") -> np.ndarray:
+    """Figure 5, or the gate of the authors' later code; both of normalised maps."""
+    first, *deeper = [_norm(one.values) for one in maps]
+    fused = first
+    for values in deeper:
+        if not values.any():
+            fused = fused if fusion == "soft" else _norm(fused)
+        elif fusion == "hard":
+            fused = _norm(fused + values) * (values > threshold_otsu(values))
+        else:
+            threshold = threshold_otsu(values)
+            if (values > 1.5 * threshold).mean() < 0.1:
+                threshold = 1.5 * threshold
+            fused = (fused + values) * expit(100 * (values - threshold))
     return _norm(fused)
 
 
-@torch.no_grad()
 def _visualization_map(
-    model: nn.Module,
-    image: torch.Tensor,
-    label: int,
-    features: torch.Tensor,
-    gradients: torch.Tensor,
-    mu: float,
-) -> np.ndarray:
+    probability, image: torch.Tensor, features: torch.Tensor, gradients: torch.Tensor, mu, fill
+) -> VisualizationMap:
     alpha = gradients.sum(dim=(1, 2))  # equation 6
     beta = alpha.max()  # equation 8
     total = torch.zeros_like(image[0])
@@ -64,10 +107,28 @@ def _visualization_map(
             features[None, k : k + 1], size=image.shape[1:], mode="bilinear", align_corners=False
         )[0, 0]
         mask = (mask - mask.min()) / (mask.max() - mask.min())
-        score = model((image * mask)[None]).softmax(1)[0, label]
-        total += score * mask / mask.sum()  # equations 10 and 11
+        masked = image * mask + _background(image, mask, fill) * (1 - mask)
+        total += probability(masked) * mask / mask.sum()  # equations 10 and 11
         count += 1
-    return (total / max(count, 1)).numpy()  # equation 12
+    return VisualizationMap((total / max(count, 1)).numpy(), count)  # equation 12
+
+
+def _background(image: torch.Tensor, mask: torch.Tensor, fill: str) -> torch.Tensor:
+    """What masked-out pixels become; 0 is the mean grey of a normalised input."""
+    mean = image.mean(dim=(1, 2), keepdim=True)
+    if fill == "mean":
+        return mean
+    if fill == "blur":
+        return _blur(image)
+    if fill == "inpaint":
+        return (_blur(image * mask) + 0.001 * mean) / (_blur(mask[None]) + 0.001)
+    assert fill == "grey"
+    return torch.zeros_like(mean)
+
+
+def _blur(images: torch.Tensor) -> torch.Tensor:
+    sigma = 0.075 * min(images.shape[1:])
+    return torch.stack([torch.from_numpy(gaussian_filter(one.numpy(), sigma)) for one in images])
 
 
 def _norm(values: np.ndarray) -> np.ndarray:
