@@ -1,6 +1,8 @@
 import importlib.util
 import shutil
 import sys
+import sysconfig
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from sise.backends import fingerprint, scoring_network
 from sise.errors import SiseError
 
 CPU = torch.device("cpu")
+CAN_COMPILE = shutil.which("g++") and Path(sysconfig.get_path("include"), "Python.h").is_file()
 # Not importorskip: importing OpenVINO is the backend's business, which keeps it from calling home.
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="OpenVINO, an extra, is not installed"
@@ -37,7 +40,7 @@ def test_in_bfloat16_it_is_nearly_so() -> None:
     torch.testing.assert_close(scores, expected, atol=0.05, rtol=0)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.skipif(not CAN_COMPILE, reason="torch.compile needs g++ and Python's headers")
 @pytest.mark.filterwarnings("default")  # the compiler's own
 def test_a_compiled_explanation_is_the_same() -> None:
     images = some_images(2)
