@@ -1,5 +1,6 @@
 """What every explainer needs to run its model: precision, batches, layers, fills, backends."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from sise.fills import Fill, Filling, check_fill
 from sise.precision import Forward, Precision, forward_in, resolve
 from sise.sampling import MaskScorer
 from sise.twins import wrapped
+
+_log = logging.getLogger("sise")
 
 Layers = Sequence[str | nn.Module] | None
 ExplainPart = Callable[..., Explanation]
@@ -60,6 +63,7 @@ class Engine:
         self._made: dict[object, tuple[object, object]] = {}
         self._state: object = None
         self._batch_sizes: dict[object, BatchSize] = {}
+        self._most_captured: int | None = None
 
     def explain(
         self,
@@ -138,7 +142,8 @@ class Engine:
 
     def captured_at_once(self, images: torch.Tensor) -> int:
         """How many images of this size go through the backward pass together."""
-        return max(1, self.batch_size(images).value // _SCORED_PER_CAPTURED)
+        fitting = max(1, self.batch_size(images).value // _SCORED_PER_CAPTURED)
+        return fitting if self._most_captured is None else min(fitting, self._most_captured)
 
     def _fitting(
         self,
@@ -158,7 +163,8 @@ class Engine:
                     "out of memory with the feature maps and gradients of one image; use a smaller "
                     "image, a smaller network or another device, or name fewer layers"
                 ) from error
-            self.batch_size(images).halve(error)
+        self._most_captured = len(images) // 2
+        _log.warning("out of memory: going on with %d images at once", self._most_captured)
         # Only here, when the error and all that it holds are gone, is there memory again.
         half = len(images) // 2
         sizes = [half, len(images) - half]

@@ -101,14 +101,36 @@ def test_an_error_that_is_not_about_memory_is_passed_on() -> None:
         scorer(broken, 2)(probes([0]))  # type: ignore[arg-type]
 
 
-def test_out_of_memory_within_an_explanation() -> None:
-    class Greedy(nn.Sequential):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            if len(images) > 4:
-                raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-            logits: torch.Tensor = super().forward(images)
-            return logits
+class Greedy(nn.Sequential):
+    """Runs out of memory with more than `fits` images."""
 
+    fits = 4
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > self.fits:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        logits: torch.Tensor = super().forward(images)
+        return logits
+
+
+def test_out_of_memory_while_feature_maps_are_taken() -> None:
+    network = Greedy(*small_cnn())
+    network.fits = 1
+    images = some_images(4)
+    # A batch of 32 masked images takes the feature maps of four at once.
+    found = SISE(network, layers=["2", "6"], precision="fp64", batch_size=32)(images)
+    assert torch.allclose(found.maps, SISE(small_cnn(), precision="fp64")(images).maps, atol=1e-6)
+    assert found.status == ("ok",) * 4
+
+
+def test_no_memory_for_the_feature_maps_of_one_image() -> None:
+    network = Greedy(*small_cnn())
+    network.fits = 0
+    with pytest.raises(SiseError, match="out of memory with the feature maps and gradients"):
+        SISE(network, layers=["2", "6"], batch_size=32)(some_images(1))
+
+
+def test_out_of_memory_within_an_explanation() -> None:
     images = some_images(1)
     found = SISE(Greedy(*small_cnn()), layers=["2", "6"], precision="fp64", batch_size=32)(images)
     assert torch.allclose(found.maps, SISE(small_cnn(), precision="fp64")(images).maps, atol=1e-6)
