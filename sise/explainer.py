@@ -81,6 +81,7 @@ class SISE:
             raise SiseError(f"mu must be at least 0, not {mu}")
         check_budget(budget)
         check_context(context)
+        _check_affordable(budget, context)
         self.mu = mu
         self.budget: Budget = budget
         self.fusion: Fusion = fusion
@@ -100,6 +101,7 @@ class SISE:
         """
         context = self.context if context is None else context
         check_context(context, images)
+        _check_affordable(self.budget, context)
         if isinstance(context, torch.Tensor):
             return self.engine.explain(images, target, self._explain, context)
         return self.engine.explain(images, target, partial(self._explain, context=context))
@@ -155,9 +157,9 @@ class SISE:
                 found=one.constant.shape[1],
                 constant=one.constant.sum(dim=1),
                 selected=one.selected.sum(dim=1),
-                scored=spent,
+                scored=passes,
             )
-            for layer, maps, one, spent in zip(
+            for layer, maps, one, passes in zip(
                 layers, visualizations, selections, scored, strict=True
             )
         )
@@ -188,9 +190,13 @@ class SISE:
         if self.budget == "auto":
             settle(estimate, scorer, lambda scores: fuse(visualized(scores), self.fusion))
         else:
-            left = max(self.budget - spent, 0)
-            estimate.score(scorer, torch.full_like(estimate.masks, left))
+            estimate.score(scorer, torch.full_like(estimate.masks, self.budget - spent))
         return estimate.scores(), estimate.scored
+
+
+def _check_affordable(budget: Budget, context: Context | None) -> None:
+    if budget == 1 and context is not None:
+        raise SiseError("budget=1 leaves no pass for the context; give at least 2, or no context")
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from sise.errors import SiseError
+from sise.masks import upsample
 
 FillName = Literal["grey", "mean", "blur", "inpaint"]
 Fill = FillName | torch.Tensor
@@ -117,10 +117,8 @@ def inpainted(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     kept = rows @ (images * weight) @ columns.T
     share = rows @ weight @ columns.T
     coarse = (kept + _NEGLIGIBLE * mean) / (share + _NEGLIGIBLE)
-    down, across = (
-        _interpolation(matrix.shape[0], matrix.shape[1]).to(images) for matrix in (rows, columns)
-    )
-    return down @ coarse @ across.T
+    smooth = upsample(coarse.flatten(0, 1), (images.shape[2], images.shape[3]))
+    return smooth.reshape(images.shape)
 
 
 def _blurs(images: torch.Tensor, coarse: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
@@ -148,13 +146,3 @@ def _blur(of: int, to: int, sigma: float) -> torch.Tensor:
     weights = torch.exp(-0.5 * (distance / sigma) ** 2) * (distance <= reach)
     matrix = torch.zeros(to, of, dtype=torch.float64).index_add_(1, origin, weights)
     return matrix / matrix.sum(dim=1, keepdim=True)
-
-
-@lru_cache(maxsize=16)
-def _interpolation(of: int, to: int) -> torch.Tensor:
-    """Bilinear interpolation along an axis, as a matrix (to, of) float64.
-
-    Two small products take a fifth of the time that `functional.interpolate` takes on a CPU.
-    """
-    identity = torch.eye(of, dtype=torch.float64)[None]
-    return functional.interpolate(identity, size=to, mode="linear", align_corners=False)[0].T

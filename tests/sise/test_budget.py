@@ -29,6 +29,17 @@ def test_no_more_passes_than_the_budget(budget: int) -> None:
     assert explanation.forwards.tolist() == spent.tolist()
 
 
+def test_a_context_is_paid_from_the_budget() -> None:
+    images = some_images(2, (32, 32))
+    explanation = SISE(small_cnn(), budget=2, context="reflect")(images)
+    assert explanation.forwards.tolist() == [2, 2]
+    assert SISE(small_cnn(), budget=6, context="reflect")(images).forwards.amax() <= 6
+    with pytest.raises(SiseError, match="budget=1 leaves no pass for the context"):
+        SISE(small_cnn(), budget=1, context="reflect")
+    with pytest.raises(SiseError, match="budget=1 leaves no pass for the context"):
+        SISE(small_cnn(), budget=1)(images, context="edge")
+
+
 def test_a_budget_for_all_masks_is_the_exact_algorithm() -> None:
     images = some_images(3)
     exact = SISE(small_cnn(), precision="fp64")(images)
