@@ -109,7 +109,8 @@ def inpainted(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 
     Normalised convolution (Knutsson and Westin, CVPR 1993): blur(I·m) / blur(m), with the blur
     of "blur". Far from any kept pixel it is the image's mean. It is as smooth as the blur, so it
-    is computed on a coarse grid and interpolated, at about a hundredth of a ResNet-18's work.
+    is computed on a coarse grid and interpolated, with about a hundredth of a ResNet-18's
+    multiplications.
     """
     weight = masks[:, None].to(images.dtype)
     mean = images.mean(dim=(2, 3), keepdim=True)
@@ -118,7 +119,7 @@ def inpainted(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     share = rows @ weight @ columns.T
     coarse = (kept + _NEGLIGIBLE * mean) / (share + _NEGLIGIBLE)
     smooth = upsample(coarse.flatten(0, 1), (images.shape[2], images.shape[3]))
-    return smooth.reshape(images.shape)
+    return smooth.reshape(*coarse.shape[:2], *smooth.shape[1:])
 
 
 def _blurs(images: torch.Tensor, coarse: bool = False) -> tuple[torch.Tensor, torch.Tensor]:

@@ -162,3 +162,12 @@ def test_another_fill_is_refused(fill: Fill, told: str) -> None:
         check_fill(fill)
     with pytest.raises(SiseError, match=told):
         background(torch.zeros(1, 3, 2, 2), fill)
+
+
+@pytest.mark.parametrize("fill", ["grey", "mean", "blur", "inpaint"])
+def test_one_image_under_many_masks_is_each_mask_on_a_copy_of_it(fill: Fill) -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(1, 3, 24, 20, generator=generator, dtype=torch.float64)
+    masks = torch.rand(4, 24, 20, generator=generator, dtype=torch.float64)
+    many = Filling(image, fill).masked(torch.zeros(4, dtype=torch.int64), masks)
+    assert torch.allclose(many, masked(image.expand(4, -1, -1, -1), masks, fill))
