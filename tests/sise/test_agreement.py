@@ -29,8 +29,8 @@ MARGIN = 4.0
 IMAGES = 5
 SIZE = 48
 # The textbook scores one mask at a time: μ leaves some fifty masks of a network, in every layer.
-# With 0.7 one α lies within rounding of μ·β, and float32 selects other masks than float64: selection
-# is a step, which no tolerance covers. 0.65 was chosen because no α lies there.
+# With 0.7 one α lies within rounding of μ·β, and float32 selects other masks than float64:
+# selection is a step, which no tolerance covers. 0.65 was chosen because no α lies there.
 MU = 0.65
 
 
