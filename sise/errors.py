@@ -17,3 +17,7 @@ class LayerError(SiseError):
 
 class ImageError(SiseError):
     """An image file that cannot be read."""
+
+
+class DatasetError(SiseError):
+    """A labelled dataset that is missing, damaged or does not fit the model."""

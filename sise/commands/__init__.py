@@ -1,0 +1,1 @@
+"""The commands of `sise`, one file each: `parser()` and `run(arguments)`."""

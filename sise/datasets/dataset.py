@@ -1,0 +1,58 @@
+"""What every reader gives: `Item`s, and on request their pixels and truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Item:
+    """One class of one image, to be explained.
+
+    `id` is unique in its dataset; items of one image share `image`. `label` is an index of the
+    dataset's classes.
+    """
+
+    id: str
+    image: str
+    label: int
+
+
+class Dataset(Protocol):
+    """Labelled images of one layout. Nothing is read before it is asked for."""
+
+    @property
+    def name(self) -> str:
+        """What it is and which part of it, for tables: "NEU-DET"."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def items(self) -> Sequence[Item]: ...
+
+    def pixels(self, item: Item) -> npt.NDArray[np.uint8]:
+        """(H, W, 3) RGB. Raises DatasetError for a file that cannot be read."""
+        ...
+
+    def truth(self, item: Item) -> npt.NDArray[np.bool_]:
+        """(H, W): the pixels of the item's class, of the size of `pixels`."""
+        ...
+
+
+def mask_of_boxes(
+    boxes: Sequence[tuple[float, float, float, float]], size: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Inside any box (left, top, right, bottom) of px, the edges rounded: (H, W).
+
+    A box holds a pixel at least.
+    """
+    mask = np.zeros(size, dtype=np.bool_)
+    for left, top, right, bottom in boxes:
+        x0, y0 = round(left), round(top)
+        mask[y0 : max(round(bottom), y0 + 1), x0 : max(round(right), x0 + 1)] = True
+    return mask
