@@ -11,16 +11,21 @@ if TYPE_CHECKING:
     from sise.bundle import ModelBundle
     from sise.explainer import SISE
     from sise.explanation import Explanation, LayerExplanation
+    from sise.methods.ablationcam import AblationCAM
+    from sise.methods.eigencam import EigenCAM
     from sise.methods.extremal_perturbation import ExtremalPerturbation
     from sise.methods.fullgrad import FullGrad
     from sise.methods.gradcam import GradCAM
     from sise.methods.gradcam_pp import GradCAMpp
+    from sise.methods.groupcam import GroupCAM
+    from sise.methods.hirescam import HiResCAM
     from sise.methods.integrated_gradients import IntegratedGradients
     from sise.methods.layercam import LayerCAM
     from sise.methods.rise import RISE
     from sise.methods.scorecam import ScoreCAM
     from sise.methods.trivial import CentreGaussian, Noise, SobelEdges
     from sise.methods.untrained import Untrained
+    from sise.methods.xgradcam import XGradCAM
 
 # Imported on first use: a command line's --help must not wait for PyTorch.
 _HOME = {
@@ -30,6 +35,11 @@ _HOME = {
     "GradCAM": "sise.methods.gradcam",
     "GradCAMpp": "sise.methods.gradcam_pp",
     "LayerCAM": "sise.methods.layercam",
+    "HiResCAM": "sise.methods.hirescam",
+    "XGradCAM": "sise.methods.xgradcam",
+    "EigenCAM": "sise.methods.eigencam",
+    "AblationCAM": "sise.methods.ablationcam",
+    "GroupCAM": "sise.methods.groupcam",
     "ScoreCAM": "sise.methods.scorecam",
     "RISE": "sise.methods.rise",
     "IntegratedGradients": "sise.methods.integrated_gradients",
@@ -45,12 +55,16 @@ _HOME = {
 __all__ = [
     "RISE",
     "SISE",
+    "AblationCAM",
     "CentreGaussian",
+    "EigenCAM",
     "Explanation",
     "ExtremalPerturbation",
     "FullGrad",
     "GradCAM",
     "GradCAMpp",
+    "GroupCAM",
+    "HiResCAM",
     "IntegratedGradients",
     "LayerCAM",
     "LayerExplanation",
@@ -59,6 +73,7 @@ __all__ = [
     "ScoreCAM",
     "SobelEdges",
     "Untrained",
+    "XGradCAM",
 ]
 
 

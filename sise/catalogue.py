@@ -2,8 +2,9 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -13,16 +14,21 @@ from torch import nn
 from sise.errors import SiseError
 from sise.explainer import SISE
 from sise.explanation import Explainer
+from sise.methods.ablationcam import AblationCAM
+from sise.methods.eigencam import EigenCAM
 from sise.methods.extremal_perturbation import ExtremalPerturbation
 from sise.methods.fullgrad import FullGrad
 from sise.methods.gradcam import GradCAM
 from sise.methods.gradcam_pp import GradCAMpp
+from sise.methods.groupcam import GroupCAM
+from sise.methods.hirescam import HiResCAM
 from sise.methods.integrated_gradients import IntegratedGradients
 from sise.methods.layercam import LayerCAM
 from sise.methods.rise import RISE
 from sise.methods.scorecam import ScoreCAM
 from sise.methods.trivial import CentreGaussian, Noise, SobelEdges
 from sise.methods.untrained import Untrained
+from sise.methods.xgradcam import XGradCAM
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,13 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "scorecam": Method("Score-CAM", ScoreCAM),
         "integrated-gradients": Method("Integrated Gradients", IntegratedGradients),
         "fullgrad": Method("FullGrad", FullGrad),
+        "adasise": Method("Ada-SISE", partial(SISE, mu="otsu")),
+        "ablationcam": Method("Ablation-CAM", AblationCAM),
+        "groupcam": Method("Group-CAM", GroupCAM),
         "layercam": Method("LayerCAM", LayerCAM),
+        "hirescam": Method("HiResCAM", HiResCAM),
+        "xgradcam": Method("XGrad-CAM", XGradCAM),
+        "eigencam": Method("Eigen-CAM", EigenCAM),
         "centre-gaussian": Method("centre Gaussian", CentreGaussian, trivial=True),
         "noise": Method("noise", Noise, trivial=True),
         "sobel": Method("Sobel edges", SobelEdges, trivial=True),
@@ -87,17 +99,28 @@ def choose(text: str) -> Choice:
     name, _, said = text.partition(":")
     if name not in METHODS:
         raise SiseError(f"method {name!r}: one of {', '.join(METHODS)}")
-    options = {}
-    for part in filter(None, said.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise SiseError(f"method {text!r}: {part!r} is no option; write name=value")
-        options[key] = yaml.safe_load(value)
-    known = _parameters(name)
+    try:
+        options = yaml.safe_load(f"{{{said.replace('=', ': ')}}}")
+    except yaml.YAMLError:
+        options = None
+    if options is None or len(options) != said.count("="):
+        raise SiseError(f"method {text!r}: write options as name=value,name=value")
+    known = defaults(name)
     for key in options:
         if key not in known:
             raise SiseError(f"method {text!r} has no option {key!r}; one of {', '.join(known)}")
     return Choice(text, name, MappingProxyType(options))
+
+
+def choose_all(texts: Sequence[str]) -> tuple[Choice, ...]:
+    """The methods that `texts` name. Raises SiseError if two would write the same files."""
+    choices = tuple(choose(text) for text in texts)
+    slugs: dict[str, Choice] = {}
+    for choice in choices:
+        if choice.slug in slugs:
+            raise SiseError(f"methods {slugs[choice.slug].text!r} and {choice.text!r} are the same")
+        slugs[choice.slug] = choice
+    return choices
 
 
 def make(choice: Choice, model: nn.Module, shared: Mapping[str, Any]) -> Explainer:
@@ -105,15 +128,23 @@ def make(choice: Choice, model: nn.Module, shared: Mapping[str, Any]) -> Explain
 
     Raises SiseError for options that make no sense.
     """
-    known = _parameters(choice.method)
+    known = defaults(choice.method)
     options = {key: value for key, value in shared.items() if key in known}
-    return METHODS[choice.method].make(model, **{**options, **choice.options})
+    try:
+        return METHODS[choice.method].make(model, **{**options, **choice.options})
+    except (TypeError, ValueError) as error:
+        if not choice.options:
+            raise
+        raise SiseError(f"method {choice.text!r}: {error}") from error
 
 
-def _parameters(name: str) -> list[str]:
-    """The options of a method."""
-    signature = inspect.signature(METHODS[name].make)
-    named = [key for key, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD]
-    if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
-        named += [key for key in inspect.signature(SISE).parameters if key not in named]
-    return [key for key in named if key not in ("model", "method")]
+def defaults(method: str) -> dict[str, Any]:
+    """A method's options and their defaults; those of SISE too where it is SISE in other hands."""
+    parameters = dict(inspect.signature(METHODS[method].make).parameters)
+    if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        parameters = {**inspect.signature(SISE).parameters, **parameters}
+    return {
+        name: one.default
+        for name, one in parameters.items()
+        if one.kind is not one.VAR_KEYWORD and name not in ("model", "method")
+    }

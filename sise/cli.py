@@ -5,12 +5,15 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
-from sise.commands import bench, blocks, explain
+from sise.commands import ablate, bench, blocks, evaluate, explain, sanity
 from sise.errors import SiseError
 
 INTERRUPTED = 130
 COMMANDS = {
     "explain": (explain, "write maps and overlays of images"),
+    "evaluate": (evaluate, "measure methods on a labelled dataset"),
+    "ablate": (ablate, "measure what fewer forward passes cost SISE"),
+    "sanity": (sanity, "check that maps depend on what the model has learnt"),
     "blocks": (blocks, "print the layers that SISE explains"),
     "bench": (bench, "measure what explanations cost here"),
 }

@@ -1,29 +1,21 @@
 """Explain image files with a model bundle: the work behind `sise explain`."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from sise.backends import Backend
-from sise.budget import Budget
 from sise.bundle import ModelBundle, file_sha256, library_versions
-from sise.capture import Output
-from sise.context import Continuation
+from sise.catalogue import Choice, choose, defaults, make
 from sise.errors import ImageError, SiseError
-from sise.explainer import SISE
 from sise.explanation import OK, Explainer, Explanation
-from sise.fills import FillName
-from sise.fusion import Fusion
 from sise.images import read_image, write_png, write_whole
-from sise.methods.gradcam import GradCAM
 from sise.overlay import overlay, to_grey
-from sise.precision import Precision
 from sise.tiling import merge_tiles, tile_lefts
 
 NORMAL = "normal"
@@ -31,21 +23,15 @@ NORMAL = "normal"
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides a map, besides the bundle and the image."""
+    """What decides a map, besides the bundle and the image.
+
+    `method` is one of the catalogue, with or without options: "rise:n_masks=2000". `options` are
+    more of them. What neither names is the method's own default.
+    """
 
     method: str = "sise"
     target: str | None = None
-    mu: float = 0.0
-    budget: Budget = None
-    fusion: Fusion = "hard"
-    fill: FillName = "grey"
-    context: Continuation | None = None
-    output: Output = "softmax"
-    layers: tuple[str, ...] | None = None
-    precision: Precision = "auto"
-    batch_size: int | Literal["auto"] = "auto"
-    backend: Backend = "torch"
-    compile: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
     stride: int = 224
     palette: str = "inferno"
 
@@ -68,32 +54,40 @@ class _Tile:
     record: dict[str, Any]
 
 
-def make_explainer(bundle: ModelBundle, settings: Settings) -> Explainer:
-    """The explainer that the settings name. Raises SiseError for an unknown method."""
-    if settings.method == "sise":
-        return SISE(
-            bundle.model,
-            mu=settings.mu,
-            budget=settings.budget,
-            layers=settings.layers,
-            fusion=settings.fusion,
-            fill=settings.fill,
-            context=settings.context,
-            output=settings.output,
-            precision=settings.precision,
-            batch_size=settings.batch_size,
-            backend=settings.backend,
-            compile=settings.compile,
-        )
-    if settings.method == "gradcam":
-        return GradCAM(
-            bundle.model,
-            layers=settings.layers,
-            precision=settings.precision,
-            batch_size=settings.batch_size,
-            output=settings.output,
-        )
-    raise SiseError(f"method {settings.method!r}: one of sise, gradcam")
+def choice_of(settings: Settings) -> Choice:
+    """The method that the settings name, with all options given.
+
+    Raises SiseError for a method that does not exist, and for an option that it does not know or
+    that is given twice.
+    """
+    choice = choose(settings.method)
+    known = defaults(choice.method)
+    for name in settings.options:
+        if name not in known:
+            raise SiseError(
+                f"method {choice.method} has no option {name!r}; it has {', '.join(known)}"
+            )
+        if name in choice.options:
+            raise SiseError(f"{name!r} is given twice: leave it out of {settings.method!r}")
+    return replace(choice, options={**choice.options, **settings.options})
+
+
+def record_of(settings: Settings) -> dict[str, Any]:
+    """All that the settings decide, defaults included, as a map's record holds it.
+
+    Raises as `choice_of`.
+    """
+    choice = choice_of(settings)
+    said = {
+        "method": choice.method,
+        "target": settings.target,
+        **defaults(choice.method),
+        **choice.options,
+        "stride": settings.stride,
+        "palette": settings.palette,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(said))
+    return plain
 
 
 def explain_files(
@@ -106,11 +100,11 @@ def explain_files(
     and whose other files are still there, is not computed again. An image that cannot be read
     is an outcome, not an error.
 
-    Raises SiseError for two images of one name, an unknown target and an unknown method.
+    Raises SiseError for two images of one name, an unknown target, and as `choice_of`.
     """
     _check_names(images)
     target = _target_index(bundle, settings.target)
-    explainer = make_explainer(bundle, settings)
+    explainer = make(choice_of(settings), bundle.model, {})
     out.mkdir(parents=True, exist_ok=True)
     for path in images:
         try:
@@ -132,7 +126,7 @@ def _explain_file(
         "image": path.name,
         "image_sha256": file_sha256(path),
         "bundle_sha256": bundle.sha256,
-        "settings": json.loads(json.dumps(asdict(settings))),
+        "settings": record_of(settings),
     }
     record_path = out / f"{path.stem}.json"
     names = ("map.npy", "map.png", "overlay.png")

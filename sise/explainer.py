@@ -21,7 +21,7 @@ from sise.fusion import Fusion, fuse
 from sise.masks import SmallMasks, attribution_masks, constant_maps
 from sise.precision import Precision
 from sise.sampling import MaskScorer, Probes, visualization_map
-from sise.selection import average_gradients, positive_gradient_maps
+from sise.selection import Mu, average_gradients, check_mu, positive_gradient_maps
 
 
 class SISE:
@@ -36,7 +36,8 @@ class SISE:
 
     Args:
         model: a CNN that maps (B, 3, H, W) to logits (B, classes).
-        mu: μ ≥ 0 of equation 7; larger values score fewer maps.
+        mu: μ ≥ 0 of equation 7; larger values score fewer maps. "otsu" sets it for each layer, by
+            Otsu's threshold of the positive α (Ada-SISE).
         budget: forward passes per image, at most: a few masks are scored, and from them the
             scores of the others are estimated (docs/budget.md). "auto" goes on until the map
             has settled. None, the paper's SISE, scores every mask.
@@ -65,7 +66,7 @@ class SISE:
     def __init__(
         self,
         model: nn.Module,
-        mu: float = 0.0,
+        mu: Mu = 0.0,
         budget: Budget = None,
         layers: Layers = None,
         fusion: Fusion = "hard",
@@ -77,12 +78,11 @@ class SISE:
         backend: Backend = "torch",
         compile: bool = False,
     ) -> None:
-        if not mu >= 0:
-            raise SiseError(f"mu must be at least 0, not {mu}")
+        check_mu(mu)
         check_budget(budget)
         check_context(context)
         _check_affordable(budget, context)
-        self.mu = mu
+        self.mu: Mu = mu
         self.budget: Budget = budget
         self.fusion: Fusion = fusion
         self.context = context
@@ -212,7 +212,7 @@ class Selection:
 
 
 def select(
-    features: torch.Tensor, gradients: torch.Tensor, mu: float, size: tuple[int, int]
+    features: torch.Tensor, gradients: torch.Tensor, mu: Mu, size: tuple[int, int]
 ) -> Selection:
     constant = constant_maps(features)
     selected = positive_gradient_maps(average_gradients(gradients), mu) & ~constant

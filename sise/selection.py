@@ -1,6 +1,20 @@
 """Phase 2: which feature maps count (equations 6 to 8)."""
 
+from typing import Literal
+
 import torch
+
+from sise.errors import SiseError
+from sise.fusion import otsu_thresholds
+
+Mu = float | Literal["otsu"]
+
+
+def check_mu(mu: Mu) -> None:
+    """Raise SiseError unless `mu` is a number of at least 0, or "otsu"."""
+    is_number = not isinstance(mu, str)
+    if not (mu == "otsu" or (is_number and mu >= 0)):
+        raise SiseError(f'mu must be at least 0, not {mu}; or "otsu"')
 
 
 def average_gradients(gradients: torch.Tensor) -> torch.Tensor:
@@ -12,11 +26,26 @@ def average_gradients(gradients: torch.Tensor) -> torch.Tensor:
     return wide.sum(dim=(2, 3))
 
 
-def positive_gradient_maps(alpha: torch.Tensor, mu: float) -> torch.Tensor:
+def positive_gradient_maps(alpha: torch.Tensor, mu: Mu) -> torch.Tensor:
     """Which maps are kept, α > μ·β with β the image's largest α: (B, N) -> (B, N) bool.
 
     Equations 7 and 8. Maps with α ≤ 0 are never kept, so that a layer without any positive
-    gradient (β ≤ 0) keeps none.
+    gradient (β ≤ 0) keeps none. With "otsu" μ·β is, for each image, Otsu's threshold of its
+    positive α (Ada-SISE); where these are all the same, none is above another and all are kept.
     """
+    if mu == "otsu":
+        return torch.stack([_above_otsu(image) for image in alpha])
     beta = alpha.amax(dim=1, keepdim=True)
     return (alpha > mu * beta) & (alpha > 0)
+
+
+def _above_otsu(alpha: torch.Tensor) -> torch.Tensor:
+    """(N,) -> (N,) bool."""
+    positive = alpha > 0
+    candidates = alpha[positive]
+    # Infinite and missing gradients are told of elsewhere: they have no histogram.
+    if not candidates.isfinite().all() or len(candidates) < 2:
+        return positive
+    if candidates.amin() == candidates.amax():
+        return positive
+    return alpha > otsu_thresholds(candidates[None, None])

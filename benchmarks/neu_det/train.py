@@ -3,7 +3,8 @@
     python benchmarks/neu_det/train.py --data $STEEL_DATA/neu_det --out /tmp/neu50
 
 From scratch: 128 px crops of random size in bfloat16, tested at 160 px, which shows the defects at
-the size they had in the crops. The held-out test split is that of `data.split`.
+the size they had in the crops. The names of the held-out test split, by
+`data.split`, go beside the bundle's files: `held_out.txt`.
 """
 
 import math
@@ -89,6 +90,8 @@ def main(
         metrics={"test": {"top1": test, "images": len(parts["test"])}},
     )
     bundle = save(out, card, network)
+    names = "".join(f"{sample.name}\n" for sample in parts["test"])
+    (out / "held_out.txt").write_text(f"# test split of NEU-DET, seed {seed}\n{names}", "utf-8")
     print(f"test top-1 {test:.4f} of {len(parts['test'])}; bundle {out} {bundle.sha256[:12]}")
 
 

@@ -1,22 +1,26 @@
-"""Rows of the model as it was given, in float32: Grad-CAM, and other libraries' Score-CAM."""
+"""Rows of the model as it was given, in float32: methods of gradients, and other libraries'."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 
 from sise.batches import fitting
+from sise.bench.choices import row_of_choice
 from sise.bench.machine import baseline_of
-from sise.bench.plan import Row, Setting, Skipped
+from sise.bench.plan import Row, Setting, Skipped, scores_masks
 from sise.bench.rivals import RIVALS, Rival, counting_passes
 from sise.bench.rows import Bare, Bench, bare_of, bare_row, row_of
 from sise.blocks import Layer, find_blocks
-from sise.methods.gradcam import GradCAM
+from sise.catalogue import make
 
 
 def rows_as_given(bench: Bench) -> Iterator[Row | Skipped]:
-    """Bare forward, and those of the plan's methods that are not SISE."""
+    """Bare forward, and those of the plan's methods that score no masks of ours."""
     model, images, plan = bench.subject.model, bench.subject.images, bench.plan
-    if not {"gradcam", *RIVALS} & set(plan.methods):
+    choices = [choice for choice in plan.choices() if not scores_masks(choice.method)]
+    rivals = [rival for name, rival in RIVALS.items() if name in plan.methods]
+    if not choices and not rivals:
         return
     size = (images.shape[2], images.shape[3])
     batch = fitting(size, images.device) if plan.batch_size == "auto" else plan.batch_size
@@ -25,24 +29,13 @@ def rows_as_given(bench: Bench) -> Iterator[Row | Skipped]:
     setting = Setting("fp32", as_given=True)
     bare = bare_of(bench, setting, lambda: model(inputs), batch, baseline)
     yield bare_row(bench, bare)
-    if "gradcam" in plan.methods:
-        yield _of_gradcam(bench, bare)
-    layer = find_blocks(model, size)[-1]
-    for name, rival in RIVALS.items():
-        if name in plan.methods:
+    shared = {"precision": "fp32", "batch_size": plan.batch_size}
+    for choice in choices:
+        yield row_of_choice(bench, bare, choice, partial(make, choice, model, shared))
+    if rivals:
+        layer = find_blocks(model, size)[-1]
+        for rival in rivals:
             yield _of_rival(bench, bare, rival, layer)
-
-
-def _of_gradcam(bench: Bench, bare: Bare) -> Row:
-    images, plan = bench.subject.images, bench.plan
-    explainer = GradCAM(bench.subject.model, precision="fp32", batch_size=plan.batch_size)
-
-    def explain() -> int:
-        return int(explainer(images).forwards.sum())
-
-    explain()
-    works = [explain] * plan.repeats
-    return row_of(bench, bare, "Grad-CAM", works, lambda passes: passes / len(images))
 
 
 def _of_rival(bench: Bench, bare: Bare, rival: Rival, layer: Layer) -> Row | Skipped:

@@ -8,9 +8,13 @@ import torch
 from torch import nn
 
 from sise.backends import Backend
+from sise.catalogue import Choice, choose, defaults
+from sise.errors import SiseError
 from sise.precision import Precision, resolve
 
-Method = Literal["scoring", "exact", "budgets", "gradcam", "scorecam-torchcam", "scorecam-gradcam"]
+ROWS_BESIDE = ("scoring", "exact", "budgets", "scorecam-torchcam", "scorecam-gradcam")
+"""Rows that are no method of the catalogue, but for "exact", which is its "sise"."""
+_OF_THE_PLAN = ("precision", "backend", "compile", "batch_size")
 
 _WORDS: dict[torch.dtype, Precision] = {
     torch.float64: "fp64",
@@ -34,15 +38,27 @@ class Subject:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which rows to measure, and how often."""
+    """Which rows to measure, and how often.
 
-    methods: Sequence[Method]
+    `methods` are words of `ROWS_BESIDE` and methods of the catalogue, with or without options;
+    `in_full` runs all passes of the slow ones too.
+    """
+
+    methods: Sequence[str]
     budgets: Sequence[int | Literal["auto"]]
     precisions: Sequence[Precision]
     backends: Sequence[Backend]
     compile: Sequence[bool]
     batch_size: int | Literal["auto"]
     repeats: int
+    in_full: bool = False
+
+    def choices(self) -> list[Choice]:
+        """The methods of the catalogue. Raises SiseError for one that does not exist, and for
+        options that are the plan's."""
+        words = ["sise" if word == "exact" else word for word in self.methods]
+        named = [word for word in dict.fromkeys(words) if word not in ROWS_BESIDE]
+        return [_choice(word) for word in named]
 
 
 @dataclass(frozen=True)
@@ -64,18 +80,21 @@ class Row:
     """A method's cost.
 
     passes       forward passes per image
+    run          those that were run; where they are fewer, passes and times are extrapolated
     seconds      per image
     rate         passes per second
     ratio        rate over that of bare forward passes of the same setting and batch size;
                  `ratio_range` has the least and the greatest of `pairs` comparisons
     peak_memory  bytes (`machine.PeakMemory`)
     share        FLOP/s of the passes over those of a large matrix product
+    in_paper     seconds per image in the paper, on its machine
     """
 
     method: str
     setting: Setting
     batch_size: int
     passes: float
+    run: float
     seconds: float
     rate: float
     ratio: float
@@ -83,6 +102,7 @@ class Row:
     pairs: int
     peak_memory: int | None
     share: float
+    in_paper: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,3 +132,22 @@ def word_of(precision: Precision, device: torch.device) -> Precision:
     Raises SiseError for one that does not exist.
     """
     return _WORDS[resolve(precision, device)]
+
+
+def scores_masks(method: str) -> bool:
+    """Whether a method of the catalogue scores masked images, by a network that may be made for
+    speed: whether it has a backend to choose."""
+    return "backend" in defaults(method)
+
+
+def _choice(word: str) -> Choice:
+    if word.partition(":")[0] in ROWS_BESIDE:
+        raise SiseError(f"method {word!r}: {word.partition(':')[0]} takes no options")
+    try:
+        choice = choose(word)
+    except SiseError as error:
+        raise SiseError(f"{error}; or one of {', '.join(ROWS_BESIDE)}") from error
+    for name in _OF_THE_PLAN:
+        if name in choice.options:
+            raise SiseError(f"method {word!r}: give --{name.replace('_', '-')}, for all methods")
+    return choice

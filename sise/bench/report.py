@@ -19,7 +19,7 @@ from sise.bench.given import rows_as_given
 from sise.bench.machine import device_name, meaning_of_memory
 from sise.bench.plan import Plan, Row, Skipped, Subject
 from sise.bench.rows import Bench, Say, prepare
-from sise.bench.sampled import rows_of_sise
+from sise.bench.sampled import rows_of_scoring
 from sise.errors import ImageError, SiseError
 from sise.images import read_image
 
@@ -44,12 +44,13 @@ class Question:
 
 
 def run(question: Question, plan: Plan, in_json: bool, say: Say) -> int:
-    """Measure, print and return the exit code: 2 if a setting could not be run.
+    """Measure, print and return the exit code: 2 if a setting or a method could not be run.
 
     Raises SiseError for what cannot be measured at all.
     """
+    plan.choices()  # which complains now, before anything is measured
     bench = prepare(subject_of(question), plan, say)
-    found = [*rows_as_given(bench), *rows_of_sise(bench)]
+    found = [*rows_as_given(bench), *rows_of_scoring(bench)]
     rows = [one for one in found if isinstance(one, Row)]
     skipped = [one for one in found if isinstance(one, Skipped)]
     facts = facts_of(bench)
@@ -117,6 +118,7 @@ def as_json(row: Row) -> dict[str, Any]:
         "as_given": row.setting.as_given,
         "batch_size": row.batch_size,
         "passes_per_image": round(row.passes, 2),
+        "passes_run_per_image": round(row.run, 2),
         "seconds_per_image": _significant(row.seconds),
         "passes_per_second": _significant(row.rate),
         "ratio_to_bare": round(row.ratio, 3),
@@ -124,19 +126,23 @@ def as_json(row: Row) -> dict[str, Any]:
         "pairs": row.pairs,
         "peak_memory_mib": None if row.peak_memory is None else round(row.peak_memory / 2**20),
         "share_of_matrix_rate": round(row.share, 3),
+        "paper_t4_seconds": row.in_paper,
     }
 
 
 def show(facts: dict[str, Any], rows: Sequence[Row]) -> None:
     """Print the table on stdout, with what it was measured on above and how to read it below."""
     table = Table(
-        "method", "run by", "batch", "passes", "s/image", "passes/s", "of bare", "min to max",
-        "peak MiB", "of matrix rate", box=None, pad_edge=False,
+        "method", "run by", "batch", "passes", "run", "s/image", "passes/s", "of bare",
+        "min to max", "peak MiB", "of matrix rate", box=None, pad_edge=False,
     )  # fmt: skip
+    with_paper = any(row.in_paper is not None for row in rows)
+    if with_paper:
+        table.add_column("T4 s (paper)")
     for column in table.columns[2:]:
         column.justify = "right"
     for row in rows:
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row), *[_in_paper(row)] * with_paper)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_OF_FILES
     console = Console(width=width, highlight=False, markup=False)
     height, wide = facts["size"]
@@ -154,6 +160,16 @@ def show(facts: dict[str, Any], rows: Sequence[Row]) -> None:
         "precision and batch size, timed in turn; median, min to max\n"
         f"peak MiB: {facts['memory']}"
     )
+    if any(row.run < row.passes for row in rows):
+        console.print(
+            "run: how many of the passes were run; s/image, passes/s and of bare are extrapolated "
+            "from a short and a long part (--in-full runs all)"
+        )
+    if with_paper:
+        console.print(
+            "T4 s (paper): seconds per image in table 7 of the SISE paper, on a Tesla T4: another "
+            "machine, other code, VOC images; how many masks its RISE has it does not say there"
+        )
     if facts["weights"] == "random":
         console.print("random weights: a trained network selects other masks, and as many or not")
 
@@ -167,6 +183,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row.setting),
         f"{row.batch_size}",
         f"{cells['passes_per_image']:g}",
+        "all" if row.run == row.passes else f"{cells['passes_run_per_image']:g}",
         f"{cells['seconds_per_image']:g}",
         f"{cells['passes_per_second']:g}",
         f"{row.ratio:.3f}",
@@ -174,6 +191,10 @@ def _cells(row: Row) -> tuple[str, ...]:
         "unknown" if memory is None else f"{memory}",
         f"{row.share:.0%}",
     )
+
+
+def _in_paper(row: Row) -> str:
+    return "" if row.in_paper is None else f"{row.in_paper:g}"
 
 
 def _significant(value: float) -> float:

@@ -13,7 +13,7 @@ from sise.bench.machine import (
     matrix_rate,
 )
 from sise.bench.plan import Plan, Row, Setting, Subject, word_of
-from sise.bench.timing import Clock, Work, batches_lasting, in_turn
+from sise.bench.timing import Clock, Parts, Work, batches_lasting, in_turn
 from sise.precision import Precision, resolve
 
 Say = Callable[[str], None]
@@ -94,18 +94,28 @@ def row_of(
     works: Sequence[Work],
     passes: Callable[[int], float],
     limit: float = ROW_SECONDS,
+    parts: Parts | None = None,
+    in_paper: float | None = None,
 ) -> Row:
-    """Time `works`; `passes` makes passes per image of those that the first work took."""
+    """Time `works`; `passes` makes passes per image of those that the first work took.
+
+    With `parts`, works are by turns a short and a long part of the whole.
+    """
     bench.say(f"{bare.setting}: {method}")
     free_unused_memory()
     memory = PeakMemory(bench.subject.images.device, bare.baseline)
-    timing = in_turn(works, bare.work, bench.clock, memory.watch, limit)
+    together = 1 if parts is None else 2
+    timing = in_turn(works, bare.work, bench.clock, memory.watch, limit, together)
+    run = passes(timing.pairs[together - 1].passes)
+    if parts is not None:
+        timing = parts.extrapolate(timing)
     each = passes(timing.pairs[0].passes)
     return Row(
         method,
         bare.setting,
         bare.batch_size,
         passes=each,
+        run=run,
         seconds=each / timing.rate,
         rate=timing.rate,
         ratio=timing.ratio,
@@ -113,6 +123,7 @@ def row_of(
         pairs=len(timing.pairs),
         peak_memory=memory.peak,
         share=timing.rate * bench.flops / bench.matrix_rates[bare.setting.precision],
+        in_paper=in_paper,
     )
 
 

@@ -1,47 +1,64 @@
-"""Rows of SISE: its scoring alone, exact explanations, and explanations under budgets."""
+"""Rows of what scores masks: SISE's scoring alone, the catalogue's methods, SISE under budgets."""
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 
+from sise.bench.choices import row_of_choice
 from sise.bench.machine import baseline_of
-from sise.bench.plan import Row, Setting, Skipped, settings
+from sise.bench.parts import PartialEngine
+from sise.bench.pieces import pieces
+from sise.bench.plan import Row, Setting, Skipped, scores_masks, settings
 from sise.bench.rows import Bare, Bench, bare_of, bare_row, row_of
 from sise.bench.timing import Work
-from sise.budget import Budget
 from sise.capture import borrowed, capture
+from sise.catalogue import Choice, choose, make
 from sise.engine import Engine
+from sise.engine import Settings as EngineSettings
 from sise.errors import SiseError
 from sise.explainer import SISE, select
+from sise.explanation import Explainer
+from sise.methods.rise import RISE
+from sise.methods.scorecam import ScoreCAM
 from sise.sampling import MaskScorer, Probes
 
+_CELLS = 8
 
-def rows_of_sise(bench: Bench) -> Iterator[Row | Skipped]:
-    """Bare forward and the plan's methods of SISE, for each of the plan's settings.
+
+def rows_of_scoring(bench: Bench) -> Iterator[Row | Skipped]:
+    """Bare forward and the plan's methods that score masks, for each of the plan's settings.
 
     A setting that this machine or model cannot run is passed over.
     """
-    if not {"scoring", "exact", "budgets"} & set(bench.plan.methods):
+    plan = bench.plan
+    choices = [choice for choice in plan.choices() if scores_masks(choice.method)]
+    if "budgets" in plan.methods:
+        choices += [choose(f"sise:budget={budget}") for budget in plan.budgets]
+    if not choices and "scoring" not in plan.methods:
         return
-    for setting in settings(bench.plan, bench.subject.images.device):
+    for setting in settings(plan, bench.subject.images.device):
         try:
-            yield from _rows(bench, setting)
+            yield from _rows(bench, setting, choices)
         except SiseError as error:
-            yield Skipped(f"SISE, {setting}", str(error), failed=True)
+            yield Skipped(str(setting), str(error), failed=True)
 
 
-def _rows(bench: Bench, setting: Setting) -> Iterator[Row]:
+def _rows(bench: Bench, setting: Setting, choices: Sequence[Choice]) -> Iterator[Row | Skipped]:
     images, plan = bench.subject.images, bench.plan
     baseline = baseline_of(images.device)
     bench.say(f"{setting}: making the network")
-    engine = _explainer(bench, setting).engine
-    probes, scorer, explained = masks_of(engine, images)
-    if not any(len(part) for part in probes):
-        raise SiseError("no feature map has a positive gradient: there is nothing to score")
-    with torch.no_grad():
-        # A full batch: what must be compiled is, and a batch that is too large is halved.
-        scorer(next(pieces(probes, scorer.batch_size.value)))
+    engine = PartialEngine(
+        bench.subject.model,
+        EngineSettings(
+            precision=setting.precision,
+            batch_size=plan.batch_size,
+            backend=setting.backend,
+            compile=setting.compiled,
+        ),
+    )
+    scorer = warmed(engine, images)
     network, batch = scorer.network, scorer.batch_size.value
     inputs = torch.randn(batch, *images.shape[1:], device=images.device).to(
         network.dtype, memory_format=torch.channels_last
@@ -49,19 +66,47 @@ def _rows(bench: Bench, setting: Setting) -> Iterator[Row]:
     bare = bare_of(bench, setting, lambda: network.forward(inputs), batch, baseline)
     yield bare_row(bench, bare)
     if "scoring" in plan.methods:
-        yield _of_scoring(bench, bare, probes, scorer, explained)
-    budgets: list[Budget] = [None] if "exact" in plan.methods else []
-    budgets += plan.budgets if "budgets" in plan.methods else []
-    for budget in budgets:
-        yield _of_explainer(bench, bare, engine, budget)
+        yield _of_scoring(bench, bare, engine)
+    for choice in choices:
+        yield row_of_choice(bench, bare, choice, partial(_sharing, engine, choice))
 
 
-def _of_scoring(
-    bench: Bench, bare: Bare, probes: Sequence[Probes], scorer: MaskScorer, explained: int
-) -> Row:
+def _sharing(engine: PartialEngine, choice: Choice) -> Explainer:
+    """The explainer of `engine`'s model, run as `engine` is; by `engine` itself unless its options
+    forbid it: one network, made once, for all rows."""
+    run = engine.settings
+    shared = {
+        "precision": run.precision,
+        "backend": run.backend,
+        "compile": run.compile,
+        "batch_size": run.batch_size,
+    }
+    explainer = make(choice, engine.model, shared)
+    if isinstance(explainer, SISE | RISE | ScoreCAM) and explainer.engine.settings == run:
+        explainer.engine = engine
+    return explainer
+
+
+def warmed(engine: Engine, images: torch.Tensor) -> MaskScorer:
+    """A scorer of the first image that has scored a full batch of masks: what must be compiled
+    is, and a batch that is too large has been halved."""
+    with borrowed(engine.model), torch.no_grad():
+        first = images[:1].to(engine.exact_dtype(images.device))
+        target = torch.zeros(1, dtype=torch.int64, device=images.device)
+        scorer = engine.scorer(first, target)
+        count = scorer.batch_size.value
+        masks = torch.rand(count, _CELLS, _CELLS).to(first)
+        scorer([Probes(masks, target.expand(count))])
+        return scorer
+
+
+def _of_scoring(bench: Bench, bare: Bare, engine: Engine) -> Row:
+    probes, scorer, explained = masks_of(engine, bench.subject.images)
+    masks = sum(len(part) for part in probes)
+    if not masks:
+        raise SiseError("no feature map has a positive gradient: there is nothing to score")
     works = list(_scoring(probes, scorer, bare.batch_size * bare.batches))
     rounds = math.ceil(bench.plan.repeats / len(works))
-    masks = sum(len(part) for part in probes)
     return row_of(
         bench,
         bare,
@@ -69,30 +114,6 @@ def _of_scoring(
         works * rounds,
         lambda _: masks / explained,
         limit=math.inf,
-    )
-
-
-def _of_explainer(bench: Bench, bare: Bare, engine: Engine, budget: Budget) -> Row:
-    images = bench.subject.images
-    explainer = _explainer(bench, bare.setting, budget)
-    explainer.engine = engine  # one network, made once, for all rows
-
-    def explain() -> int:
-        return int(explainer(images).forwards.sum())
-
-    name = "SISE, exact" if budget is None else f"SISE, budget {budget}"
-    works = [explain] * bench.plan.repeats
-    return row_of(bench, bare, name, works, lambda passes: passes / len(images))
-
-
-def _explainer(bench: Bench, setting: Setting, budget: Budget = None) -> SISE:
-    return SISE(
-        bench.subject.model,
-        budget=budget,
-        precision=setting.precision,
-        batch_size=bench.plan.batch_size,
-        backend=setting.backend,
-        compile=setting.compiled,
     )
 
 
@@ -113,23 +134,6 @@ def masks_of(engine: Engine, images: torch.Tensor) -> tuple[list[Probes], MaskSc
         ]
         probes = [Probes(one.masks.values, one.owners) for one in selections]
         return probes, engine.scorer(ours, seen.targets), len(ours)
-
-
-def pieces(probes: Sequence[Probes], count: int) -> Iterator[list[Probes]]:
-    """All masks in order, `count` at a time; a piece may hold masks of several layers."""
-    left, piece = count, []
-    for part in probes:
-        start = 0
-        while start < len(part):
-            stop = min(start + left, len(part))
-            piece.append(Probes(part.masks[start:stop], part.owners[start:stop]))
-            left -= stop - start
-            start = stop
-            if left == 0:
-                yield piece
-                left, piece = count, []
-    if piece:
-        yield piece
 
 
 def _scoring(probes: Sequence[Probes], scorer: MaskScorer, count: int) -> Iterator[Work]:

@@ -7,6 +7,8 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
+from sise.commands.explain import METHOD_NAMES
+
 
 def parser() -> ArgumentParser:
     options = ArgumentParser(
@@ -42,19 +44,30 @@ def parser() -> ArgumentParser:
     )
     options.add_argument(
         "--methods",
-        type=Literal[
-            "scoring", "exact", "budgets", "gradcam", "scorecam-torchcam", "scorecam-gradcam"
-        ],
+        type=str,
         nargs="+",
         default=[
             "gradcam",
-            "scorecam-torchcam",
-            "scorecam-gradcam",
-            "scoring",
-            "exact",
+            "gradcam++",
+            "extremal-perturbation",
+            "rise",
+            "scorecam",
+            "integrated-gradients",
+            "fullgrad",
+            "sise",
             "budgets",
         ],
-        help="rows to measure, besides bare forward passes; scoring is SISE's without the rest",
+        metavar="NAME[:OPTION=VALUE,…]",
+        help=f"rows to measure, besides bare forward passes: {', '.join(METHOD_NAMES)}, with "
+        "options such as rise:n_masks=8000 or without; scoring (SISE's, without the rest), budgets "
+        "(SISE under --budgets), exact (sise); scorecam-torchcam and scorecam-gradcam (other "
+        "libraries)",
+    )
+    options.add_argument(
+        "--in-full",
+        action="store_true",
+        help="run all passes of slow methods: minutes, without a GPU. Else what takes longer than "
+        "some seconds is extrapolated from a short and a long part, and its row says so",
     )
     options.add_argument(
         "--budgets",
@@ -68,14 +81,14 @@ def parser() -> ArgumentParser:
         type=Literal["auto", "fp64", "fp32", "bf16"],
         nargs="+",
         default=["auto"],
-        help="of SISE's scored passes, one or more; auto is bf16 where the hardware has it",
+        help="of scored passes, one or more; auto is bf16 where the hardware has it",
     )
     options.add_argument(
         "--backend",
         type=Literal["torch", "openvino"],
         nargs="+",
         default=["torch"],
-        help="what runs SISE's scored passes, one or more",
+        help="what runs scored passes, one or more",
     )
     options.add_argument(
         "--compile",
@@ -123,6 +136,7 @@ def run(arguments: Namespace) -> int:
         compile=arguments.compile,
         batch_size=arguments.batch_size,
         repeats=arguments.repeats,
+        in_full=arguments.in_full,
     )
 
     def say(message: str) -> None:

@@ -8,12 +8,48 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
 UNREADABLE_INPUTS = 4
+METHOD_NAMES = (
+    "sise",
+    "gradcam",
+    "gradcam++",
+    "extremal-perturbation",
+    "rise",
+    "scorecam",
+    "integrated-gradients",
+    "fullgrad",
+    "adasise",
+    "ablationcam",
+    "groupcam",
+    "layercam",
+    "hirescam",
+    "xgradcam",
+    "eigencam",
+    "centre-gaussian",
+    "noise",
+    "sobel",
+    "untrained",
+)
+"""Those of `sise.catalogue`, which would take seconds to import for `--help`."""
+OPTIONS_OF_METHODS = (
+    "mu",
+    "budget",
+    "fill",
+    "context",
+    "output",
+    "fusion",
+    "layers",
+    "precision",
+    "batch_size",
+    "backend",
+    "compile",
+)
 
 
 def parser() -> ArgumentParser:
     options = ArgumentParser(
         description="Explain the class that a model bundle gives to each image, a crop or a "
-        "whole strip. Writes NAME_map.npy, NAME_map.png, NAME_overlay.png and NAME.json."
+        "whole strip. Writes NAME_map.npy, NAME_map.png, NAME_overlay.png and NAME.json. An option "
+        "of a method that is left out, or null, is as the method has it."
     )
     options.add_argument("--config", action="config", help="YAML file with these options")
     options.add_argument("--bundle", type=Path, required=True, help="folder of the model bundle")
@@ -22,7 +58,12 @@ def parser() -> ArgumentParser:
     )
     options.add_argument("--out", type=Path, required=True, help="folder to write to")
     options.add_argument(
-        "--method", type=Literal["sise", "gradcam"], default="sise", help="how to explain"
+        "--method",
+        type=str,
+        default="sise",
+        metavar="NAME[:OPTION=VALUE,…]",
+        help=f"how to explain, with the method's own options, such as rise:n_masks=2000; "
+        f"one of {', '.join(METHOD_NAMES)}",
     )
     options.add_argument(
         "--target",
@@ -31,66 +72,81 @@ def parser() -> ArgumentParser:
         help="class to explain, by name or index; the predicted one if left out",
     )
     options.add_argument(
-        "--mu", type=NonNegativeFloat, default=0.0, help="μ of SISE; above 0 fewer masks are scored"
+        "--mu",
+        type=NonNegativeFloat | None,
+        default=None,
+        help="μ of SISE: 0, the paper's, scores every mask of positive gradient; above it fewer",
     )
     options.add_argument(
         "--budget",
         type=Literal["auto"] | PositiveInt | None,
         default=None,
         help="forward passes per tile of SISE, at most; auto: until the map has settled; "
-        "null, the paper's SISE, scores every mask",
+        "if left out, as in the paper, every mask is scored",
     )
     options.add_argument(
         "--fill",
-        type=Literal["grey", "mean", "blur", "inpaint"],
-        default="grey",
-        help="what SISE puts where pixels are masked out; grey is the paper's",
+        type=Literal["grey", "mean", "blur", "inpaint"] | None,
+        metavar="{grey,mean,blur,inpaint}",
+        default=None,
+        help="what a method puts where pixels are masked out; grey is SISE's in the paper",
     )
     options.add_argument(
         "--context",
         type=Literal["reflect", "edge"] | None,
+        metavar="{reflect,edge}",
         default=None,
         help="how the image goes on around its border while SISE's masks are made (docs/steel.md); "
-        "null, the paper's SISE: it does not",
+        "if left out, as in the paper, it does not",
     )
     options.add_argument(
         "--output",
-        type=Literal["softmax", "sigmoid"],
-        default="softmax",
-        help="what makes probabilities of the model's logits; sigmoid for multi-label models",
+        type=Literal["softmax", "sigmoid"] | None,
+        metavar="{softmax,sigmoid}",
+        default=None,
+        help="what makes probabilities of the model's logits: softmax, unless told; sigmoid for "
+        "multi-label models",
     )
     options.add_argument(
-        "--fusion", type=Literal["hard", "soft"], default="hard", help="how SISE fuses layers"
+        "--fusion",
+        type=Literal["hard", "soft"] | None,
+        metavar="{hard,soft}",
+        default=None,
+        help="how SISE fuses layers: hard, the paper's, unless told",
     )
     options.add_argument(
         "--layers",
         type=str,
         nargs="+",
         default=None,
-        help="modules to explain; the network's blocks if left out",
+        help="modules to explain; if left out, the network's blocks, or the last for a CAM",
     )
     options.add_argument(
         "--precision",
-        type=Literal["auto", "fp64", "fp32", "bf16"],
-        default="auto",
-        help="of the scored passes; auto is bf16 where the hardware has it",
+        type=Literal["auto", "fp64", "fp32", "bf16"] | None,
+        metavar="{auto,fp64,fp32,bf16}",
+        default=None,
+        help="of the scored passes; auto, unless told: bf16 where the hardware has it",
     )
     options.add_argument(
         "--batch-size",
-        type=Literal["auto"] | PositiveInt,
-        default="auto",
-        help="masked images per pass",
+        type=Literal["auto"] | PositiveInt | None,
+        default=None,
+        help="masked images per pass; auto, unless told",
     )
     options.add_argument(
         "--backend",
-        type=Literal["torch", "openvino"],
-        default="torch",
-        help="what runs the scored passes; openvino, an extra, is the fastest on a processor",
+        type=Literal["torch", "openvino"] | None,
+        metavar="{torch,openvino}",
+        default=None,
+        help="what runs the scored passes: torch, unless told; openvino, an extra, is the fastest "
+        "on a processor",
     )
     options.add_argument(
         "--compile",
-        type=bool,
-        default=False,
+        type=bool | None,
+        metavar="{true,false}",
+        default=None,
         help="compile the scored passes (true): slow at first, then two to three times as fast",
     )
     options.add_argument(
@@ -112,29 +168,21 @@ def run(arguments: Namespace) -> int:
     from rich.progress import track
 
     from sise import bundle as bundles
-    from sise.explain_files import Settings, explain_files
+    from sise.explain_files import Settings, choice_of, explain_files
 
+    given = {name: arguments[name] for name in OPTIONS_OF_METHODS}
+    settings = Settings(
+        method=arguments.method,
+        target=arguments.target,
+        options={name: value for name, value in given.items() if value is not None},
+        stride=arguments.stride,
+        palette=arguments.palette,
+    )
+    choice_of(settings)  # which complains now, before the model is loaded
     device = arguments.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     bundle = bundles.load(arguments.bundle, device)
-    settings = Settings(
-        method=arguments.method,
-        target=arguments.target,
-        mu=arguments.mu,
-        budget=arguments.budget,
-        fusion=arguments.fusion,
-        fill=arguments.fill,
-        context=arguments.context,
-        output=arguments.output,
-        layers=None if arguments.layers is None else tuple(arguments.layers),
-        precision=arguments.precision,
-        batch_size=arguments.batch_size,
-        backend=arguments.backend,
-        compile=arguments.compile,
-        stride=arguments.stride,
-        palette=arguments.palette,
-    )
     outcomes = explain_files(bundle, arguments.image, arguments.out, settings)
     progress = track(
         outcomes,

@@ -49,10 +49,16 @@ def mask_of_boxes(
 ) -> npt.NDArray[np.bool_]:
     """Inside any box (left, top, right, bottom) of px, the edges rounded: (H, W).
 
-    A box holds a pixel at least.
+    What lies outside the image is cut off; a box that touches it holds a pixel at least.
     """
     mask = np.zeros(size, dtype=np.bool_)
     for left, top, right, bottom in boxes:
-        x0, y0 = round(left), round(top)
-        mask[y0 : max(round(bottom), y0 + 1), x0 : max(round(right), x0 + 1)] = True
+        mask[_span(top, bottom, size[0]), _span(left, right, size[1])] = True
     return mask
+
+
+def _span(low: float, high: float, length: int) -> slice:
+    if high < 0 or low >= length:
+        return slice(0)
+    start = min(max(round(low), 0), length - 1)
+    return slice(start, max(round(high), start + 1))

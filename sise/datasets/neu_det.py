@@ -8,14 +8,14 @@ every image shows one.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
 
 from sise.datasets.dataset import Item, mask_of_boxes
+from sise.datasets.files import read_pixels
+from sise.datasets.pascal import read_annotation
 from sise.errors import DatasetError
-from sise.images import read_image
 
 CLASSES = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
 FOLDERS = (("IMAGES", "ANNOTATIONS"), ("Validation_Images", "Validation_Annotations"))
@@ -36,12 +36,14 @@ class NeuDet:
 
     def pixels(self, item: Item) -> npt.NDArray[np.uint8]:
         """(200, 200, 3) RGB, the grey image three times."""
-        return read_image(self._files[item.id][0])
+        return read_pixels(self._files[item.id][0], str(self.root))
 
     def truth(self, item: Item) -> npt.NDArray[np.bool_]:
-        """(200, 200): inside a box of the image."""
+        """(200, 200): inside a box of the image's class; other defects' boxes do not count."""
         height, width = self.pixels(item).shape[:2]
-        return mask_of_boxes(read_boxes(self._files[item.id][1]), (height, width))
+        boxes = read_annotation(self._files[item.id][1]).boxes
+        own = [box for box in boxes if box.name == CLASSES[item.label]]
+        return mask_of_boxes([box.from_zero for box in own], (height, width))
 
     @cached_property
     def _files(self) -> dict[str, tuple[Path, Path]]:
@@ -61,15 +63,3 @@ def _label(path: Path) -> int:
     if name not in CLASSES:
         raise DatasetError(f"{path}: its name begins with no class of {', '.join(CLASSES)}")
     return CLASSES.index(name)
-
-
-def read_boxes(path: Path) -> list[tuple[float, float, float, float]]:
-    """The boxes (left, top, right, bottom) of a Pascal VOC annotation, whatever their class."""
-    try:
-        root = ElementTree.parse(path).getroot()  # noqa: S314  (the user's own data)
-        return [
-            tuple(float(box.findtext(key, "")) for key in ("xmin", "ymin", "xmax", "ymax"))  # type: ignore[misc]
-            for box in root.iter("bndbox")
-        ]
-    except (OSError, ElementTree.ParseError, ValueError) as error:
-        raise DatasetError(f"{path}: not a readable annotation ({error})") from error

@@ -7,15 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from sise.bundle import ModelBundle, library_versions
 from sise.catalogue import Choice
+from sise.errors import SiseError
 from sise.evaluation.subject import Subject
 from sise.explanation import Explainer
 from sise.images import write_whole
+
+_FIELDS = ("key", "map", "status", "score", "forwards", "seconds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +28,10 @@ class Made:
     """The map (H, W) float32 of an item by a method, and what came with it.
 
     `score` is the model's probability of the class explained; `forwards` passes and `seconds`
-    were spent.
+    were spent. `key` is the hash of all that decided it.
     """
 
+    key: str
     map: torch.Tensor
     status: str
     score: float
@@ -37,7 +43,7 @@ class Made:
 class MapStore:
     """Maps in folder `root`, one file an item and method: root/METHOD/ITEM.npz.
 
-    A file is what was asked for if its `key` is: the hash of all that decides a map.
+    A file is what was asked for if its key is.
     """
 
     root: Path
@@ -49,16 +55,27 @@ class MapStore:
 
         `identity` is what decides it besides the method and the subject: see `identity`.
         """
-        key = _digest({**identity, "method": choice.text, "item": subject.sha256,
+        key = _digest({**identity, "method": choice.text, "item": subject.pixels_sha256,
                        "target": subject.target})  # fmt: skip
-        path = self.root / choice.slug / f"{file_name(subject.item.id)}.npz"
+        path = self._path(choice, subject.item.id)
         found = _read(path, key)
         if found is not None:
             return found
-        made = _make(explainer, subject)
+        made = _make(explainer, subject, key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda temporary: _write(temporary, made, key))
+        write_whole(path, lambda temporary: _write(temporary, made))
         return made
+
+    def kept(self, choice: Choice, item_id: str) -> npt.NDArray[np.float32]:
+        """The map (H, W) that is there, whatever it was made from. Raises SiseError if none is."""
+        path = self._path(choice, item_id)
+        stored = _stored(path)
+        if stored is None:
+            raise SiseError(f"{path}: no map here; run the same command again")
+        return np.asarray(stored["map"], np.float32)
+
+    def _path(self, choice: Choice, item_id: str) -> Path:
+        return self.root / choice.slug / f"{file_name(item_id)}.npz"
 
 
 def identity(
@@ -81,11 +98,12 @@ def file_name(item_id: str) -> str:
     return f"{plain.lstrip('.')}-{hashlib.sha256(item_id.encode()).hexdigest()[:8]}"
 
 
-def _make(explainer: Explainer, subject: Subject) -> Made:
+def _make(explainer: Explainer, subject: Subject, key: str) -> Made:
     started = time.perf_counter()
     explanation = explainer(subject.image[None], target=subject.target)
     found = explanation.maps[0].cpu()
     return Made(
+        key,
         found,
         explanation.status[0],
         float(explanation.scores[0]),
@@ -95,22 +113,29 @@ def _make(explainer: Explainer, subject: Subject) -> Made:
 
 
 def _read(path: Path, key: str) -> Made | None:
+    stored = _stored(path)
+    if stored is None or str(stored["key"]) != key:
+        return None
+    return Made(
+        key,
+        torch.from_numpy(stored["map"]),
+        str(stored["status"]),
+        float(stored["score"]),
+        int(stored["forwards"]),
+        float(stored["seconds"]),
+    )
+
+
+def _stored(path: Path) -> dict[str, npt.NDArray[Any]] | None:
+    """What a file holds; None if it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if str(stored["key"]) != key:
-                return None
-            return Made(
-                torch.from_numpy(stored["map"]),
-                str(stored["status"]),
-                float(stored["score"]),
-                int(stored["forwards"]),
-                float(stored["seconds"]),
-            )
-    except (OSError, ValueError, KeyError):
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            return {name: stored[name] for name in _FIELDS}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 
 
-def _write(path: Path, made: Made, key: str) -> None:
+def _write(path: Path, made: Made) -> None:
     with path.open("wb") as stream:
         np.savez(
             stream,
@@ -119,7 +144,7 @@ def _write(path: Path, made: Made, key: str) -> None:
             score=made.score,
             forwards=made.forwards,
             seconds=made.seconds,
-            key=key,
+            key=made.key,
         )
 
 

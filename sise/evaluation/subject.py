@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional
 
@@ -17,15 +19,16 @@ from sise.errors import DatasetError
 class Subject:
     """An item, ready for the model.
 
-    `image` (3, H, W) float32, normalised; `truth` (H, W) bool; `target` the item's class among
-    the model's; `sha256` of pixels and truth as they were read.
+    `image` (3, H, W) float32, normalised, and `truth` (H, W) bool are where the model is;
+    `target` is the item's class among the model's; the hashes are of pixels and truth as read.
     """
 
     item: Item
     image: torch.Tensor
     truth: torch.Tensor
     target: int
-    sha256: str
+    pixels_sha256: str
+    truth_sha256: str
 
 
 def check_classes(bundle: ModelBundle, dataset: Dataset) -> None:
@@ -41,21 +44,26 @@ def check_classes(bundle: ModelBundle, dataset: Dataset) -> None:
 def read(bundle: ModelBundle, dataset: Dataset, item: Item) -> Subject:
     """The item as the bundle's model takes it: resized bilinearly, with antialiasing.
 
-    Raises DatasetError for an image that cannot be read.
+    Raises DatasetError or ImageError for what cannot be read.
     """
-    pixels = dataset.pixels(item)
+    device = next(bundle.model.parameters()).device
+    pixels = np.stack([dataset.pixels(item)])  # a copy: decoded images are read-only
     truth = dataset.truth(item)
     size = bundle.card.input_size
-    digest = hashlib.sha256(str(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels).data)
-    digest.update(np.ascontiguousarray(truth).data)
     return Subject(
         item,
-        _resized(bundle.preprocess(pixels[None]), size)[0],
-        _resized(torch.from_numpy(truth)[None, None].float(), size)[0, 0] >= 0.5,
+        _resized(bundle.preprocess(pixels).to(device), size)[0],
+        _resized(torch.from_numpy(truth)[None, None].float().to(device), size)[0, 0] >= 0.5,
         bundle.card.classes.index(dataset.classes[item.label]),
-        digest.hexdigest(),
+        _sha256(pixels[0]),
+        _sha256(truth),
     )
+
+
+def _sha256(array: npt.NDArray[Any]) -> str:
+    digest = hashlib.sha256(str(array.shape).encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _resized(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -7,8 +7,8 @@ import torch
 
 from sise.blocks import Layer
 from sise.capture import Target, checked_logits, feature_maps, probabilities, resolve_targets
-from sise.engine import Engine
-from sise.errors import SiseError
+from sise.engine import Engine, Layers
+from sise.errors import LayerError, SiseError
 from sise.explanation import Explanation, LayerExplanation, usable
 from sise.masks import normalise
 
@@ -61,6 +61,32 @@ def explanation(
         layers=layers,
         forwards=spent.expand(len(maps)).clone(),
     )
+
+
+def layer_explanation(
+    engine: Engine,
+    answer: Answer,
+    layer: Layer,
+    maps: torch.Tensor,
+    scored: torch.Tensor,
+    before: int,
+) -> Explanation:
+    """The explanation that raw `maps` (B, H, W) make, which all come from one layer.
+
+    Of its feature maps each that is `scored` (B, N) cost a pass, the others said nothing;
+    `before` passes went before.
+    """
+    count = scored.sum(dim=1)
+    share = LayerExplanation(
+        layer.name, maps.float(), scored.shape[1], (~scored).sum(dim=1), count, count
+    )
+    return explanation(engine, answer, maps, count + before, (share,))
+
+
+def check_one_layer(title: str, layers: Layers) -> None:
+    """Raise LayerError if a method that explains one layer is given more or fewer."""
+    if layers is not None and len(layers) != 1:
+        raise LayerError(f"{title} explains one layer, not {len(layers)}")
 
 
 def differentiate(score: torch.Tensor, sources: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -1,21 +1,21 @@
 """What Grad-CAM's relatives share: one layer, one forward and one backward pass."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import ClassVar, Literal
 
 import torch
 from torch import nn
 
 from sise.capture import Output, Target, capture
-from sise.engine import Engine, Layers, Settings
-from sise.errors import LayerError
+from sise.engine import Layers, Settings
 from sise.explanation import Explanation, LayerExplanation
 from sise.masks import upsample
-from sise.methods.answers import Answer, explanation
+from sise.methods.answers import Answer, check_one_layer, explanation
+from sise.methods.base import EngineExplainer
 from sise.precision import Precision
 
 
-class GradientCAM(ABC):
+class GradientCAM(EngineExplainer):
     """A rectified sum of one layer's feature maps, weighted by the gradient of the class's logit.
 
     The sum is upsampled bilinearly, then min-max normalised. `layers` names the one layer to
@@ -33,20 +33,13 @@ class GradientCAM(ABC):
         batch_size: int | Literal["auto"] = "auto",
         output: Output = "softmax",
     ) -> None:
-        if layers is not None and len(layers) != 1:
-            raise LayerError(f"{self.title} explains one layer, not {len(layers)}")
-        self.engine = Engine(
-            model,
-            Settings(layers=layers, precision=precision, batch_size=batch_size, output=output),
-        )
+        check_one_layer(self.title, layers)
+        settings = Settings(layers, precision, batch_size, output=output)
+        super().__init__(model, settings)
 
     @abstractmethod
     def weighted(self, features: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """The sum over maps, before it is rectified: (B, N, h, w) twice -> (B, h, w)."""
-
-    def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
-        """Explain images (B, 3, H, W); `target` as for `SISE`."""
-        return self.engine.explain(images, target, self._explain)
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
         layer = self.engine.layers(images)[-1]

@@ -10,13 +10,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sise.capture import Output, Target
-from sise.engine import Engine, Settings
+from sise.capture import Output, Target, checked_logits, resolve_targets
+from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
 from sise.fills import Fill, Filling
 from sise.masks import upsample
-from sise.methods.answers import ask, check_differentiable, differentiate, explanation
+from sise.methods.answers import Answer, check_differentiable, differentiate, explanation
+from sise.methods.base import EngineExplainer
 from sise.precision import Forward, Precision
 
 # σ of the masks' smoothness as a share of the image's shorter side: 21 px of 224.
@@ -29,7 +30,7 @@ _WEAKEST, _STRONGEST = 1.0, 5000.0
 _SPAN = 10.0
 
 
-class ExtremalPerturbation:
+class ExtremalPerturbation(EngineExplainer):
     """The smooth masks that, given their area, leave most of the class's logit; added up.
 
     For each area a, a mask m maximises Φ(m ⊗ I) - λ · R(m), where R is the mean square of what
@@ -69,15 +70,11 @@ class ExtremalPerturbation:
         self.areas = tuple(areas)
         self.steps = steps
         settings = Settings(precision=precision, batch_size=batch_size, fill=fill, output=output)
-        self.engine = Engine(model, settings)
-
-    def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
-        """Explain images (B, 3, H, W); `target` as for `SISE`."""
-        return self.engine.explain(images, target, self._explain)
+        super().__init__(model, settings)
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
-        answer = ask(self.engine, images, target)
-        forward = self.engine.exact_forward(images.device)
+        answer = self._answer(images, target)
+        forward = self.engine.scoring_network(images.device).forward
         filling = Filling(images, self.engine.settings.fill)
         smooth = SmoothMasks(filling.size)
         every = torch.arange(len(images), device=images.device)
@@ -94,6 +91,17 @@ class ExtremalPerturbation:
         spent = (self.steps + 2) * len(self.areas) + 1
         return explanation(self.engine, answer, maps, spent)
 
+    def _answer(self, images: torch.Tensor, target: Target) -> Answer:
+        """What the model says, if it can be differentiated: the scoring network's copy may be
+        where the model itself is not."""
+        forward = self.engine.exact_forward(images.device)
+        with torch.enable_grad():
+            # A copy of what gradients end at: a model may work on its input in place.
+            inputs = images.clone().requires_grad_().clone()
+            logits = checked_logits(forward(inputs), len(images))
+            check_differentiable(logits)
+        return Answer(logits.detach(), resolve_targets(target, logits))
+
 
 def _logits_under(
     forward: Forward,
@@ -103,7 +111,8 @@ def _logits_under(
     masks: torch.Tensor,
 ) -> torch.Tensor:
     """The logit of `targets` (K,) for each mask (K, H, W) on its image."""
-    return forward(filling.masked(owners, masks)).gather(1, targets[:, None]).squeeze(1)
+    logits = forward(filling.masked(owners, masks)).gather(1, targets[:, None]).squeeze(1)
+    return logits.to(masks.dtype)
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,18 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from sise.capture import Output, Target, checked_logits, resolve_targets
-from sise.engine import Engine, Settings
+from sise.engine import Settings
 from sise.errors import LayerError, SiseError
 from sise.explanation import Explanation
 from sise.masks import upsample
 from sise.methods.answers import Answer, differentiate, explanation
+from sise.methods.base import EngineExplainer
 from sise.precision import Forward, Precision
 
 Rescale = Literal["channel", "layer"]
 
 
-class FullGrad:
+class FullGrad(EngineExplainer):
     """The gradients of the input and of every bias in the network, one map.
 
     A network of ReLUs is locally linear, so that a class's logit is the gradient of the input
@@ -52,11 +53,7 @@ class FullGrad:
             raise SiseError(f"rescale {rescale!r}: one of {', '.join(get_args(Rescale))}")
         self.rescale: Rescale = rescale
         settings = Settings(precision=precision, batch_size=batch_size, output=output)
-        self.engine = Engine(model, settings)
-
-    def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
-        """Explain images (B, 3, H, W); `target` as for `SISE`."""
-        return self.engine.explain(images, target, self._explain)
+        super().__init__(model, settings)
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
         forward = self.engine.exact_forward(images.device)

@@ -7,15 +7,16 @@ import torch
 from torch import nn
 
 from sise.capture import Output, Target, probabilities
-from sise.engine import Engine, Settings
+from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
 from sise.fills import Fill, background
 from sise.methods.answers import ask, differentiate, explanation
+from sise.methods.base import EngineExplainer
 from sise.precision import Forward, Precision
 
 
-class IntegratedGradients:
+class IntegratedGradients(EngineExplainer):
     """Attributions that add up to what the image's probability has over its baseline's.
 
     The gradient of the class's probability is integrated along the straight line from the
@@ -48,11 +49,7 @@ class IntegratedGradients:
             raise SiseError('fill "inpaint" depends on a mask, and a baseline has none')
         self.steps = steps
         settings = Settings(precision=precision, batch_size=batch_size, fill=fill, output=output)
-        self.engine = Engine(model, settings)
-
-    def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
-        """Explain images (B, 3, H, W); `target` as for `SISE`."""
-        return self.engine.explain(images, target, self._explain)
+        super().__init__(model, settings)
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
         answer = ask(self.engine, images, target)

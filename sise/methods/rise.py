@@ -8,12 +8,13 @@ from torch import nn
 
 from sise.backends import Backend
 from sise.capture import Output, Target
-from sise.engine import Engine, Settings
+from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
 from sise.fills import Fill
 from sise.masks import upsample
 from sise.methods.answers import ask, explanation
+from sise.methods.base import EngineExplainer
 from sise.precision import Precision
 from sise.sampling import Probes
 
@@ -69,7 +70,7 @@ def _cell(cells: int, size: tuple[int, int]) -> tuple[int, int]:
     return -(-size[0] // cells), -(-size[1] // cells)
 
 
-class RISE:
+class RISE(EngineExplainer):
     """The mean of random masks, each weighted by the class's probability under it.
 
     S = 1 / (p·N) · Σ f(I ⊙ M) · M, the paper's equation 6, min-max normalised. All images are
@@ -111,11 +112,7 @@ class RISE:
         self.share = share
         self.seed = seed
         settings = Settings(None, precision, batch_size, fill, output, backend, compile)
-        self.engine = Engine(model, settings)
-
-    def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
-        """Explain images (B, 3, H, W); `target` as for `SISE`."""
-        return self.engine.explain(images, target, self._explain)
+        super().__init__(model, settings)
 
     @torch.no_grad()
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:

@@ -7,17 +7,17 @@ from torch import nn
 
 from sise.backends import Backend
 from sise.capture import Output, Target
-from sise.engine import Engine, Layers, Settings
-from sise.errors import LayerError
-from sise.explanation import Explanation, LayerExplanation
+from sise.engine import Layers, Settings
+from sise.explanation import Explanation
 from sise.fills import Fill
 from sise.masks import attribution_masks, constant_maps, upsample
-from sise.methods.answers import ask, explanation
+from sise.methods.answers import ask, check_one_layer, layer_explanation
+from sise.methods.base import EngineExplainer
 from sise.precision import Precision
 from sise.sampling import Probes
 
 
-class ScoreCAM:
+class ScoreCAM(EngineExplainer):
     """One layer's feature maps, each weighted by the class's probability when it masks the image.
 
     The public versions disagree about the weight. Here, as in the authors' code, it is the
@@ -41,14 +41,9 @@ class ScoreCAM:
         backend: Backend = "torch",
         compile: bool = False,
     ) -> None:
-        if layers is not None and len(layers) != 1:
-            raise LayerError(f"Score-CAM explains one layer, not {len(layers)}")
+        check_one_layer("Score-CAM", layers)
         settings = Settings(layers, precision, batch_size, fill, output, backend, compile)
-        self.engine = Engine(model, settings)
-
-    def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
-        """Explain images (B, 3, H, W); `target` as for `SISE`."""
-        return self.engine.explain(images, target, self._explain)
+        super().__init__(model, settings)
 
     @torch.no_grad()
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
@@ -56,16 +51,11 @@ class ScoreCAM:
         answer = ask(self.engine, images, target, [layer])
         features = answer.features[0]
         size = (images.shape[2], images.shape[3])
-        constant = constant_maps(features)
-        varied = ~constant
+        varied = ~constant_maps(features)
         scorer = self.engine.scorer(images, answer.targets)
         owners = varied.nonzero(as_tuple=True)[0]
         masks = attribution_masks(features[varied], size).values
         weights = torch.zeros_like(features[:, :, 0, 0])
         weights[varied] = scorer([Probes(masks, owners)])[0]
         cam = upsample(torch.einsum("bn,bnhw->bhw", weights, features), size).relu()
-        count = varied.sum(dim=1)
-        share = LayerExplanation(
-            layer.name, cam.float(), features.shape[1], constant.sum(dim=1), count, count
-        )
-        return explanation(self.engine, answer, cam, count + 1, (share,))
+        return layer_explanation(self.engine, answer, layer, cam, varied, before=1)

@@ -6,7 +6,7 @@ like the others; the model is only asked for its class and score.
 """
 
 import hashlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Literal
 
 import torch
@@ -14,13 +14,14 @@ from torch import nn
 from torch.nn import functional
 
 from sise.capture import Output, Target
-from sise.engine import Engine, Settings
+from sise.engine import Settings
 from sise.explanation import Explanation
 from sise.methods.answers import ask, explanation
+from sise.methods.base import EngineExplainer
 from sise.precision import Precision
 
 
-class ModelFree(ABC):
+class ModelFree(EngineExplainer):
     """An explainer whose maps depend on the image at most. Arguments as for `SISE`."""
 
     def __init__(
@@ -31,15 +32,11 @@ class ModelFree(ABC):
         batch_size: int | Literal["auto"] = "auto",
     ) -> None:
         settings = Settings(precision=precision, batch_size=batch_size, output=output)
-        self.engine = Engine(model, settings)
+        super().__init__(model, settings)
 
     @abstractmethod
     def _maps(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, H, W)."""
-
-    def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
-        """Explain images (B, 3, H, W); `target` as for `SISE`."""
-        return self.engine.explain(images, target, self._explain)
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
         answer = ask(self.engine, images, target)

@@ -8,16 +8,17 @@ import torch
 from torch import nn
 
 from sise.capture import Target, probabilities
-from sise.engine import Engine, Settings
+from sise.engine import Settings
 from sise.explainer import SISE
 from sise.explanation import Explainer, Explanation
 from sise.methods.answers import ask
+from sise.methods.base import EngineExplainer
 from sise.twins import twin
 
 _OF_THE_ENGINE = ("layers", "precision", "batch_size", "output")
 
 
-class Untrained:
+class Untrained(EngineExplainer):
     """The map that a method makes of the same architecture with random weights.
 
     The SISE paper's figure 12. Class and score are those of the trained model; only the map comes
@@ -45,12 +46,8 @@ class Untrained:
         self.seed = seed
         self.options = options
         shared = {key: value for key, value in options.items() if key in _OF_THE_ENGINE}
-        self.engine = Engine(model, Settings(**shared))
+        super().__init__(model, Settings(**shared))
         self._explainers: dict[torch.device, Explainer] = {}
-
-    def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
-        """Explain images (B, 3, H, W); `target` as for `SISE`."""
-        return self.engine.explain(images, target, self._explain)
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
         answer = ask(self.engine, images, target)

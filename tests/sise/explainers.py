@@ -9,17 +9,22 @@ import torch
 from sise import (
     RISE,
     SISE,
+    AblationCAM,
     CentreGaussian,
+    EigenCAM,
     ExtremalPerturbation,
     FullGrad,
     GradCAM,
     GradCAMpp,
+    GroupCAM,
+    HiResCAM,
     IntegratedGradients,
     LayerCAM,
     Noise,
     ScoreCAM,
     SobelEdges,
     Untrained,
+    XGradCAM,
 )
 from sise.explanation import Explainer
 
@@ -31,11 +36,18 @@ EXPLAINERS: dict[str, Callable[..., Explainer]] = {
     "SISE, blurred": partial(SISE, fill="blur"),
     "SISE, inpainted": partial(SISE, fill="inpaint"),
     "SISE, in context": partial(SISE, context="reflect"),
+    "Ada-SISE": partial(SISE, mu="otsu"),
     "SISE, sigmoid": partial(SISE, output="sigmoid"),
     "Grad-CAM": GradCAM,
     "Grad-CAM++": GradCAMpp,
     "LayerCAM": LayerCAM,
+    "HiResCAM": HiResCAM,
+    "XGrad-CAM": XGradCAM,
+    "Eigen-CAM": EigenCAM,
     "Score-CAM": ScoreCAM,
+    "Ablation-CAM": AblationCAM,
+    # Against a background that speaks against every class: without, no group may be better than it.
+    "Group-CAM": partial(GroupCAM, fill=torch.tensor([3.0, -3.0, 0.0])),
     "RISE": partial(RISE, n_masks=30),
     "extremal perturbation": partial(ExtremalPerturbation, areas=(0.1, 0.3), steps=4),
     "integrated gradients": partial(IntegratedGradients, steps=8),
@@ -48,12 +60,20 @@ EXPLAINERS: dict[str, Callable[..., Explainer]] = {
 
 UNTRAINED = {"Grad-CAM, untrained"}
 """Methods on other weights than the model's."""
-_ONE_LAYER = {"Grad-CAM", "Grad-CAM++", "LayerCAM", "Score-CAM"} | UNTRAINED
-LAYERED = {name for name in EXPLAINERS if name.startswith("SISE")} | _ONE_LAYER
+_ONE_LAYER = {name for name in EXPLAINERS if "CAM" in name}
+LAYERED = {name for name in EXPLAINERS if "SISE" in name} | _ONE_LAYER
 """Methods that explain layers, and take `layers`."""
-NO_GRADIENTS = {"Score-CAM", "RISE", "a Gaussian", "noise", "edges"}
+NO_GRADIENTS = {"Score-CAM", "Ablation-CAM", "RISE", "a Gaussian", "noise", "edges"}
 """Methods that need no gradient."""
-ONLY_GRADIENTS = {"Grad-CAM", "Grad-CAM++", "LayerCAM", "FullGrad"}
+ONLY_GRADIENTS = {
+    "Grad-CAM",
+    "Grad-CAM++",
+    "LayerCAM",
+    "HiResCAM",
+    "XGrad-CAM",
+    "Eigen-CAM",
+    "FullGrad",
+}
 """Methods all of whose passes are differentiated."""
 
 

@@ -2,6 +2,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +16,21 @@ from torch import nn
 
 from sise import SISE
 from sise import bundle as bundles
+from sise.bench import choices, machine, rows
 from sise.bench import given as given_rows
-from sise.bench import machine, rows
-from sise.bench.plan import Plan, Row, Setting, Skipped, Subject, settings
+from sise.bench.paper import seconds_in_paper
+from sise.bench.parts import divisible
+from sise.bench.pieces import pieces
+from sise.bench.plan import Plan, Row, Setting, Skipped, Subject, scores_masks, settings
 from sise.bench.report import Question, as_json, show, subject_of
 from sise.bench.rivals import Rival
-from sise.bench.sampled import pieces
-from sise.bench.timing import Pair, Timing, batches_lasting, in_turn
+from sise.bench.timing import Pair, Parts, Timing, batches_lasting, in_turn
 from sise.bundle import ModelCard
+from sise.catalogue import choose, make
 from sise.cli import main
+from sise.commands.explain import METHOD_NAMES
 from sise.errors import SiseError
+from sise.explanation import Explainer
 from sise.sampling import Probes
 
 CPU = torch.device("cpu")
@@ -74,6 +80,28 @@ def test_long_work_is_not_repeated_beyond_the_limit() -> None:
     bare = time.work(*[(1, 1.0)] * 5)
     timing = in_turn([time.work((1, 50.0))] * 1 + [time.work((1, 70.0))] * 9, bare, time, limit=120)
     assert [pair.seconds for pair in timing.pairs] == [50.0, 70.0]
+
+
+def test_what_belongs_together_is_not_parted_by_the_limit() -> None:
+    time = Time()
+    bare = time.work(*[(1, 1.0)] * 5)
+    works = [time.work((1, 130.0)), time.work((2, 140.0)), time.work((1, 1.0))]
+    timing = in_turn(works, bare, time, limit=120, together=2)
+    assert [pair.seconds for pair in timing.pairs] == [130.0, 140.0]
+
+
+def test_the_whole_is_extrapolated_from_a_short_and_a_long_part() -> None:
+    # Four passes a step and 5 besides; half a second a step and 3 besides.
+    parts = Parts(short=2, long=10, whole=100)
+    timing = Timing((Pair(13, 4.0, 7.0), Pair(45, 8.0, 8.0)) * 2)
+    assert parts.extrapolate(timing).pairs == (Pair(405, 53.0, 8.0),) * 2
+
+
+def test_a_long_part_that_was_no_slower_is_extrapolated_by_its_mean() -> None:
+    timing = Timing((Pair(4, 3.0, 1.0), Pair(8, 2.0, 1.0)))
+    # A quarter of a second for each of the eight, and 12 more than the short part.
+    (pair,) = Parts(4, 8, 16).extrapolate(timing).pairs
+    assert pair == Pair(16, 3.0 + 12 * 0.25, 1.0)
 
 
 def test_what_is_watched_is_the_work_alone_and_watching_is_not_timed() -> None:
@@ -205,8 +233,9 @@ def bench(*options: str) -> int:
 def test_all_rows_of_a_bundle(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torchcam")
     pytest.importorskip("pytorch_grad_cam")
+    methods = ("gradcam", "scorecam-torchcam", "scorecam-gradcam", "scoring", "exact", "budgets")
     options = ("--budgets", "5", "auto", "--images", "2", "--precision", "fp32", "--json")
-    assert bench("--bundle", str(bundle), *options) == 0
+    assert bench("--bundle", str(bundle), "--methods", *methods, *options) == 0
     printed = capsys.readouterr()
     document = json.loads(printed.out)
 
@@ -237,6 +266,8 @@ def test_all_rows_of_a_bundle(bundle: Path, capsys: pytest.CaptureFixture[str]) 
         )
         assert row["ratio_range"][0] <= row["ratio_to_bare"] <= row["ratio_range"][1]
         assert row["batch_size"] == 4
+        assert row["passes_run_per_image"] == row["passes_per_image"]
+        assert row["paper_t4_seconds"] is None
     assert [row["pairs"] for row in document["rows"] if "scoring" not in row["method"]] == [2] * 8
     # Convolutions of 8·27 and 12·72 multiplications a location, and 12·3 of the last layer.
     assert document["gflop_per_pass"] == round(
@@ -249,6 +280,144 @@ def test_all_rows_of_a_bundle(bundle: Path, capsys: pytest.CaptureFixture[str]) 
     assert document["versions"]["torch"] == bundles.library_versions()["torch"]
     assert document["skipped"] == []
     assert f"sise bench: {given}: Grad-CAM" in printed.err.splitlines()
+
+
+def explainer_of(text: str) -> Explainer:
+    return make(choose(text), small_cnn(), {"precision": "fp32", "batch_size": 4})
+
+
+IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "whole", "passes"),
+    [
+        # Passes of both images: for class and score, and as many masks or steps as are asked for.
+        ("rise:n_masks=20", 4, 20, lambda count: 2 * (1 + count)),
+        ("integrated-gradients:steps=6", 1, 6, lambda count: 2 * (1 + count)),
+        ("extremal-perturbation:steps=7", 1, 7, lambda count: 2 * (1 + 4 * (2 + count))),
+    ],
+)
+def test_a_part_of_a_method_with_steps(
+    text: str, least: int, whole: int, passes: Callable[[int], int]
+) -> None:
+    method = divisible(explainer_of(text), choose(text), IMAGES)
+    assert method is not None
+    assert (method.least, method.whole()) == (least, whole)
+    assert [method.do(count) for count in (1, 3, whole)] == [passes(1), passes(3), passes(whole)]
+
+
+@pytest.mark.parametrize("text", ["sise", "sise:mu=0.3", "scorecam"])
+def test_a_part_of_a_method_of_feature_maps_scores_so_many_and_no_more(text: str) -> None:
+    explainer = explainer_of(text)
+    full = explainer(IMAGES)
+    total = int(full.forwards.sum())
+    model = explainer.engine.model  # type: ignore[attr-defined]
+    method = divisible(explainer, choose(text), IMAGES)
+    assert method is not None
+    assert (method.least, method.whole()) == (4, total - 2)
+    seen: list[int] = []
+    scoring = explainer.engine.scoring_network(CPU)  # type: ignore[attr-defined]
+    counted = replace(
+        scoring, forward=lambda batch: (seen.append(len(batch)), scoring.forward(batch))[1]
+    )
+    explainer.engine.scoring_network = lambda _: counted  # type: ignore[attr-defined]
+    for count in (0, 1, 6, total - 2):
+        seen.clear()
+        assert method.do(count) == 2 + count
+        assert sum(seen) == count
+    # Done in part, the engine is none the worse: all of it is what it was.
+    assert explainer.engine.left is None  # type: ignore[attr-defined]
+    assert torch.equal(explainer(IMAGES).maps, full.maps)
+    assert model is explainer.engine.model  # type: ignore[attr-defined]
+
+
+def test_what_has_no_parts() -> None:
+    for text in ("gradcam", "fullgrad", "sise:budget=5", "untrained"):
+        assert divisible(explainer_of(text), choose(text), IMAGES) is None
+
+
+def test_methods_that_score_masks() -> None:
+    scoring = [name for name in METHOD_NAMES if scores_masks(name)]
+    assert {"sise", "rise", "scorecam", "untrained"} <= set(scoring)
+    assert not {"gradcam", "extremal-perturbation", "integrated-gradients", "noise"} & set(scoring)
+
+
+TABLE_7 = (
+    "gradcam",
+    "gradcam++",
+    "extremal-perturbation:steps=40",
+    "rise:n_masks=100",
+    "scorecam",
+    "integrated-gradients:steps=30",
+    "fullgrad",
+    "sise",
+)
+
+
+@pytest.mark.parametrize("in_full", [False, True])
+def test_the_methods_of_the_paper(
+    in_full: bool,
+    bundle: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(choices, "PART_SECONDS", 1e-9)  # a long part is two short ones
+    options = ("--precision", "fp32", "--json", *["--in-full"] * in_full)
+    assert bench("--bundle", str(bundle), "--methods", *TABLE_7, *options) == 0
+    document = json.loads(capsys.readouterr().out)
+    image = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    exact = int(SISE(bundles.load(bundle).model, precision="fp32")(image).forwards)
+    expected = [
+        ("bare forward", True, 1, 1),
+        ("Grad-CAM", True, 1, 1),
+        ("Grad-CAM++", True, 1, 1),
+        ("Extremal Perturbation (steps 40)", True, 1 + 4 * 42, 1 + 4 * 4),
+        ("Integrated Gradients (steps 30)", True, 31, 3),
+        ("FullGrad", True, 1, 1),
+        ("bare forward", False, 1, 1),
+        ("RISE (n_masks 100)", False, 101, 9),
+        ("Score-CAM", False, 13, 9),
+        ("SISE, exact", False, exact, 9),
+    ]
+    assert exact > 9
+    assert [
+        (row["method"], row["as_given"], row["passes_per_image"], row["passes_run_per_image"])
+        for row in document["rows"]
+    ] == [
+        (name, given, passes, passes if in_full else run) for name, given, passes, run in expected
+    ]
+    for row in document["rows"]:
+        assert row["seconds_per_image"] > 0
+        assert row["pairs"] == 2
+
+
+def test_a_method_that_cannot_explain_the_model_costs_its_own_row_only(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--methods", "gradcam:layers=[nowhere]", "noise", "--json")
+    assert bench("--bundle", str(bundle), *options) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert [row["method"] for row in document["rows"]] == ["bare forward", "noise"]
+    (skipped,) = document["skipped"]
+    assert skipped["what"] == "Grad-CAM (layers ['nowhere']), torch fp32, as given"
+    assert "nowhere" in skipped["why"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "method", "seconds"),
+    [
+        ("vgg16", "rise", 64.28),
+        ("vgg16", "sise", 5.90),
+        ("resnet50", "extremal-perturbation", 78.37),
+        ("resnet50", "gradcam++", 0.020),
+        ("resnet50", "layercam", None),
+        ("resnet50", "sise:mu=0.3", None),
+        ("resnet101", "sise", None),
+    ],
+)
+def test_seconds_in_the_paper(architecture: str, method: str, seconds: float | None) -> None:
+    assert seconds_in_paper(architecture, choose(method)) == seconds
 
 
 def scored_of_first_image(model: nn.Module, images: torch.Tensor) -> int:
@@ -291,7 +460,7 @@ def test_a_setting_that_cannot_run_is_said_and_costs_its_own_rows_only(
         "SISE, exact   torch fp32      4 ",
     ]
     assert printed.err.splitlines()[-1].startswith(
-        'sise bench: no row for SISE, openvino fp32: backend="openvino" needs OpenVINO'
+        'sise bench: no row for openvino fp32: backend="openvino" needs OpenVINO'
     )
 
 
@@ -300,6 +469,7 @@ ROW = Row(
     setting=Setting("bf16", compiled=True),
     batch_size=16,
     passes=1951.0,
+    run=1951.0,
     seconds=66.6666666,
     rate=29.265,
     ratio=0.98123,
@@ -332,6 +502,7 @@ def test_a_row_in_json() -> None:
         "as_given": False,
         "batch_size": 16,
         "passes_per_image": 1951,
+        "passes_run_per_image": 1951,
         "seconds_per_image": 66.67,
         "passes_per_second": 29.27,
         "ratio_to_bare": 0.981,
@@ -339,6 +510,7 @@ def test_a_row_in_json() -> None:
         "pairs": 3,
         "peak_memory_mib": 1536,
         "share_of_matrix_rate": 0.457,
+        "paper_t4_seconds": None,
     }
 
 
@@ -352,10 +524,27 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert lines[4].split("  ")[0] == "method"
     assert " ".join(lines[5].split()) == (
-        "SISE, exact torch bf16, compiled 16 1951 66.67 29.27 0.981 0.900 to 1.046 1536 46%"
+        "SISE, exact torch bf16, compiled 16 1951 all 66.67 29.27 0.981 0.900 to 1.046 1536 46%"
     )
     assert "peak MiB: what it means" in lines
     assert lines[-1].startswith("random weights")
+    assert "T4" not in "".join(lines)
+    assert "--in-full" not in "".join(lines)
+
+
+def test_the_table_says_what_was_extrapolated_and_what_the_paper_has(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show(FACTS, [replace(ROW, run=64.0, in_paper=9.21), replace(ROW, method="Grad-CAM")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4].endswith("T4 s (paper)")
+    cells = [" ".join(line.split()) for line in lines[5:7]]
+    assert cells[0].startswith("SISE, exact torch bf16, compiled 16 1951 64 66.67")
+    assert cells[0].endswith("46% 9.21")
+    assert cells[1].endswith("46%")
+    notes = " ".join(lines[7:])
+    assert "extrapolated from a short and a long part (--in-full runs all)" in notes
+    assert "on a Tesla T4: another machine, other code" in notes
 
 
 def test_an_image_file_is_normalised_as_the_bundle_says(bundle: Path, tmp_path: Path) -> None:
@@ -387,6 +576,11 @@ def test_an_architecture_has_the_same_random_weights_each_time() -> None:
         (("--bundle", "nowhere"), "nowhere: no model bundle here"),
         (("--architecture", "resnet"), "torchvision has no classifier named 'resnet'"),
         (("--architecture", "alexnet", "--image", "none.png"), "none.png: no such file"),
+        (("--methods", "lime"), "method 'lime': one of sise, gradcam, "),
+        (("--methods", "rise:mu=1"), "method 'rise:mu=1' has no option 'mu'"),
+        (("--methods", "scoring:mu=1"), "method 'scoring:mu=1': scoring takes no options"),
+        (("--methods", "rise:precision=fp32"), "method 'rise:precision=fp32': give --precision"),
+        (("--methods", "sise:batch_size=2"), "method 'sise:batch_size=2': give --batch-size"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line_and_exit_code_2(

@@ -7,10 +7,11 @@ import torch
 from networks import HandNet
 from PIL import Image
 
-from sise import SISE
+from sise import RISE, SISE
 from sise.bundle import Calibrated, ModelBundle, ModelCard
+from sise.catalogue import METHODS
 from sise.errors import SiseError
-from sise.explain_files import Settings, explain_files
+from sise.explain_files import Settings, choice_of, explain_files, record_of
 from sise.overlay import overlay, to_grey
 
 # HandNet calls an image class 1 where green is stronger than red and twice blue.
@@ -45,7 +46,7 @@ def test_a_crop_gives_map_picture_overlay_and_record(tmp_path: Path, bundle: Mod
     image = dotted(16, green_at=4)
     path = write_image(tmp_path / "тест dir" / "a crop.png", image)
     out = tmp_path / "out"
-    outcomes = list(explain_files(bundle, [path], out, Settings(precision="fp32")))
+    outcomes = list(explain_files(bundle, [path], out, Settings(options={"precision": "fp32"})))
 
     expected = SISE(bundle.model, precision="fp32")(bundle.preprocess(image[None]))
     values = np.load(out / "a crop_map.npy")
@@ -106,14 +107,15 @@ def test_a_second_run_computes_nothing_unless_something_changed(
 
     assert run(Settings()) != "up to date"
     assert run(Settings()) == "up to date"
-    assert run(Settings(mu=0.5)) != "up to date"
+    assert run(Settings(options={"mu": 0.5})) != "up to date"
+    assert run(Settings("sise:mu=0.5")) == "up to date"  # the same, said otherwise
     write_image(path, dotted(16, green_at=6))
-    assert run(Settings(mu=0.5)) != "up to date"
+    assert run(Settings(options={"mu": 0.5})) != "up to date"
     (out / "a.json").write_text("{ cut off")
-    assert run(Settings(mu=0.5)) != "up to date"
+    assert run(Settings(options={"mu": 0.5})) != "up to date"
     for lost in ("a_map.npy", "a_map.png", "a_overlay.png"):
         (out / lost).unlink()
-        assert run(Settings(mu=0.5)) != "up to date"
+        assert run(Settings(options={"mu": 0.5})) != "up to date"
         assert (out / lost).is_file()
 
 
@@ -165,9 +167,71 @@ def test_an_unknown_target_lists_the_classes(
         list(explain_files(bundle, [], tmp_path, Settings(target=target)))
 
 
-def test_grad_cam_is_the_other_method(tmp_path: Path, bundle: ModelBundle) -> None:
+def test_grad_cam_is_another_method(tmp_path: Path, bundle: ModelBundle) -> None:
     path = write_image(tmp_path / "a.png", dotted(16, green_at=4))
     list(explain_files(bundle, [path], tmp_path / "out", Settings(method="gradcam")))
     record = json.loads((tmp_path / "out" / "a.json").read_text())
     assert record["tiles"][0]["forwards"] == 1
     assert torch.from_numpy(np.load(tmp_path / "out" / "a_map.npy"))[8, 8] > 0.9
+
+
+def test_a_method_of_the_catalogue_with_options(tmp_path: Path, bundle: ModelBundle) -> None:
+    image = dotted(16, green_at=4)
+    path = write_image(tmp_path / "a.png", image)
+    settings = Settings("rise:n_masks=20,seed=3", options={"fill": "mean", "precision": "fp32"})
+    list(explain_files(bundle, [path], tmp_path / "out", settings))
+    explainer = RISE(bundle.model, n_masks=20, seed=3, fill="mean", precision="fp32")
+    expected = explainer(bundle.preprocess(image[None]))
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "a_map.npy"), expected.maps[0])
+    record = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert record["tiles"][0]["forwards"] == 21
+    assert record["settings"] == {
+        "method": "rise",
+        "target": None,
+        "n_masks": 20,
+        "cells": 8,
+        "share": 0.5,
+        "seed": 3,
+        "fill": "mean",
+        "output": "softmax",
+        "precision": "fp32",
+        "batch_size": "auto",
+        "backend": "torch",
+        "compile": False,
+        "stride": 224,
+        "palette": "inferno",
+    }
+
+
+def test_every_method_of_the_catalogue_has_a_record() -> None:
+    for method in METHODS:
+        record = record_of(Settings(method))
+        assert record["method"] == method
+        assert record["output"] == "softmax"
+    # The methods' own defaults differ, and nothing that was not asked for is forced on them.
+    assert record_of(Settings("extremal-perturbation"))["fill"] == "blur"
+    assert record_of(Settings("extremal-perturbation"))["areas"] == [0.025, 0.05, 0.1, 0.2]
+    assert record_of(Settings("untrained:seed=2,mu=0.3"))["mu"] == 0.3
+    assert "fill" not in record_of(Settings("gradcam"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (Settings("lime"), "method 'lime': one of sise, gradcam, "),
+        (Settings("rise:mu=1"), "has no option 'mu'"),
+        (Settings("rise", options={"mu": 0.0}), "method rise has no option 'mu'; it has n_masks, "),
+        (
+            Settings("sise:mu=0.3", options={"mu": 0.3}),
+            "'mu' is given twice: leave it out of 'sise:mu=0.3'",
+        ),
+    ],
+)
+def test_an_option_that_a_method_does_not_know_is_an_error(
+    tmp_path: Path, bundle: ModelBundle, settings: Settings, complaint: str
+) -> None:
+    with pytest.raises(SiseError, match=complaint):
+        choice_of(settings)
+    with pytest.raises(SiseError, match=complaint):
+        list(explain_files(bundle, [], tmp_path / "out", settings))
+    assert not (tmp_path / "out").exists()

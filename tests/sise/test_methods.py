@@ -11,14 +11,19 @@ from torch import nn
 from sise import (
     RISE,
     SISE,
+    AblationCAM,
     CentreGaussian,
+    EigenCAM,
     ExtremalPerturbation,
     GradCAM,
     GradCAMpp,
+    GroupCAM,
+    HiResCAM,
     IntegratedGradients,
     LayerCAM,
     Noise,
     ScoreCAM,
+    XGradCAM,
 )
 from sise.explanation import Explainer
 from sise.methods.fullgrad import full_gradients
@@ -74,10 +79,16 @@ def energy_on(maps: torch.Tensor, inside: torch.Tensor) -> float:
     "method",
     [
         SISE,
+        partial(SISE, mu="otsu"),
         GradCAM,
         GradCAMpp,
         LayerCAM,
+        HiResCAM,
+        XGradCAM,
+        EigenCAM,
         ScoreCAM,
+        AblationCAM,
+        GroupCAM,
         partial(RISE, n_masks=1000),
         partial(ExtremalPerturbation, areas=(0.1,), steps=100, batch_size=64),
         IntegratedGradients,
@@ -86,6 +97,19 @@ def energy_on(maps: torch.Tensor, inside: torch.Tensor) -> float:
 )
 def test_a_method_finds_the_disc(method: Callable[..., Explainer], trained: nn.Module) -> None:
     assert gain(method(trained, precision="fp32")) > 2
+
+
+def test_extremal_masks_in_bfloat16_are_those_in_float32(trained: nn.Module) -> None:
+    images = discs(4, seed=2000)[0][::2]
+    exact, reduced = (
+        ExtremalPerturbation(
+            trained, areas=(0.05, 0.2), steps=100, precision=precision, batch_size=64
+        )(images, target=1).maps
+        for precision in ("fp32", "bf16")
+    )
+    assert not torch.equal(exact, reduced)
+    for one, other in zip(exact.flatten(1), reduced.flatten(1), strict=True):
+        assert torch.corrcoef(torch.stack([one, other]))[0, 1] > 0.98
 
 
 def test_the_input_part_of_full_gradients_finds_the_disc(trained: nn.Module) -> None:

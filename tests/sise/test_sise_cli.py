@@ -10,7 +10,10 @@ from PIL import Image
 
 from sise import bundle as bundles
 from sise.bundle import ModelCard
+from sise.catalogue import METHODS
 from sise.cli import main
+from sise.commands.explain import METHOD_NAMES, OPTIONS_OF_METHODS
+from sise.explain_files import Settings, record_of
 
 
 @pytest.fixture
@@ -64,12 +67,49 @@ def test_a_missing_bundle_is_one_line_and_exit_code_2(
 
 
 @pytest.mark.parametrize(
-    "options", [("--mu", "-1"), ("--batch-size", "0"), ("--stride", "0"), ("--method", "lime")]
+    "options", [("--mu", "-1"), ("--batch-size", "0"), ("--stride", "0"), ("--fill", "green")]
 )
 def test_options_that_make_no_sense_are_exit_code_2(folder: Path, options: tuple[str, str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         explain(folder, "--image", "a.png", *options)
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--method", "lime"), "method 'lime': one of sise, gradcam, "),
+        (("--method", "rise", "--mu", "0"), "method rise has no option 'mu'; it has n_masks, "),
+        (("--method", "gradcam", "--fill", "grey"), "method gradcam has no option 'fill'; it has "),
+        (("--method", "sise:mu=1", "--mu", "1"), "'mu' is given twice"),
+    ],
+)
+def test_what_a_method_does_not_know_is_one_line_and_exit_code_2(
+    folder: Path, options: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Before the bundle is looked for.
+    (folder / "bundle").rename(folder / "elsewhere")
+    assert explain(folder, "--image", str(folder / "a.png"), *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sise explain: {complaint}")
+    assert not (folder / "out").exists()
+
+
+def test_options_go_to_a_method_that_knows_them(folder: Path) -> None:
+    options = ("--method", "rise:n_masks=6", "--fill", "blur", "--batch-size", "4")
+    assert explain(folder, "--image", str(folder / "a.png"), *options) == 0
+    record = json.loads((folder / "out" / "a.json").read_text())
+    assert record["tiles"][0]["forwards"] == 7
+    said = {name: record["settings"][name] for name in ("method", "n_masks", "fill", "batch_size")}
+    assert said == {"method": "rise", "n_masks": 6, "fill": "blur", "batch_size": 4}
+    assert record["settings"]["precision"] == "auto"
+
+
+def test_help_names_the_methods_of_the_catalogue() -> None:
+    assert tuple(METHODS) == METHOD_NAMES
+    # What no method knows would be an option that nobody can give.
+    known = {name for method in METHODS for name in record_of(Settings(method))}
+    assert set(OPTIONS_OF_METHODS) < known
 
 
 def test_help_does_not_wait_for_pytorch() -> None:

@@ -1,0 +1,89 @@
+"""`sise evaluate`: methods × images × metrics, and the tables and pictures they make."""
+
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
+
+from sise.commands.options import (
+    add_running,
+    add_subjects,
+    command_line,
+    shared_options,
+    subjects,
+)
+
+UNREADABLE_INPUTS = 4
+PAPERS = [
+    "sise",
+    "gradcam",
+    "gradcam++",
+    "extremal-perturbation",
+    "rise",
+    "scorecam",
+    "integrated-gradients",
+    "fullgrad",
+]
+TRIVIAL = ["centre-gaussian", "noise", "sobel", "untrained:budget=94"]
+
+
+def parser() -> ArgumentParser:
+    options = ArgumentParser(
+        description="Explain every item of a labelled dataset by every method, measure the maps, "
+        "and write OUT/summary.html, .md and .csv, a grid of maps, and OUT/per_image.parquet. "
+        "What OUT holds already is not made again: an interrupted run goes on, and methods can be "
+        "added later."
+    )
+    options.add_argument("--config", action="config", help="YAML file with these options")
+    add_subjects(options, limit=None)
+    options.add_argument(
+        "--methods",
+        type=str,
+        nargs="+",
+        default=[*PAPERS, *TRIVIAL],
+        help="names of methods, with options if wanted: sise:budget=94 rise:n_masks=2000,seed=1; "
+        "the first is what the others are tested against",
+    )
+    options.add_argument(
+        "--fills",
+        type=Literal["grey", "mean", "blur", "inpaint"],
+        nargs="+",
+        default=["grey", "blur"],
+        help="what metrics put where pixels are taken away; the first is the paper's place",
+    )
+    options.add_argument(
+        "--steps", type=PositiveInt, default=20, help="of insertion and deletion, each two passes"
+    )
+    options.add_argument(
+        "--rows", type=PositiveInt, default=1, help="images of each class in the grid of maps"
+    )
+    add_running(options)
+    options.add_argument("--out", type=Path, required=True, help="folder to write to")
+    return options
+
+
+def run(arguments: Namespace) -> int:
+    from sise.catalogue import choose_all
+    from sise.evaluation.report import publish
+    from sise.evaluation.run import Plan, evaluate
+    from sise.progress import note, track
+
+    plan = Plan(
+        choose_all(arguments.methods),
+        tuple(arguments.fills),
+        shared_options(arguments),
+        arguments.steps,
+    )
+    bundle, dataset, items = subjects(arguments)
+    out: Path = arguments.out
+    done = []
+    for one in track(evaluate(bundle, dataset, items, plan, out), len(items), "evaluating"):
+        if one.unreadable:
+            note(f"sise evaluate: {one.unreadable}; left out")
+        done.append(one)
+    page = publish(
+        bundle, dataset, items, plan, done, command_line(), out, arguments.rows, arguments.seed
+    )
+    print(page)
+    return UNREADABLE_INPUTS if any(one.unreadable for one in done) else 0

@@ -1,0 +1,119 @@
+"""Options that `evaluate`, `ablate` and `sanity` share: what is explained, and how it is run."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
+
+if TYPE_CHECKING:
+    from sise.bundle import ModelBundle
+    from sise.datasets.dataset import Dataset, Item
+
+
+def add_subjects(parser: ArgumentParser, limit: int | None) -> None:
+    """--bundle, --data and what chooses among its items."""
+    parser.add_argument("--bundle", type=Path, required=True, help="folder of the model bundle")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the labelled dataset")
+    parser.add_argument(
+        "--layout",
+        type=Literal["auto", "recast", "neu-det", "voc", "coco"],
+        default="auto",
+        help="of that folder (docs/datasets.md); auto looks",
+    )
+    parser.add_argument(
+        "--split",
+        type=str | None,
+        default=None,
+        help="part of the dataset; its test part if left out, where it has parts",
+    )
+    parser.add_argument(
+        "--subset",
+        type=Literal["paper"] | None,
+        default=None,
+        help="paper: of a recast dataset all of classes 1, 2 and 4, and 500 of class 3",
+    )
+    parser.add_argument(
+        "--only",
+        type=Path | None,
+        default=None,
+        help="text file of image or item names, one a line: only these, such as a held-out split",
+    )
+    parser.add_argument(
+        "--limit",
+        type=PositiveInt | None,
+        default=limit,
+        help="items at most, classes taking turns; null, all of them",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of whatever is drawn")
+
+
+def add_running(parser: ArgumentParser) -> None:
+    """--precision, --backend and their like, and --device."""
+    parser.add_argument(
+        "--precision",
+        type=Literal["auto", "fp64", "fp32", "bf16"],
+        default="auto",
+        help="of the passes that masks are scored by; auto is bf16 where the hardware has it",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=Literal["auto"] | PositiveInt,
+        default="auto",
+        help="masked images per pass",
+    )
+    parser.add_argument(
+        "--backend",
+        type=Literal["torch", "openvino"],
+        default="torch",
+        help="what runs those passes; openvino, an extra, is the fastest on a processor",
+    )
+    parser.add_argument(
+        "--compile", type=bool, default=False, help="compile those passes of torch (true)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Literal["softmax", "sigmoid"],
+        default="softmax",
+        help="what makes probabilities of the model's logits; sigmoid for multi-label models, "
+        "such as those of VOC and COCO",
+    )
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda")
+
+
+def subjects(arguments: Namespace) -> "tuple[ModelBundle, Dataset, list[Item]]":
+    """What `add_subjects` asked for. Raises SiseError for what is not there."""
+    import torch
+
+    from sise import bundle as bundles
+    from sise.datasets.opening import open_dataset
+    from sise.evaluation.subject import check_classes, sample
+
+    dataset = open_dataset(
+        arguments.data,
+        arguments.layout,
+        arguments.split,
+        arguments.subset,
+        arguments.only,
+        arguments.seed,
+    )
+    device = arguments.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    bundle = bundles.load(arguments.bundle, device)
+    check_classes(bundle, dataset)
+    return bundle, dataset, sample(dataset.items, arguments.limit)
+
+
+def command_line() -> str:
+    """The command as somebody would type it again."""
+    return shlex.join(["sise", *sys.argv[1:]])
+
+
+def shared_options(arguments: Namespace) -> dict[str, Any]:
+    """What `add_running` asked for, as explainers take it."""
+    return {
+        key: arguments[key] for key in ("precision", "batch_size", "backend", "compile", "output")
+    }

@@ -1,0 +1,73 @@
+"""Annotations in the XML of PASCAL VOC, which NEU-DET and many labelling programs write too."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from sise.errors import DatasetError
+
+EDGES = ("xmin", "ymin", "xmax", "ymax")
+
+
+@dataclass(frozen=True)
+class Box:
+    """An object: its class, `edges` (left, top, right, bottom) in px as the file counts them.
+
+    Files count from 1, and hold their edges. `difficult`: the annotators found it hard to
+    recognise.
+    """
+
+    name: str
+    edges: tuple[float, float, float, float]
+    difficult: bool
+
+    @property
+    def from_zero(self) -> tuple[float, float, float, float]:
+        """The box as arrays are indexed: right and bottom are the first px outside."""
+        left, top, right, bottom = self.edges
+        return left - 1, top - 1, right, bottom
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The objects of an image of `size` (H, W), or None where the file does not say."""
+
+    size: tuple[int, int] | None
+    boxes: tuple[Box, ...]
+
+
+def read_annotation(path: Path) -> Annotation:
+    """Read the objects of an image, not their parts (the heads and hands of people).
+
+    Raises DatasetError for a file that is missing or damaged, and for a box without its four
+    edges, or with its right before its left.
+    """
+    try:
+        root = ElementTree.parse(path).getroot()  # noqa: S314  (the user's own data)
+        size = root.find("size")
+        return Annotation(
+            None
+            if size is None
+            else (int(size.findtext("height", "")), int(size.findtext("width", ""))),
+            tuple(_box(found, place) for place, found in enumerate(root.findall("object"), 1)),
+        )
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path}: no such file; copy the annotations again") from error
+    except (OSError, ElementTree.ParseError, ValueError) as error:
+        raise DatasetError(f"{path}: not a readable annotation ({error})") from error
+
+
+def _box(found: ElementTree.Element, place: int) -> Box:
+    texts = [found.findtext(f"bndbox/{edge}", "") for edge in EDGES]
+    try:
+        left, top, right, bottom = (float(text) for text in texts)
+    except ValueError as error:
+        raise ValueError(f"object {place}: no box of {', '.join(EDGES)} in {texts}") from error
+    if not (-math.inf < left <= right < math.inf and -math.inf < top <= bottom < math.inf):
+        raise ValueError(f"object {place}: not a box from left to right and from top to bottom")
+    return Box(
+        found.findtext("name", "").strip(),
+        (left, top, right, bottom),
+        found.findtext("difficult", "0").strip() == "1",
+    )

@@ -1,0 +1,145 @@
+"""The Severstal dataset recast for classification, as `severstal-prep build` writes it.
+
+Read by the columns of its manifest. The items are the defect crops of one split; normal crops
+have nothing to be localised and are none.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sise.datasets.dataset import Item
+from sise.datasets.files import check_size, inside, read_pixels
+from sise.errors import DatasetError
+
+FORMAT = "recast severstal 1"
+CARD_NAME = "dataset.json"
+MANIFEST_NAME = "manifest.parquet"
+COLUMNS = ("crop_id", "split", "class_id", "crop_path", "mask_path")
+SPLITS = ("train", "val", "test")
+SUBSETS = ("paper",)
+NORMAL = "normal"
+DRAWN_CLASS = 3
+DRAWN = 500
+"""The paper's subset has all of the other defect classes and this many of `DRAWN_CLASS`."""
+
+
+@dataclass(frozen=True)
+class Recast:
+    """The defect crops of `split` of the dataset in folder `root`; items by crop_id.
+
+    `subset` "paper" leaves all test crops of classes 1, 2 and 4 and 500 of class 3, drawn by
+    `seed` (appendix, "Severstal Dataset"; which 500 the authors drew is not known).
+    """
+
+    root: Path
+    split: str = "test"
+    subset: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise DatasetError(f"{self.root}: no split {self.split!r}; one of {', '.join(SPLITS)}")
+        if self.subset is not None and self.subset not in SUBSETS:
+            raise DatasetError(
+                f"{self.root}: no subset {self.subset!r}; one of {', '.join(SUBSETS)}"
+            )
+        if self.subset == "paper" and self.split != "test":
+            raise DatasetError(
+                f"{self.root}: the subset 'paper' is of the split 'test', not {self.split!r}"
+            )
+
+    @property
+    def name(self) -> str:
+        name = f"recast Severstal, {self.split}"
+        if self.subset is None:
+            return name
+        crops = sum(item.label == DRAWN_CLASS for item, _, _ in self._crops.values())
+        kept = f"{DRAWN} of {crops}" if crops > DRAWN else f"all {crops}"
+        drawn = f", seed {self.seed}" if crops > DRAWN else ""
+        return f"{name}, the paper's subset ({kept} crops of {self.classes[DRAWN_CLASS]}{drawn})"
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """With the normal class, so that a label is the manifest's `class_id`."""
+        path = self.root / CARD_NAME
+        try:
+            card = json.loads(path.read_text("utf-8"))
+            if card["format"] != FORMAT:
+                raise ValueError(f"its format is {card['format']!r}, not {FORMAT!r}")
+            return tuple(str(name) for name in card["classes"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DatasetError(
+                f"{path}: not the card of a recast dataset ({error}); "
+                "make one with severstal-prep build"
+            ) from error
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        items = tuple(item for item, _, _ in self._crops.values())
+        if self.subset is None:
+            return items
+        pool = [place for place, item in enumerate(items) if item.label == DRAWN_CLASS]
+        if len(pool) <= DRAWN:
+            return items
+        drawn = np.random.default_rng(self.seed).choice(pool, DRAWN, replace=False)
+        left_out = set(pool) - set(drawn.tolist())
+        return tuple(item for place, item in enumerate(items) if place not in left_out)
+
+    def pixels(self, item: Item) -> npt.NDArray[np.uint8]:
+        """The crop (256, 256, 3), the grey image three times."""
+        _, crop, _ = self._crops[item.id]
+        return read_pixels(crop, self._source(item.id))
+
+    def truth(self, item: Item) -> npt.NDArray[np.bool_]:
+        """(256, 256): the defect's pixels, those of the mask file that are not black."""
+        _, _, path = self._crops[item.id]
+        mask = read_pixels(path, self._source(item.id))[..., 0] > 0
+        check_size(mask.shape, self.pixels(item), str(path))
+        return mask
+
+    @cached_property
+    def _crops(self) -> dict[str, tuple[Item, Path, Path]]:
+        """Item, crop file and mask file of each defect crop of the split."""
+        manifest = self._manifest()
+        rows = manifest[manifest["split"] == self.split].sort_values("crop_id")
+        found: dict[str, tuple[Item, Path, Path]] = {}
+        for row in rows.itertuples():
+            name, source = str(row.crop_id), self._source(row.crop_id)
+            if row.class_id not in range(len(self.classes)):
+                raise DatasetError(
+                    f"{source}: unknown class {row.class_id}; build the dataset again"
+                )
+            if self.classes[int(row.class_id)] == NORMAL:
+                continue
+            if name in found:
+                raise DatasetError(f"{source}: there are two of it; build the dataset again")
+            found[name] = (
+                Item(name, name, int(row.class_id)),
+                inside(self.root, row.crop_path, source),
+                inside(self.root, row.mask_path, source),
+            )
+        return found
+
+    def _manifest(self) -> Any:
+        import pandas as pd
+
+        path = self.root / MANIFEST_NAME
+        try:
+            manifest = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise DatasetError(
+                f"{path}: missing or damaged; build the dataset again, or copy it again"
+            ) from error
+        missing = [column for column in COLUMNS if column not in manifest.columns]
+        if missing:
+            raise DatasetError(f"{path}: column {missing[0]!r} is missing; build the dataset again")
+        return manifest
+
+    def _source(self, crop_id: object) -> str:
+        return f"{self.root / MANIFEST_NAME}, crop {crop_id}"

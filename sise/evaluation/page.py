@@ -1,0 +1,157 @@
+"""summary.html: the whole evaluation on one page that needs nothing but itself."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from sise.catalogue import choose
+from sise.evaluation import words
+from sise.evaluation.boards import Board, Cell, Column, Estimate, Summary
+from sise.evaluation.paper import Reported
+from sise.evaluation.tables import CLASSES_SIDE_BY_SIDE, without_map
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`source` is a path relative to the page, or a data URI (`data_uri`)."""
+
+    source: str
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Places a value between the edges of a small drawing, in per cent of its width."""
+
+    low: float
+    high: float
+
+    def at(self, value: float) -> str:
+        span = self.high - self.low
+        place = 50.0 if span == 0 else 4 + 92 * (value - self.low) / span
+        return f"{place:.2f}%"
+
+
+def render(
+    summary: Summary,
+    title: str,
+    card: Mapping[str, Any],
+    reported: Reported | None = None,
+    pictures: Sequence[Picture] = (),
+) -> str:
+    """The HTML of the page; it asks for no file but the `pictures`.
+
+    `card` says what was run: any nested mapping of plain values; "command" is shown as typed.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sise.evaluation"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=words.number,
+        interval=words.interval,
+        heading=words.heading,
+        cost=words.cost,
+        chance=words.chance,
+        without_map=without_map,
+    )
+    return environment.get_template("summary.html.j2").render(
+        title=title,
+        summary=summary,
+        amount=words.amount(summary),
+        findings=" ".join(words.findings(summary)),
+        legend=words.legend(summary),
+        groups=[
+            ("paper", "The paper’s metrics", words.the_papers(summary)),
+            ("further", "Further metrics", words.further(summary)),
+        ],
+        papers=words.the_papers(summary),
+        directed=words.directed(summary),
+        reference=None if summary.reference is None else summary.whole.row(summary.reference),
+        has_trivial=any(row.trivial for row in summary.whole.rows),
+        side_by_side=len(summary.classes) <= CLASSES_SIDE_BY_SIDE,
+        marks=words.MARKS,
+        scale_of=scale_of,
+        scale_of_margins=scale_of_margins,
+        best_trivial=best_trivial,
+        facts=grouped(card),
+        command=card.get("command"),
+        reported=reported,
+        theirs=None if reported is None else _theirs(summary, reported),
+        pictures=pictures,
+    )
+
+
+def data_uri(content: bytes, media_type: str) -> str:
+    """A file as part of the page: media_type "image/png", "image/jpeg"…"""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+
+
+def scale_of(boards: Sequence[Board], column: Column) -> Scale:
+    """From the least to the greatest that the boards' estimates of a metric reach."""
+    return _scale(row.cells[column.name].estimate for board in boards for row in board.rows)
+
+
+def scale_of_margins(board: Board, column: Column) -> Scale:
+    """The same of the margins; 0 is always on it."""
+    margins = [margin.difference for row in board.rows if (margin := row.cells[column.name].margin)]
+    return _scale([*margins, Estimate(0.0, 0.0, 0.0, 0, 0)])
+
+
+def best_trivial(board: Board, column: Column) -> Cell | None:
+    """What margins are over; None if nothing is."""
+    for row in board.rows:
+        margin = row.cells[column.name].margin
+        if margin is not None:
+            return board.row(margin.baseline).cells[column.name]
+    return None
+
+
+def grouped(card: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """A card's lines under headings; those of no mapping come first, as of the evaluation."""
+    single = {
+        key: value
+        for key, value in card.items()
+        if key != "command" and not isinstance(value, Mapping)
+    }
+    groups = {key: value for key, value in card.items() if isinstance(value, Mapping)}
+    found = {name: listed(value) for name, value in {"evaluation": single, **groups}.items()}
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def listed(value: Any, name: str = "") -> list[tuple[str, str]]:
+    """A card's entry as lines, (name, value) each: nested names joined by dots."""
+    if isinstance(value, Mapping):
+        return [
+            line
+            for key, inner in value.items()
+            for line in listed(inner, f"{name}.{key}" if name else str(key))
+        ]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [(name, ", ".join(map(str, value)) or words.NOTHING)]
+    return [(name, words.NOTHING if value is None else str(value))]
+
+
+def _scale(estimates: Iterable[Estimate]) -> Scale:
+    edges = [
+        edge
+        for one in estimates
+        if one.defined
+        for edge in ((one.low, one.high) if one.has_interval else (one.mean,))
+    ]
+    return Scale(min(edges), max(edges)) if edges else Scale(0.0, 0.0)
+
+
+def _theirs(summary: Summary, reported: Reported) -> dict[str, Mapping[str, float]]:
+    """The paper's figures of the methods that were run, by the run's name."""
+    named = {row.method: choose(row.method).method for row in summary.whole.rows}
+    return {
+        text: reported.figures[name] for text, name in named.items() if name in reported.figures
+    }

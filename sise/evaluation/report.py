@@ -1,0 +1,97 @@
+"""What an evaluation leaves in its folder: table, summaries, pictures, page and card."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from sise.bundle import ModelBundle
+from sise.catalogue import Choice
+from sise.datasets.dataset import Dataset, Item
+from sise.errors import DatasetError
+from sise.evaluation import card as cards
+from sise.evaluation import paper
+from sise.evaluation.maps import MapStore
+from sise.evaluation.page import Picture, render
+from sise.evaluation.pictures import Line, as_jpeg, caption, grid, shown
+from sise.evaluation.run import MAPS, TABLE, Done, Plan, table
+from sise.evaluation.summary import summarise
+from sise.evaluation.tables import frame, frame_by_class, markdown
+from sise.explanation import OK
+from sise.images import write_whole
+
+GRID = "grid.jpg"
+
+
+def publish(
+    bundle: ModelBundle,
+    dataset: Dataset,
+    items: Sequence[Item],
+    plan: Plan,
+    done: Sequence[Done],
+    command: str,
+    out: Path,
+    per_class: int = 1,
+    seed: int = 0,
+) -> Path:
+    """Write per_image.parquet, summary.md, .csv and .html, per_class.csv, grid.jpg and the card.
+
+    The first method of the plan is the one that others are tested against. Gives the page's path.
+    Raises DatasetError if not one item could be read.
+    """
+    if not any(one.rows for one in done):
+        raise DatasetError(f"{dataset.name}: not one of its {len(items)} items could be read")
+    rows = table(done)
+    write_whole(out / TABLE, lambda path: rows.to_parquet(path, index=False))
+    card = cards.card(bundle, dataset, items, plan, done, command)
+    summary = summarise(rows, plan.choices[0].text, seed, fill=plan.fills[0])
+    theirs = paper.reported(dataset.name, bundle.card.architecture)
+    title = f"{dataset.name}, {bundle.card.architecture}"
+    picture = as_jpeg(grid(grid_lines(dataset, rows, plan.choices, items, out, per_class)))
+    page = render(
+        summary, title, card, theirs, [Picture(GRID, "Maps of every method", caption(per_class))]
+    )
+    write_whole(out / GRID, lambda path: path.write_bytes(picture))
+    _write_table(out / "summary.csv", frame(summary))
+    _write_table(out / "per_class.csv", frame_by_class(summary))
+    _write_text(out / "summary.md", markdown(summary, title, theirs))
+    cards.write(out, card)
+    _write_text(out / "summary.html", page)
+    return out / "summary.html"
+
+
+def grid_lines(
+    dataset: Dataset,
+    rows: pd.DataFrame,
+    choices: Sequence[Choice],
+    items: Sequence[Item],
+    out: Path,
+    per_class: int,
+) -> list[Line]:
+    """The first items of each class, with the map of every method, for `pictures.grid`."""
+    maps = MapStore(out / MAPS)
+    known = {
+        (item, method): (status, float(score))
+        for item, method, status, score in zip(
+            rows["item"], rows["method"], rows["status"], rows["score"], strict=True
+        )
+    }
+    readable = [item for item in items if (item.id, choices[0].text) in known]
+    lines = []
+    for item in shown(readable, per_class):
+        _, score = known[item.id, choices[0].text]
+        drawn = {}
+        for one in choices:
+            status, _ = known[item.id, one.text]
+            drawn[one.title] = maps.kept(one, item.id) if status == OK else status
+        pixels, truth = dataset.pixels(item), dataset.truth(item)
+        lines.append(Line(dataset.classes[item.label], score, pixels, truth, drawn))
+    return lines
+
+
+def _write_table(path: Path, content: pd.DataFrame) -> None:
+    write_whole(path, lambda temporary: content.to_csv(temporary, index=False))
+
+
+def _write_text(path: Path, content: str) -> None:
+    write_whole(path, lambda temporary: temporary.write_text(content, "utf-8"))

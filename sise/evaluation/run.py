@@ -1,0 +1,116 @@
+"""The loop of an evaluation: items × methods → a row each, kept on disk as it is made."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from sise.bundle import ModelBundle
+from sise.catalogue import Choice, make
+from sise.datasets.dataset import Dataset, Item
+from sise.errors import DatasetError, ImageError
+from sise.evaluation.maps import Made, MapStore, identity
+from sise.evaluation.rows import RowStore
+from sise.evaluation.score import ModelScore
+from sise.evaluation.subject import Subject, check_classes, read
+from sise.fills import FillName
+from sise.metrics import STEPS, Case, Probe, measure
+
+MAPS, ROWS, TABLE = "maps", "rows.jsonl", "per_image.parquet"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run: methods, what metrics put where pixels are taken away, and shared options.
+
+    The first of `fills` is the paper's place; metrics under the others are named `drop@blur`.
+    `steps` are those of insertion and deletion. `shared` are options of the explainers:
+    precision, batch_size, backend, compile, output.
+    """
+
+    choices: tuple[Choice, ...]
+    fills: tuple[FillName, ...]
+    shared: Mapping[str, Any]
+    steps: int = STEPS
+
+
+@dataclass(frozen=True)
+class Done:
+    """One item, measured by every method: a row each, or why it could not be read."""
+
+    item: Item
+    rows: tuple[Row, ...]
+    unreadable: str = ""
+
+
+def evaluate(
+    bundle: ModelBundle, dataset: Dataset, items: Sequence[Item], plan: Plan, out: Path
+) -> Iterator[Done]:
+    """Explain and measure each item by each method; what is in `out` already is not made again.
+
+    An image that cannot be read is told, and left out. Raises DatasetError if the dataset's
+    classes are not the model's, and SiseError for options that make no sense.
+    """
+    check_classes(bundle, dataset)
+    device = next(bundle.model.parameters()).device
+    explainers = [(choice, make(choice, bundle.model, plan.shared)) for choice in plan.choices]
+    maps, rows = MapStore(out / MAPS), RowStore(out / ROWS)
+    known = identity(bundle, plan.shared, device)
+    score = ModelScore(bundle, plan.shared)
+    for item in items:
+        try:
+            subject = read(bundle, dataset, item)
+        except (DatasetError, ImageError) as error:
+            yield Done(item, (), str(error))
+            continue
+        made = [
+            (choice, maps.made(choice, explainer, subject, known))
+            for choice, explainer in explainers
+        ]
+        asked = f"{subject.truth_sha256} {','.join(plan.fills)} {plan.steps}"
+        keys = [f"{one.key} {asked}" for _, one in made]
+        missing = {key: pair for key, pair in zip(keys, made, strict=True) if key not in rows}
+        if missing:
+            measured = _rows(dataset, subject, list(missing.values()), score, plan)
+            rows.add(dict(zip(missing, measured, strict=True)))
+        yield Done(item, tuple(rows[key] for key in keys))
+
+
+def _rows(
+    dataset: Dataset,
+    subject: Subject,
+    made: Sequence[tuple[Choice, Made]],
+    score: ModelScore,
+    plan: Plan,
+) -> list[Row]:
+    """A row for each map of the subject, all measured together."""
+    image, count = subject.image, len(made)
+    maps = torch.stack([one.map for _, one in made]).to(image.device)
+    probe = Probe(image[None], torch.tensor([subject.target], device=image.device), score)
+    case = Case(maps, subject.truth.expand(count, -1, -1), probe)
+    found = measure(case, plan.fills, steps=plan.steps)
+    measured = {name: values.cpu().tolist() for name, values in found.items()}
+    return [
+        {
+            "method": choice.text,
+            "item": subject.item.id,
+            "image": subject.item.image,
+            "label": dataset.classes[subject.item.label],
+            "status": one.status,
+            "score": one.score,
+            "forwards": one.forwards,
+            "seconds": one.seconds,
+            **{name: values[index] for name, values in measured.items()},
+        }
+        for index, (choice, one) in enumerate(made)
+    ]
+
+
+def table(done: Sequence[Done]) -> pd.DataFrame:
+    """All rows, an item's methods together."""
+    return pd.DataFrame([row for one in done for row in one.rows])

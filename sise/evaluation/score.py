@@ -1,0 +1,45 @@
+"""What the explained model says of changed images, for metrics that ask it again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from sise.backends import Network
+from sise.bundle import ModelBundle
+from sise.capture import borrowed, probabilities
+from sise.engine import Engine, Settings
+
+
+class ModelScore:
+    """Probabilities (K,) of images (K, 3, H, W) for classes (K,): a `sise.metrics.Score`.
+
+    In float32 even where maps are made in bfloat16: whether a score rises or falls by a little is
+    what Increase counts. `shared` are the options that methods share; see `sise.SISE`.
+    """
+
+    def __init__(self, bundle: ModelBundle, shared: Mapping[str, Any]) -> None:
+        kept = {key: shared[key] for key in ("batch_size", "output", "backend", "compile")}
+        self.engine = Engine(bundle.model, Settings(precision="fp32", **kept))
+
+    @torch.no_grad()
+    def __call__(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        with borrowed(self.engine.model):
+            network = self.engine.scoring_network(images.device)
+            size = self.engine.batch_size(images).value
+            found = [
+                probabilities(_padded(network, part, size), labels, self.engine.settings.output)
+                for part, labels in zip(
+                    torch.split(images, size), torch.split(targets, size), strict=True
+                )
+            ]
+        return torch.cat(found)
+
+
+def _padded(network: Network, images: torch.Tensor, size: int) -> torch.Tensor:
+    """Logits of `images`; a static network's last batch is filled up."""
+    if not network.static or len(images) == size:
+        return network.forward(images)
+    room = images.new_zeros(size, *images.shape[1:])
+    room[: len(images)] = images
+    return network.forward(room)[: len(images)]

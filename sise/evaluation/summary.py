@@ -1,0 +1,246 @@
+"""What an evaluation's rows sum up to: means, ranks, who beats whom, and by how much."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from sise.catalogue import choose
+from sise.errors import SiseError
+from sise.evaluation.boards import (
+    Better,
+    Board,
+    Cell,
+    Column,
+    Comparison,
+    Estimate,
+    Margin,
+    Row,
+    Summary,
+    Verdict,
+)
+from sise.evaluation.statistics import (
+    FLIPS,
+    RESAMPLES,
+    Floats,
+    holm,
+    intervals,
+    means,
+    per_image,
+    sign_flip,
+)
+from sise.metrics import METRICS
+
+FACTS = ("method", "item", "image", "label", "status", "score", "forwards", "seconds")
+"""Columns of the rows that are no metrics."""
+
+MISSING = "not run"
+SIGNIFICANT = 0.05
+
+
+def summarise(
+    rows: pd.DataFrame,
+    reference: str | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    flips: int = FLIPS,
+    fill: str = "grey",
+) -> Summary:
+    """Sum up the rows of an evaluation, one per method and item (columns: `FACTS` and metrics).
+
+    `reference` is a method's text; if left out, plain "sise" or else the first SISE. `fill` is
+    the run's first. Trivial methods come last, the others in the order of the rows. Raises
+    SiseError for rows that are none, come twice, or lack the reference.
+    """
+    if rows.empty:
+        raise SiseError("no row to sum up: not one item was measured")
+    twice = rows.duplicated(["method", "item"])
+    if twice.any():
+        method, item = rows[twice].iloc[0][["method", "item"]]
+        raise SiseError(f"two rows for {method} on {item}; keep one")
+    columns = tuple(column(name) for name in rows.columns if name not in FACTS)
+    methods = tuple(sorted(rows["method"].unique(), key=lambda text: choose(text).trivial))
+    against = _reference(methods, reference)
+    settings = _Settings(columns, methods, against, seed, resamples, flips)
+    whole = _board("", rows, settings, tested=True)
+    classes = tuple(
+        _board(str(name), part, settings, tested=False)
+        for name, part in rows.groupby("label", sort=True)
+    )
+    return Summary(columns, against, whole, classes, fill, resamples, flips, seed)
+
+
+def column(name: str) -> Column:
+    """The metric that a column such as "drop" or "drop@blur" holds."""
+    base, _, fill = name.partition("@")
+    metric = METRICS[base]
+    title = f"{metric.title} ({fill})" if fill else metric.title
+    return Column(name, title, metric.better, metric.percent)
+
+
+def _reference(methods: Sequence[str], wanted: str | None) -> str | None:
+    if wanted is not None:
+        if wanted not in methods:
+            raise SiseError(f"no rows of the reference {wanted!r}; there are {', '.join(methods)}")
+        return wanted
+    if "sise" in methods:
+        return "sise"
+    return next((text for text in methods if choose(text).method == "sise"), None)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What all boards of a summary have in common."""
+
+    columns: tuple[Column, ...]
+    methods: tuple[str, ...]
+    reference: str | None
+    seed: int
+    resamples: int
+    flips: int
+
+
+def _board(name: str, rows: pd.DataFrame, settings: _Settings, tested: bool) -> Board:
+    """The methods on the items of `rows`; differences from the reference only if `tested`."""
+    columns, methods = settings.columns, settings.methods
+    values, images = _values(rows, settings)
+    trivial = [choose(text).trivial for text in methods]
+    baselines = _best(values, trivial, columns)
+    reference = methods.index(settings.reference) if tested and settings.reference else None
+    differences = _against(values, [reference] * len(columns))
+    margins = _against(values, baselines) * [-1 if c.better == "lower" else 1 for c in columns]
+    found = _estimates([values, differences, margins], images, settings)
+    p, corrected = _tests(differences, images, settings)
+    ranks = _ranks(np.array([[one.mean for one in row] for row in found[0]]), trivial, columns)
+
+    def cell(method: int, metric: int) -> Cell:
+        comparison = margin = None
+        if reference is not None and method != reference:
+            difference = found[1][method][metric]
+            verdict = _verdict(difference.mean, corrected[method, metric], columns[metric].better)
+            comparison = Comparison(
+                difference, float(p[method, metric]), float(corrected[method, metric]), verdict
+            )
+        baseline = baselines[metric]
+        if baseline is not None and not trivial[method]:
+            margin = Margin(methods[baseline], found[2][method][metric])
+        return Cell(found[0][method][metric], ranks[method][metric], comparison, margin)
+
+    return Board(
+        name,
+        len(values),
+        len(np.unique(images)),
+        tuple(
+            _row(rows[rows["method"] == text], text, len(values),
+                 {one.name: cell(place, metric) for metric, one in enumerate(columns)})
+            for place, text in enumerate(methods)
+        ),
+    )  # fmt: skip
+
+
+def _values(rows: pd.DataFrame, settings: _Settings) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """(items, methods, metrics), NaN where a row is missing; the image of each item: (items,)."""
+    items, names = pd.factorize(rows["item"])
+    methods = pd.Index(settings.methods).get_indexer(pd.Index(rows["method"]))
+    values = np.full((len(names), len(settings.methods), len(settings.columns)), np.nan)
+    values[items, methods] = rows[[one.name for one in settings.columns]].to_numpy(np.float64)
+    images = np.empty(len(names), np.int64)
+    images[items] = pd.factorize(rows["image"])[0]
+    return values, images
+
+
+def _best(values: Floats, among: Sequence[bool], columns: Sequence[Column]) -> list[int | None]:
+    """For each metric with a direction, the method with the best mean among some."""
+    mean = _plain_means(values)
+    best: list[int | None] = []
+    for metric, one in enumerate(columns):
+        sign = -1 if one.better == "lower" else 1
+        able = [
+            (-sign * mean[method, metric], method)
+            for method, is_in in enumerate(among)
+            if is_in and not np.isnan(mean[method, metric])
+        ]
+        best.append(min(able)[1] if able and one.better != "none" else None)
+    return best
+
+
+def _plain_means(values: Floats) -> Floats:
+    """Over the items: (methods, metrics)."""
+    flat = per_image(values.reshape(len(values), -1), np.arange(len(values)))
+    return means(flat).reshape(values.shape[1:])
+
+
+def _against(values: Floats, others: Sequence[int | None]) -> Floats:
+    """The values less those of another method, one per metric; NaN where there is none."""
+    differences = np.full(values.shape, np.nan)
+    for metric, other in enumerate(others):
+        if other is not None:
+            differences[:, :, metric] = values[:, :, metric] - values[:, [other], metric]
+    return differences
+
+
+def _estimates(
+    parts: Sequence[Floats], images: npt.NDArray[np.int64], settings: _Settings
+) -> list[list[list[Estimate]]]:
+    """By part, method and metric, all from the same draws of images."""
+    stacked = np.stack(parts, axis=1)
+    data = per_image(stacked.reshape(len(stacked), -1), images)
+    low, high = intervals(data, settings.seed, settings.resamples)
+    every = zip(means(data), low, high, data.items, data.images, strict=True)
+    flat = iter([Estimate(float(m), float(lo), float(hi), int(n), int(i))
+                 for m, lo, hi, n, i in every])  # fmt: skip
+    _, count, methods, metrics = stacked.shape
+    return [[[next(flat) for _ in range(metrics)] for _ in range(methods)] for _ in range(count)]
+
+
+def _tests(
+    differences: Floats, images: npt.NDArray[np.int64], settings: _Settings
+) -> tuple[Floats, Floats]:
+    """p and corrected p, (methods, metrics), of metrics with a direction; else NaN."""
+    reference = settings.reference
+    able = np.array([
+        [text != reference and one.better != "none" for one in settings.columns]
+        for text in settings.methods
+    ])  # fmt: skip
+    able &= ~np.isnan(differences).all(axis=0)
+    p, corrected = np.full(able.shape, np.nan), np.full(able.shape, np.nan)
+    if able.any():
+        p[able] = sign_flip(per_image(differences[:, able], images), settings.seed, settings.flips)
+        corrected[able] = holm(p[able])
+    return p, corrected
+
+
+def _verdict(difference: float, corrected: float, better: Better) -> Verdict:
+    if not corrected < SIGNIFICANT:
+        return "undecided"
+    return "better" if (difference > 0) == (better == "higher") else "worse"
+
+
+def _ranks(
+    mean: Floats, trivial: Sequence[bool], columns: Sequence[Column]
+) -> list[list[int | None]]:
+    """1 for the best mean, 2 for the next, and so on, by method and metric; none for trivial ones.
+
+    Equal means share a rank.
+    """
+    rounded = mean.round(12)
+    ranks: list[list[int | None]] = [[None] * len(columns) for _ in trivial]
+    for metric, one in enumerate(columns):
+        able = [m for m, out in enumerate(trivial) if not out and not np.isnan(mean[m, metric])]
+        if one.better != "none":
+            order = sorted({rounded[m, metric] for m in able}, reverse=one.better == "higher")
+            for method in able:
+                ranks[method][metric] = order.index(rounded[method, metric]) + 1
+    return ranks
+
+
+def _row(rows: pd.DataFrame, text: str, items: int, cells: dict[str, Cell]) -> Row:
+    choice = choose(text)
+    statuses = {str(status): int(count) for status, count in rows["status"].value_counts().items()}
+    if len(rows) < items:
+        statuses[MISSING] = items - len(rows)
+    cost = rows[["forwards", "seconds"]].mean()
+    return Row(text, choice.title, choice.trivial, cells, statuses,
+               float(cost["forwards"]), float(cost["seconds"]))  # fmt: skip

@@ -1,0 +1,111 @@
+"""All metrics by name, and what tables must know of each."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+
+from sise.errors import SiseError
+from sise.fills import FillName
+from sise.metrics.case import Case
+from sise.metrics.faithfulness import STEPS, Trial, area, drop, increase
+from sise.metrics.localisation import bbox, ebpg, miou, pointing
+from sise.metrics.shape import border_energy, sparsity
+
+Better = Literal["higher", "lower", "none"]
+Needs = Literal["map", "truth", "model"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number per image, (B,).
+
+    `title` heads its column, `better` tells which direction is, `needs` what a case must carry;
+    one that needs the model depends on the fill. `percent`: a share or probability in [0, 1],
+    printed × 100.
+    """
+
+    title: str
+    better: Better
+    needs: Needs
+    percent: bool
+    measure: Callable[[Trial], torch.Tensor]
+
+
+def _against_truth(title: str, of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Metric:
+    return Metric(
+        title, "higher", "truth", True, lambda trial: of(trial.case.maps, trial.case.given_truth)
+    )
+
+
+def _of_scores(
+    title: str, better: Better, of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+) -> Metric:
+    return Metric(title, better, "model", True, lambda trial: of(trial.whole, trial.kept))
+
+
+def _of_map(title: str, of: Callable[[torch.Tensor], torch.Tensor]) -> Metric:
+    return Metric(title, "none", "map", False, lambda trial: of(trial.case.maps))
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "ebpg": _against_truth("EBPG", ebpg),
+        "miou": _against_truth("mIoU", miou),
+        "bbox": _against_truth("Bbox", bbox),
+        "pointing": _against_truth("Pointing", pointing),
+        "drop": _of_scores("Drop", "lower", drop),
+        "increase": _of_scores("Increase", "higher", increase),
+        "insertion": Metric(
+            "Insertion", "higher", "model", True, lambda trial: area(trial.inserted, trial.counts)
+        ),
+        "deletion": Metric(
+            "Deletion", "lower", "model", True, lambda trial: area(trial.deleted, trial.counts)
+        ),
+        "border": _of_map("Border energy", border_energy),
+        "sparsity": _of_map("Sparsity", sparsity),
+    }
+)
+
+
+def measure(
+    case: Case,
+    fills: Sequence[FillName] = ("grey",),
+    names: Collection[str] | None = None,
+    steps: int = STEPS,
+) -> dict[str, torch.Tensor]:
+    """Every metric, or those of `names`, that the case has what it needs for: name -> (B,) float.
+
+    Metrics that ask the model are measured under each of the `fills`: `drop` under the first,
+    `drop@blur` under a further one. `steps` are those of insertion and deletion. Raises SiseError
+    for no fill, an unknown name, no step, and a truth or probe that does not fit the maps.
+    """
+    _check(fills, names, steps)
+    carried = {"map": True, "truth": case.truth is not None, "model": case.probe is not None}
+    chosen = {
+        name: metric
+        for name, metric in METRICS.items()
+        if carried[metric.needs] and (names is None or name in names)
+    }
+    found = {}
+    with torch.no_grad():
+        for index, fill in enumerate(fills):
+            trial = Trial(case, fill, steps)
+            for name, metric in chosen.items():
+                if index == 0:
+                    found[name] = metric.measure(trial)
+                elif metric.needs == "model":
+                    found[f"{name}@{fill}"] = metric.measure(trial)
+    return found
+
+
+def _check(fills: Sequence[FillName], names: Collection[str] | None, steps: int) -> None:
+    if not fills:
+        raise SiseError("metrics that ask the model need a fill, such as grey; give fills=")
+    if steps < 1:
+        raise SiseError(f"insertion and deletion take at least 1 step, not {steps}")
+    unknown = sorted(set(names or ()) - METRICS.keys())
+    if unknown:
+        raise SiseError(f"no metric {', '.join(unknown)}; there are {', '.join(METRICS)}")
