@@ -145,7 +145,7 @@ def _rows(
             lambda inputs, goals: _scores(forward, inputs, goals),
         ),
     )
-    figures = measure(case)
+    figures = measure(case, names=TITLES)
     alikeness = correlation(exact.expand_as(maps), maps)
     return [
         {

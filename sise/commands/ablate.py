@@ -20,8 +20,8 @@ UNREADABLE_INPUTS = 4
 def parser() -> ArgumentParser:
     options = ArgumentParser(
         description="Explain every item by SISE with every mask, with larger μ (the paper's table "
-        "6) and under budgets, and write OUT/ablation.md, .csv, curves.png and grid.jpg: metrics, passes "
-        "and agreement with the exact maps. What OUT holds already is not made again."
+        "6) and under budgets, and write OUT/ablation.md, .csv, curves.png and grid.jpg: metrics, "
+        "passes and agreement with the exact maps. What OUT holds already is not made again."
     )
     options.add_argument("--config", action="config", help="YAML file with these options")
     add_subjects(options, limit=100)
@@ -55,7 +55,7 @@ def parser() -> ArgumentParser:
 
 
 def run(arguments: Namespace) -> int:
-    from sise.ablation.points import points
+    from sise.ablation.points import METRICS, points
     from sise.ablation.publish import publish
     from sise.ablation.sweep import settings
     from sise.evaluation import card
@@ -68,7 +68,10 @@ def run(arguments: Namespace) -> int:
 
     chosen = settings(arguments.base, arguments.mu, arguments.budget)
     plan = Plan(
-        tuple(one.choice for one in chosen), tuple(arguments.fills), shared_options(arguments)
+        tuple(one.choice for one in chosen),
+        tuple(arguments.fills),
+        shared_options(arguments),
+        metrics=METRICS,
     )
     bundle, dataset, items = subjects(arguments)
     out: Path = arguments.out

@@ -53,6 +53,13 @@ def parser() -> ArgumentParser:
         help="what metrics put where pixels are taken away; the first is the paper's place",
     )
     options.add_argument(
+        "--metrics",
+        type=str,
+        nargs="+",
+        default=None,
+        help="names of metrics (docs/metrics.md); all, if left out",
+    )
+    options.add_argument(
         "--steps", type=PositiveInt, default=20, help="of insertion and deletion, each two passes"
     )
     options.add_argument(
@@ -74,6 +81,7 @@ def run(arguments: Namespace) -> int:
         tuple(arguments.fills),
         shared_options(arguments),
         arguments.steps,
+        None if arguments.metrics is None else tuple(arguments.metrics),
     )
     bundle, dataset, items = subjects(arguments)
     out: Path = arguments.out

@@ -53,6 +53,7 @@ def card(
         "unreadable": [one.unreadable for one in done if one.unreadable],
         "methods": {choice.text: choice.title for choice in plan.choices},
         "fills": list(plan.fills),
+        "steps": plan.steps,
         "options": dict(plan.shared),
         "machine": {
             "device": device.type,

@@ -29,7 +29,8 @@ class Plan:
     """What to run: methods, what metrics put where pixels are taken away, and shared options.
 
     The first of `fills` is the paper's place; metrics under the others are named `drop@blur`.
-    `steps` are those of insertion and deletion. `shared` are options of the explainers:
+    `steps` are those of insertion and deletion, `metrics` the names of those wanted: all, if None.
+    `shared` are options of the explainers:
     precision, batch_size, backend, compile, output.
     """
 
@@ -37,6 +38,7 @@ class Plan:
     fills: tuple[FillName, ...]
     shared: Mapping[str, Any]
     steps: int = STEPS
+    metrics: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def evaluate(
             (choice, maps.made(choice, explainer, subject, known))
             for choice, explainer in explainers
         ]
-        asked = f"{subject.truth_sha256} {','.join(plan.fills)} {plan.steps}"
+        asked = f"{subject.truth_sha256} {plan.fills} {plan.steps} {plan.metrics}"
         keys = [f"{one.key} {asked}" for _, one in made]
         missing = {key: pair for key, pair in zip(keys, made, strict=True) if key not in rows}
         if missing:
@@ -93,7 +95,7 @@ def _rows(
     maps = torch.stack([one.map for _, one in made]).to(image.device)
     probe = Probe(image[None], torch.tensor([subject.target], device=image.device), score)
     case = Case(maps, subject.truth.expand(count, -1, -1), probe)
-    found = measure(case, plan.fills, steps=plan.steps)
+    found = measure(case, plan.fills, plan.metrics, plan.steps)
     measured = {name: values.cpu().tolist() for name, values in found.items()}
     return [
         {

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -36,18 +35,14 @@ def publish(
     }
     titles = {choice.text: choice.title for choice in plan.choices}
     written = markdown(summary, verdicts, plan.choices, _facts(experiment), margin)
-    _write(out / "similarities.parquet", lambda path: table.to_parquet(path, index=False))
-    _write(out / "summary.csv", lambda path: summary.to_csv(path, index=False))
-    _write(out / "summary.md", lambda path: path.write_text(written, "utf-8"))
+    write_whole(out / "similarities.parquet", lambda path: table.to_parquet(path, index=False))
+    write_whole(out / "summary.csv", lambda path: summary.to_csv(path, index=False))
+    write_whole(out / "summary.md", lambda path: path.write_text(written, "utf-8"))
     draw_curves(out / "curves.png", summary, titles)
     draw_grid(out / "grid.png", experiment, experiment.subjects[:pictured])
     content = json.dumps(_card(experiment, verdicts, margin, command), indent=2) + "\n"
-    _write(out / "card.json", lambda path: path.write_text(content, "utf-8"))
+    write_whole(out / "card.json", lambda path: path.write_text(content, "utf-8"))
     return verdicts
-
-
-def _write(path: Path, write: Any) -> None:
-    write_whole(path, write)
 
 
 def _facts(experiment: Experiment) -> list[str]:

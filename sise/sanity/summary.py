@@ -65,9 +65,9 @@ def markdown(
         *facts,
         "## Verdicts",
         _table(["method", "verdict", "numbers"], verdict_rows),
-        f"{RULE} Differences up to {margin:g} count as none. Numbers in brackets bound the mean "
-        "from either side at 95 % each, images being drawn again; where a bound lies on the wrong "
-        "side, the method is undecided.",
+        f"{RULE} Differences up to {margin:g} count as none. The bounds of the "
+        "mean are one-sided, 95 % each, images being drawn again; where the margin lies between "
+        "them, nothing is decided.",
         "## With all weights drawn anew",
         "Similarity to the map of the trained model: of the map of an untrained net (mean over "
         "seeds, then the extreme seeds), and for comparison of the trained model's maps of other "

@@ -95,7 +95,7 @@ def _fall(steps: pd.DataFrame) -> float:
     x = np.concatenate([[0.0], defined["step"].to_numpy(dtype=np.float64)])
     y = np.concatenate([[1.0], defined.iloc[:, 1].to_numpy(dtype=np.float64)])
     slope = np.polyfit(x, y, 1)[0]
-    return float(-slope * steps["step"].max())
+    return round(float(-slope * steps["step"].max()), 9) + 0.0  # no −0
 
 
 def _at_most(value: Mean, limit: float) -> bool | None:
@@ -120,8 +120,8 @@ def _why(findings: dict[str, Finding], word: Word, margin: float) -> str:
             continue
         excess, fall = finding.excess, finding.fall
         parts.append(
-            f"{MEASURES[name].title} ends at {finding.final:.2f}, "
-            f"{excess.mean:+.2f} ({excess.low:+.2f} to {excess.high:+.2f}) from different images"
-            + ("" if fall is None else f", and falls by {fall.mean:.2f} on the way")
+            f"{MEASURES[name].title} ends at {finding.final:.2f}, {finding.floor:.2f} between "
+            f"different images (by {excess.mean:+.2f}, bounds {excess.low:+.2f} and "
+            f"{excess.high:+.2f})" + ("" if fall is None else f"; it falls by {fall.mean:.2f}")
         )
-    return "; ".join(parts)
+    return ". ".join(parts)

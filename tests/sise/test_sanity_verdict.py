@@ -99,7 +99,9 @@ def test_one_measure_is_enough_to_fail() -> None:
     rows["rank"] = rows["rank"].where(rows["kind"] == "another image", 0.9)
     verdict = judge(rows)
     assert (verdict.findings["ssim"].word, verdict.word) == ("passes", "fails")
-    assert verdict.why.startswith("rank correlation ends at 0.90, +0.70")
+    assert verdict.why.startswith(
+        "rank correlation ends at 0.90, 0.20 between different images (by +0.70"
+    )
 
 
 def test_between_the_bounds_nothing_is_decided() -> None:

@@ -1,0 +1,148 @@
+"""`sise evaluate` and `sise ablate` as typed, on a tiny NEU-DET and a tiny network."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from sise import bundle
+from sise.cli import main
+from sise.datasets.neu_det import CLASSES
+
+BOX = "<object><name>{name}</name><bndbox><xmin>9</xmin><ymin>9</ymin><xmax>{edge}</xmax><ymax>24</ymax></bndbox></object>"  # noqa: E501
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    network = bundle.build_network("squeezenet1_1", len(CLASSES))
+    card = bundle.ModelCard(
+        "squeezenet1_1", CLASSES, (33, 33), mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)
+    )
+    folder = tmp_path_factory.mktemp("bundle")
+    bundle.save(folder, card, network)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("тест") / "neu det"
+    for folder in ("IMAGES", "ANNOTATIONS"):
+        (root / folder).mkdir(parents=True)
+    for number in range(7):
+        for place, name in enumerate(CLASSES[:2]):
+            noise = np.random.default_rng(10 * number + place).integers(0, 99, (32, 32), np.uint8)
+            noise[8:24, 8 : 20 + number] += 120
+            Image.fromarray(noise).save(root / "IMAGES" / f"{name}_{number}.jpg", quality=95)
+            text = f"<annotation>{BOX.format(name=name, edge=20 + number)}</annotation>"
+            (root / "ANNOTATIONS" / f"{name}_{number}.xml").write_text(text)
+    return root
+
+
+def evaluate(model: Path, data: Path, out: Path, *more: str) -> int:
+    return main(
+        ["evaluate", "--bundle", str(model), "--data", str(data), "--out", str(out),
+         "--precision", "fp32", "--steps", "3", *more]
+    )  # fmt: skip
+
+
+def test_evaluate_writes_all_that_it_promises(
+    tmp_path: Path, model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out dir"
+    methods = ["sise:budget=8", "gradcam", "noise"]
+    assert evaluate(model, data, out, "--methods", *methods) == 0
+    assert capsys.readouterr().out.strip() == str(out / "summary.html")
+    rows = pd.read_parquet(out / "per_image.parquet")
+    assert rows.groupby("method", sort=False).size().to_dict() == dict.fromkeys(methods, 14)
+    assert {"ebpg", "miou", "bbox", "pointing", "drop", "increase", "insertion", "deletion",
+            "border", "sparsity", "drop@blur", "deletion@blur"} <= set(rows.columns)  # fmt: skip
+
+    table = pd.read_csv(out / "summary.csv").set_index(["method", "metric"])
+    mean = rows.loc[rows["method"] == "gradcam", "ebpg"].mean()
+    assert table.loc[("gradcam", "ebpg"), "mean"] == pytest.approx(mean)
+    text, page = (out / "summary.md").read_text(), (out / "summary.html").read_text()
+    assert "Grad-CAM" in text
+    assert "Grad-CAM" in page
+    assert "grid.jpg" in page
+    with Image.open(out / "grid.jpg") as picture:
+        picture.load()
+        assert picture.width > 500
+    card = json.loads((out / "evaluation.json").read_text())
+    assert card["dataset"]["per_class"] == {"crazing": 7, "inclusion": 7}
+    assert card["command"].startswith("sise ")
+    assert card["unreadable"] == []
+
+
+def test_limit_and_only_choose_items(tmp_path: Path, model: Path, data: Path) -> None:
+    names = tmp_path / "held out.txt"
+    names.write_text("# these\ncrazing_3\ninclusion_1\ncrazing_5\n")
+    options = ("--methods", "noise", "--only", str(names), "--limit", "2", "--metrics", "ebpg")
+    assert evaluate(model, data, tmp_path / "out", *options) == 0
+    rows = pd.read_parquet(tmp_path / "out" / "per_image.parquet")
+    assert rows["item"].tolist() == ["crazing_3", "inclusion_1"]
+    assert "drop" not in rows.columns
+
+
+def test_a_damaged_image_is_left_out_and_told(
+    tmp_path: Path, model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "neu"
+    for folder in ("IMAGES", "ANNOTATIONS"):
+        (copy / folder).mkdir(parents=True)
+        for path in (data / folder).glob("crazing_*"):
+            (copy / folder / path.name).write_bytes(path.read_bytes())
+    (copy / "IMAGES" / "crazing_2.jpg").write_bytes(b"no image")
+    out = tmp_path / "out"
+    assert evaluate(model, copy, out, "--methods", "noise", "--metrics", "ebpg") == 4
+    assert "crazing_2.jpg: not an image" in capsys.readouterr().err
+    assert len(pd.read_parquet(out / "per_image.parquet")) == 6
+    assert len(json.loads((out / "evaluation.json").read_text())["unreadable"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--methods", "lime"), "method 'lime': one of sise"),
+        (("--methods", "noise", "noise"), "are the same"),
+        (("--methods", "noise", "--metrics", "auc"), "no metric auc; there are ebpg"),
+        (("--methods", "noise", "--split", "test"), "has no splits"),
+        (("--methods", "noise", "--layout", "voc"), "no dataset of the layout voc here"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    tmp_path: Path,
+    model: Path,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    complaint: str,
+) -> None:
+    assert evaluate(model, data, tmp_path / "out", *options) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out" / "summary.md").exists()
+
+
+def test_ablate_writes_table_curves_and_maps(
+    tmp_path: Path, model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "ablation"
+    arguments = ["ablate", "--bundle", str(model), "--data", str(data), "--out", str(out),
+                 "--precision", "fp32", "--mu", "0.5", "--budget", "8", "--limit", "8"]  # fmt: skip
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.strip() == str(out / "ablation.md")
+    table = pd.read_csv(out / "ablation.csv").set_index(["setting", "measure"])
+    assert table.loc[("sise", "agreement"), "mean"] == pytest.approx(1)
+    assert table.loc[("sise:budget=8", "agreement"), "mean"] < 1
+    assert table.loc[("sise:budget=8", "ebpg"), "forwards"] == 8
+    rows = (out / "rows.jsonl").read_text().splitlines()
+    assert len(rows) == 3 * 8
+    text = (out / "ablation.md").read_text()
+    assert "| budget 8 | 8 |" in text
+    assert {"curves.png", "grid.jpg", "evaluation.json"} <= {path.name for path in out.iterdir()}
