@@ -6,6 +6,7 @@ from typing import Literal
 
 from sise.catalogue import Choice, choose
 from sise.errors import SiseError
+from sise.selection import Mu
 
 Sweep = Literal["exact", "mu", "budget"]
 
@@ -22,10 +23,12 @@ class Setting:
     def title(self) -> str:
         if self.sweep == "exact":
             return "every mask (μ = 0)"
-        return f"μ = {self.value}" if self.sweep == "mu" else f"budget {self.value}"
+        if self.sweep == "mu":
+            return "μ by Otsu (Ada-SISE)" if self.value == "otsu" else f"μ = {self.value}"
+        return f"budget {self.value}"
 
 
-def settings(base: str, mus: Sequence[float], budgets: Sequence[int | str]) -> tuple[Setting, ...]:
+def settings(base: str, mus: Sequence[Mu], budgets: Sequence[int | str]) -> tuple[Setting, ...]:
     """`base` itself, such as "sise" or "sise:context=reflect", then its sweeps.
 
     A μ of 0 is `base`. Raises SiseError for a base that is no SISE or has μ or a budget already.
@@ -36,6 +39,6 @@ def settings(base: str, mus: Sequence[float], budgets: Sequence[int | str]) -> t
     joint = "," if exact.options else ":"
     return (
         Setting("exact", None, exact),
-        *(Setting("mu", mu, choose(f"{base}{joint}mu={mu}")) for mu in mus if mu > 0),
+        *(Setting("mu", mu, choose(f"{base}{joint}mu={mu}")) for mu in mus if mu != 0),
         *(Setting("budget", one, choose(f"{base}{joint}budget={one}")) for one in budgets),
     )

@@ -27,10 +27,10 @@ def parser() -> ArgumentParser:
     add_subjects(options, limit=100)
     options.add_argument(
         "--mu",
-        type=NonNegativeFloat,
+        type=Literal["otsu"] | NonNegativeFloat,
         nargs="*",
-        default=[0.3, 0.5, 0.75],
-        help="values of μ besides 0",
+        default=[0.3, 0.5, 0.75, "otsu"],
+        help="values of μ besides 0; otsu is Ada-SISE",
     )
     options.add_argument(
         "--budget",

@@ -1,0 +1,1 @@
+"""The commands of `defect-inspect`, one file each: `parser()` and `run(arguments)`."""

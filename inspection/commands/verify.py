@@ -1,0 +1,51 @@
+"""`defect-inspect verify`: is a report, and what it was made from, still what it was?"""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+COMPLETE, DIFFERENT, UNREADABLE = 0, 3, 4
+
+
+def parser() -> ArgumentParser:
+    """The options of the command."""
+    options = ArgumentParser(
+        description="Recompute every SHA-256 that a report records, and print a line for whatever "
+        "changed, is missing or is new: in the report, in the batch's folder, in the bundle. "
+        "Sources that are not on this machine are named and not counted against it. Exit codes: "
+        "0 nothing differs; 2 no report, or wrong usage; 3 something changed, is missing or is "
+        "new; 4 nothing differs, but something could not be read.",
+    )
+    options.add_argument("report", type=Path, help="folder of the report")
+    options.add_argument(
+        "--batch",
+        type=Path | None,
+        default=None,
+        help="folder where the strips lie now; where the report says if left out",
+    )
+    options.add_argument(
+        "--bundle",
+        type=Path | None,
+        default=None,
+        help="folder where the model bundle lies now; where the report says if left out",
+    )
+    options.add_argument(
+        "--seal",
+        type=str | None,
+        default=None,
+        help="SHA-256 of the report's SHA256SUMS, as written down when it was made: without it, "
+        "whoever changes a report can change its list of hashes as well",
+    )
+    return options
+
+
+def run(arguments: Namespace) -> int:
+    """Print the findings; 0, 3 or 4. Raises ReportFolderError for a folder without a report."""
+    from inspection.verify import DIFFERENT as STATES
+    from inspection.verify import Request, as_text, verify
+
+    found = verify(Request(arguments.report, arguments.batch, arguments.bundle, arguments.seal))
+    print("\n".join(as_text(found)))
+    if found.having(*STATES):
+        return DIFFERENT
+    return UNREADABLE if found.having("unreadable") else COMPLETE

@@ -1,0 +1,69 @@
+"""A finished report, opened again: its card, its tables, its maps."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from inspection.errors import ReportFolderError
+from inspection.folder import CARD, FORMAT
+from severstal_prep.errors import UnreadableImageError
+from severstal_prep.images import read_image
+
+
+@dataclass(frozen=True)
+class OpenedReport:
+    """A report folder with its batch.json (`card`) and its rows of patches and strips."""
+
+    root: Path
+    card: Mapping[str, Any]
+    patches: pd.DataFrame
+    strips: pd.DataFrame
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the model's outputs; the first is "normal"."""
+        return tuple(self.card["bundle"]["classes"])
+
+
+def open_report(root: Path) -> OpenedReport:
+    """Read a report folder's card and tables.
+
+    Raises ReportFolderError for a folder without a finished report, and for one that is damaged.
+    """
+    try:
+        card = json.loads((root / CARD).read_text("utf-8"))
+        if card["format"] != FORMAT:
+            raise ValueError(f"its format is {card['format']!r}, not {FORMAT!r}")
+        tables = [pd.read_parquet(root / name) for name in ("results.parquet", "strips.parquet")]
+    except FileNotFoundError as error:
+        raise ReportFolderError(
+            f"{root}: no finished report here ({Path(str(error.filename)).name} is missing); "
+            "name a folder that defect-inspect run has written"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowInvalid) as error:
+        reason = " ".join(str(error).split())
+        raise ReportFolderError(
+            f"{root}: a damaged report ({reason}); make it again with defect-inspect run"
+        ) from error
+    return OpenedReport(root, card, *tables)
+
+
+def read_map(report: Path, name: str) -> npt.NDArray[np.uint8]:
+    """The map (H, W) uint8, 255 being 1, that results.parquet calls `name`.
+
+    Raises ReportFolderError for a map that is missing, damaged or outside the report.
+    """
+    path = report / name
+    if not path.resolve().is_relative_to(report.resolve()):
+        raise ReportFolderError(f"{report}: results.parquet names a map outside it, {name}")
+    try:
+        return np.ascontiguousarray(read_image(path)[:, :, 0])
+    except UnreadableImageError as error:
+        raise ReportFolderError(f"{error}; make the report again") from error

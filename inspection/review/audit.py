@@ -1,0 +1,132 @@
+"""Random samples of accepted patches, and the bound on escapes that they give.
+
+A sample is drawn from the patches of a batch that show steel and were not flagged, without
+replacement, and stored. When all of it is decided, the share of defects found bounds the
+share of defects among all accepted patches of the batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from inspection.policy import NORMAL
+from inspection.review.agreement import upper_bound
+from inspection.review.errors import SampleError
+from inspection.review.reviewed import Reviewed, registered
+from inspection.review.schema import patches, sampled, samples, strips
+
+
+@dataclass(frozen=True)
+class Place:
+    """A patch to look at: its strip, and its left edge in px."""
+
+    strip: str
+    left: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a sample of a batch says. `escapes` were found among `decided` of `size` patches;
+    `bound` is the upper 95 % bound (Clopper–Pearson) on the share of escapes among
+    `population` accepted patches, None until all are decided."""
+
+    batch: str
+    size: int
+    seed: int
+    population: int
+    decided: int
+    escapes: int
+    bound: float | None
+
+
+def find_one(connection: sa.Connection, wanted: str) -> sa.Row[Any]:
+    """The batch of this name, or whose fingerprint begins so.
+
+    Raises SampleError unless there is exactly one.
+    """
+    found = [
+        row
+        for row in registered(connection)
+        if wanted and (row.name == wanted or row.fingerprint.startswith(wanted))
+    ]
+    if len(found) != 1:
+        known = ", ".join(row.fingerprint[:12] for row in found) or "none"
+        raise SampleError(
+            f"--batch {wanted!a}: {len(found)} batches of this name or fingerprint ({known}); "
+            "name one by the fingerprint in its batch.json"
+        )
+    return found[0]
+
+
+def draw(connection: sa.Connection, batch: sa.Row[Any], size: int, seed: int) -> list[Place]:
+    """Draw and store a sample; the same size and seed give the same sample, stored once.
+
+    To be called in `Database.writing`. Raises SampleError if the batch has fewer accepted
+    patches than `size`.
+    """
+    accepted = connection.execute(
+        sa.select(patches.c.id, patches.c.left, strips.c.strip)
+        .join(strips, strips.c.id == patches.c.strip_id)
+        .where(strips.c.batch_id == batch.id, patches.c.steel, sa.not_(patches.c.flagged))
+    ).all()
+    if not 1 <= size <= len(accepted):
+        raise SampleError(
+            f"--size must be 1 to {len(accepted)}, the accepted patches of {batch.name!r}, "
+            f"not {size}"
+        )
+    if not 0 <= seed < 2**31:
+        raise SampleError(f"--seed must be 0 to {2**31 - 1}, not {seed}")
+    # The database's own order of texts depends on its locale.
+    accepted = sorted(accepted, key=lambda row: (row.strip, row.left))
+    chosen = np.random.default_rng(seed).choice(len(accepted), size, replace=False)
+    rows = [accepted[place] for place in sorted(chosen.tolist())]
+    same = (samples.c.batch_id == batch.id, samples.c.size == size, samples.c.seed == seed)
+    if connection.scalar(sa.select(samples.c.id).where(*same)) is None:
+        number = connection.scalar(
+            samples.insert()
+            .values(
+                batch_id=batch.id,
+                size=size,
+                seed=seed,
+                population=len(accepted),
+                drawn=datetime.now(UTC),
+            )
+            .returning(samples.c.id)
+        )
+        connection.execute(
+            sampled.insert(), [{"sample_id": number, "patch_id": row.id} for row in rows]
+        )
+    return [Place(row.strip, row.left) for row in rows]
+
+
+def audits(
+    connection: sa.Connection, batch: sa.Row[Any], reviewed: Sequence[Reviewed]
+) -> list[Audit]:
+    """What each sample of a batch says, given the batch's reviewed patches."""
+    human = {patch.patch_id: patch.human for patch in reviewed}
+    query = sa.select(samples).where(samples.c.batch_id == batch.id).order_by(samples.c.id)
+    found = []
+    for sample in connection.execute(query).all():
+        members = connection.scalars(
+            sa.select(sampled.c.patch_id).where(sampled.c.sample_id == sample.id)
+        )
+        classes = [human.get(patch_id) for patch_id in members]
+        decided = [name for name in classes if name is not None]
+        escapes = sum(name != NORMAL for name in decided)
+        complete = len(decided) == sample.size
+        found.append(
+            Audit(
+                batch=batch.name,
+                size=sample.size,
+                seed=sample.seed,
+                population=sample.population,
+                decided=len(decided),
+                escapes=escapes,
+                bound=upper_bound(escapes, sample.size) if complete else None,
+            )
+        )
+    return found

@@ -1,0 +1,32 @@
+"""The command line of `defect-inspect review`: one module per command.
+
+Each has `parser()` and `run(arguments)`, and imports what is heavy inside `run`.
+"""
+
+from jsonargparse import ArgumentParser, Namespace
+
+from inspection.review.commands import export, import_, register, sample, stats
+
+_COMMANDS = {
+    "register": (register, "make a finished report known to the review"),
+    "import": (import_, "take in decisions that an offline report exported"),
+    "export": (export, "write reviewed crops as a dataset to train on"),
+    "stats": (stats, "agreement of people and model, and audits"),
+    "sample": (sample, "draw accepted patches at random, for an audit"),
+}
+
+
+def parser() -> ArgumentParser:
+    """The parser of `review`, with a subcommand per command (dest `review_command`)."""
+    whole = ArgumentParser(description="What people decide about reports, and what it teaches.")
+    commands = whole.add_subcommands(required=True, dest="review_command")
+    for name, (module, help_text) in _COMMANDS.items():
+        commands.add_subcommand(name, module.parser(), help=help_text)
+    return whole
+
+
+def run(arguments: Namespace) -> int:
+    """Run the command chosen; returns its exit code."""
+    name = arguments.review_command
+    module, _ = _COMMANDS[name]
+    return module.run(arguments[name])

@@ -1,0 +1,142 @@
+"""The review database: opened by URL, brought to the current schema, read and written.
+
+SQLite keeps it in a file on one host; PostgreSQL serves several. A writer holds the
+database (SQLite) or the batch (PostgreSQL, see `log.append`) until it has finished, so that
+what it checked still holds when it writes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+import alembic.util.exc
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from inspection.review.errors import DatabaseError
+
+LOCK_SECONDS = 30
+MIGRATIONS = Path(__file__).with_name("migrations")
+_MIGRATION_LOCK = 0x57EE1  # any number, the same for all who migrate
+
+
+@dataclass(frozen=True)
+class Database:
+    """A review database of the current schema. `name` is its URL without the password."""
+
+    engine: sa.Engine
+    name: str
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection that sees one state of the database. Raises DatabaseError."""
+        with _one_line(self.name), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A connection whose changes are all kept at the end, or none. Raises DatabaseError."""
+        engine = self.engine.execution_options(writing=True)
+        with _one_line(self.name), engine.begin() as connection:
+            yield connection
+
+
+def open_database(url: str, create: bool = False) -> Database:
+    """Open the database at an SQLAlchemy URL, and bring its schema up to date.
+
+    `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`. A database that is not there,
+    or without the tables, is made only if `create`. Raises DatabaseError if it is missing,
+    out of reach, of a later version, or something else.
+    """
+    address = _parse(url)
+    name = address.render_as_string(hide_password=True)
+    file = Path(address.database or "") if address.get_backend_name() == "sqlite" else None
+    if file is not None and not create and not file.is_file():
+        raise DatabaseError(f"{name}: no such file; defect-inspect review register makes it")
+    if file is not None and not file.parent.is_dir():
+        raise DatabaseError(f"{name}: the folder {file.parent} does not exist; make it first")
+    try:
+        engine = sa.create_engine(
+            address, connect_args=_connect_args(address), poolclass=sa.NullPool
+        )
+    except ImportError as error:
+        raise DatabaseError(
+            f"{name}: needs psycopg; install steel-sise with its extra 'postgresql'"
+        ) from error
+    if file is not None:
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    database = Database(engine, name)
+    _migrate(database, create)
+    return database
+
+
+def _parse(url: str) -> sa.URL:
+    try:
+        address = sa.make_url(url)
+    except exc.ArgumentError as error:
+        raise DatabaseError(
+            "--db: not a database URL; write sqlite:///review.db or "
+            "postgresql://user:password@host/name"
+        ) from error
+    backend = address.get_backend_name()
+    if backend == "postgresql":
+        return address.set(drivername="postgresql+psycopg")
+    if address.drivername == "sqlite" and address.database and not address.query:
+        return address
+    if backend == "sqlite":
+        raise DatabaseError("--db: SQLite takes a file and no options: sqlite:///review.db")
+    raise DatabaseError(f"--db: {backend} is not served; use sqlite or postgresql")
+
+
+def _connect_args(address: sa.URL) -> dict[str, Any]:
+    if address.get_backend_name() == "sqlite":
+        return {"timeout": LOCK_SECONDS, "check_same_thread": False}
+    return {"connect_timeout": LOCK_SECONDS}
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transactions begin too late: not before the first change.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _migrate(database: Database, create: bool) -> None:
+    config = alembic.config.Config()
+    # Alembic reads its settings through configparser, where % is special.
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with database.writing() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        tables = sa.inspect(connection).get_table_names()
+        if "alembic_version" not in tables and (tables or not create):
+            raise DatabaseError(
+                f"{database.name}: holds {'other tables' if tables else 'no review'}; "
+                "defect-inspect review register makes a review in an empty database"
+            )
+        config.attributes["connection"] = connection
+        try:
+            alembic.command.upgrade(config, "head")
+        except alembic.util.exc.CommandError as error:
+            raise DatabaseError(
+                f"{database.name}: made by a later version of this program, or another; "
+                f"use that one ({error})"
+            ) from error
+
+
+@contextmanager
+def _one_line(name: str) -> Iterator[None]:
+    try:
+        yield
+    except exc.DBAPIError as error:
+        reason = " ".join(str(error.orig).split())
+        raise DatabaseError(f"{name}: {reason}") from error

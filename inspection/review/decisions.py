@@ -1,0 +1,149 @@
+"""Decisions as they come in, from a file or a request, and the file's format.
+
+A decision file is JSON (docs/review.md has it field by field):
+
+    {"format": "steel-sise decisions 1",
+     "batch": {"name": "coil 7", "fingerprint": "39cc…"},
+     "decisions": [{"id": "6f0c…", "kind": "reclass", "strip": "a.jpg", "left": 224,
+                    "class": "class 3", "reviewer": "…", "time": "2026-11-23T06:00:00Z",
+                    "reason": "…", "in_view_of": []}]}
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
+
+from inspection.review.errors import DecisionError
+
+FORMAT = "steel-sise decisions 1"
+Disposition = Literal["accept", "hold", "rework", "scrap"]
+_TEXT_CONTROLS = frozenset("\n\t")
+
+
+def _one_line(text: str) -> str:
+    """Refuse what no database keeps or no line shows: control characters, lone surrogates."""
+    if not text.isprintable():
+        raise ValueError("control characters are not allowed")
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def _text(text: str) -> str:
+    if not all(character.isprintable() or character in _TEXT_CONTROLS for character in text):
+        raise ValueError("control characters are not allowed, but for line ends and tabs")
+    return text
+
+
+Name = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
+Reason = Annotated[str, Field(max_length=2000), AfterValidator(_text)]
+Left = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Entry(_Strict):
+    """What every decision has. `id` is made by the client, so that sending it again adds
+    nothing; `in_view_of` names the decisions on the same subject that were in sight and that
+    this one replaces."""
+
+    id: UUID
+    strip: str
+    reviewer: Name
+    time: AwareDatetime
+    reason: Reason = ""
+    in_view_of: tuple[UUID, ...] = ()
+
+
+class Verdict(_Entry):
+    """The model's class on a patch is right (confirm), or there is no defect (reject)."""
+
+    kind: Literal["confirm", "reject"]
+    left: Left
+
+
+class Reclass(_Entry):
+    """A patch shows a defect of another class."""
+
+    kind: Literal["reclass"]
+    left: Left
+    class_name: str = Field(alias="class")
+
+
+class Disposal(_Entry):
+    """What becomes of a strip."""
+
+    kind: Literal["disposition"]
+    disposition: Disposition
+
+
+class Undo(_Entry):
+    """A decision, on the strip or on its patch at `left`, is withdrawn."""
+
+    kind: Literal["undo"]
+    left: Left | None = None
+    undoes: UUID
+
+
+Entry = Annotated[Verdict | Reclass | Disposal | Undo, Field(discriminator="kind")]
+ENTRY: TypeAdapter[Verdict | Reclass | Disposal | Undo] = TypeAdapter(Entry)
+
+
+class BatchName(_Strict):
+    """Which batch: `fingerprint` of its batch.json decides, `name` is for people."""
+
+    name: str
+    fingerprint: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class DecisionFile(_Strict):
+    """Decisions on one batch, in the order in which they were made."""
+
+    format: Literal["steel-sise decisions 1"]
+    batch: BatchName
+    decisions: tuple[Entry, ...]
+
+
+def read_decisions(path: Path) -> DecisionFile:
+    """Read a decision file. Raises DecisionError, naming the file, the entry and the cure."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DecisionError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return DecisionFile.model_validate_json(content)
+    except ValidationError as error:
+        raise DecisionError(f"{path}: {first_problem(error)}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing wrong with an input, and where, in one line."""
+    problem = error.errors(include_url=False, include_context=False)[0]
+    place = _place(part for part in problem["loc"] if part not in _KINDS)
+    reason = " ".join(problem["msg"].split())
+    more = error.error_count() - 1
+    others = f" (and {more} more)" if more else ""
+    return f"{place}{reason}{others}; export the decisions again, or mend this entry"
+
+
+_KINDS = frozenset(("confirm", "reject", "reclass", "disposition", "undo"))
+
+
+def _place(parts: Iterable[str | int]) -> str:
+    path = ""
+    for part in parts:
+        path += f" {part + 1}" if isinstance(part, int) else f", {part}" if path else str(part)
+    return f"{path.replace('decisions ', 'decision ')}: " if path else ""

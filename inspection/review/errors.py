@@ -1,0 +1,23 @@
+"""What can go wrong in a review, each with the cure in its message."""
+
+from inspection.errors import InspectionError
+
+
+class DatabaseError(InspectionError):
+    """A review database that is missing, out of reach, or no review database."""
+
+
+class RegistrationError(InspectionError):
+    """A report folder that cannot be registered for review."""
+
+
+class DecisionError(InspectionError):
+    """A decision, or a file of decisions, that cannot be taken in."""
+
+
+class ExportError(InspectionError):
+    """Reviewed crops that cannot be written as a dataset."""
+
+
+class SampleError(InspectionError):
+    """An audit sample that cannot be drawn."""

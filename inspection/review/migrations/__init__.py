@@ -1,0 +1,1 @@
+"""The review database's schema, version by version (Alembic)."""

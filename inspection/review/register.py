@@ -1,0 +1,128 @@
+"""A report folder becomes a batch of the review: its strips, its patches, its identity."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from inspection import folder
+from inspection.frames import records
+from inspection.policy import NORMAL
+from inspection.results import content_key
+from inspection.review.database import Database
+from inspection.review.errors import RegistrationError
+from inspection.review.schema import batches, patches, strips
+from severstal_prep.files import file_sha256
+
+_STRIPS = "strips.parquet"
+_PATCHES = "results.parquet"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished report, read for registration. `sha256` is over its two tables."""
+
+    root: Path
+    card: dict[str, Any]
+    sha256: str
+    strips: pd.DataFrame
+    patches: pd.DataFrame
+
+
+def read_report(root: Path) -> Report:
+    """Read a report folder. Raises RegistrationError if it is none, or not finished."""
+    path = root / folder.CARD
+    try:
+        card = json.loads(path.read_text("utf-8"))
+        if card["format"] != folder.FORMAT:
+            raise ValueError(f"its format is {card['format']!r}, not {folder.FORMAT!r}")
+        names = (_STRIPS, _PATCHES)
+        sha256 = content_key(**{name: file_sha256(root / name) for name in names})
+        tables = [pd.read_parquet(root / name) for name in names]
+    except OSError as error:
+        raise RegistrationError(
+            f"{root}: no finished report here ({error.filename or path}: {error.strerror}); "
+            "run defect-inspect run to its end"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RegistrationError(f"{root}: damaged or of another version ({error})") from error
+    return Report(root.resolve(), card, sha256, *tables)
+
+
+def register(database: Database, report: Report, strips_folder: Path | None = None) -> bool:
+    """Register a report; tell whether it is new. One that was moved gets its new place.
+
+    `strips_folder` is where the batch's strips lie now; where they were inspected unless
+    given. Raises RegistrationError if a batch of the same fingerprint has other results.
+    """
+    card = report.card
+    places = {
+        "report_folder": str(report.root),
+        "strips_folder": str((strips_folder or Path(card["batch_folder"])).resolve()),
+    }
+    with database.writing() as connection:
+        known = connection.execute(
+            sa.select(batches).where(batches.c.fingerprint == card["fingerprint"])
+        ).one_or_none()
+        if known is not None:
+            if known.report_sha256 != report.sha256:
+                raise RegistrationError(
+                    f"{report.root}: {known.report_folder} is registered for the same batch and "
+                    "settings, but with other figures; keep one of the two"
+                )
+            connection.execute(batches.update().where(batches.c.id == known.id).values(places))
+            return False
+        row = connection.execute(
+            batches.insert()
+            .values(
+                name=card["batch"],
+                fingerprint=card["fingerprint"],
+                report_sha256=report.sha256,
+                bundle_sha256=card["bundle"]["sha256"],
+                architecture=card["bundle"]["architecture"],
+                classes=card["bundle"]["classes"],
+                inspected=datetime.fromisoformat(card["ended"]),
+                registered=datetime.now(UTC),
+                **places,
+            )
+            .returning(batches.c.id)
+        ).one()
+        _insert_rows(connection, row.id, report)
+    return True
+
+
+def _insert_rows(connection: sa.Connection, batch_id: int, report: Report) -> None:
+    connection.execute(
+        strips.insert(),
+        [
+            {
+                "batch_id": batch_id,
+                "strip": row["strip_id"],
+                "coil": row["coil"],
+                "sha256": row["strip_sha256"],
+                "inspected": row["status"] == "inspected",
+                "proposed": row["disposition"],
+            }
+            for row in records(report.strips)
+        ],
+    )
+    query = sa.select(strips.c.strip, strips.c.id).where(strips.c.batch_id == batch_id)
+    numbers = {row.strip: row.id for row in connection.execute(query)}
+    rows = [
+        {
+            "strip_id": numbers[row["strip_id"]],
+            "left": int(row["left"]),
+            "patch_key": row["patch_key"],
+            "steel": bool(row["steel"]),
+            "flagged": bool(row["flagged"]),
+            "verdict": row["indicated"] if row["flagged"] else NORMAL,
+            "score": float(row["score"]),
+        }
+        for row in records(report.patches)
+    ]
+    if rows:
+        connection.execute(patches.insert(), rows)

@@ -1,0 +1,83 @@
+"""Patches that people looked at: what the model said, what they said."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from inspection.policy import NORMAL
+from inspection.review.log import read_log
+from inspection.review.schema import batches, decisions, patches, strips
+from inspection.review.state import Decision, Status, states
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A patch with at least one decision. `verdict` is the class that the model indicates
+    ("normal" if it is not flagged); `human` the class that people gave it and `decided` when,
+    both None unless `status` is "decided"."""
+
+    patch_id: int
+    batch_id: int
+    strip: str
+    strip_sha256: str
+    left: int
+    flagged: bool
+    verdict: str
+    status: Status
+    human: str | None
+    decided: datetime | None
+
+
+def human_class(decision: Decision, verdict: str) -> str:
+    """The class of a patch after a decision: a confirmed one keeps the model's `verdict`."""
+    match decision.kind:
+        case "confirm":
+            return verdict
+        case "reject":
+            return NORMAL
+        case "reclass":
+            return decision.value
+        case _:
+            raise ValueError(f"{decision.kind} gives no class")
+
+
+def registered(connection: sa.Connection) -> list[sa.Row[Any]]:
+    """The rows of all batches, in the order of their registration."""
+    return list(connection.execute(sa.select(batches).order_by(batches.c.id)))
+
+
+def reviewed_patches(connection: sa.Connection, batch_id: int) -> list[Reviewed]:
+    """The patches of a batch that the log speaks of, by strip and from left to right."""
+    known = states(read_log(connection, batch_id))
+    query = (
+        sa.select(patches, strips.c.strip, strips.c.sha256)
+        .join(strips, strips.c.id == patches.c.strip_id)
+        .where(patches.c.id.in_(_decided_on(batch_id)))
+    )
+    found = []
+    for row in connection.execute(query):
+        state = known["patch", row.id]
+        decision = state.decision if state.status == "decided" else None
+        found.append(
+            Reviewed(
+                patch_id=row.id,
+                batch_id=batch_id,
+                strip=row.strip,
+                strip_sha256=row.sha256,
+                left=row.left,
+                flagged=row.flagged,
+                verdict=row.verdict,
+                status=state.status,
+                human=None if decision is None else human_class(decision, row.verdict),
+                decided=None if decision is None else decision.decided,
+            )
+        )
+    return sorted(found, key=lambda patch: (patch.strip, patch.left))
+
+
+def _decided_on(batch_id: int) -> sa.Select[tuple[int]]:
+    return sa.select(decisions.c.patch_id).where(
+        decisions.c.batch_id == batch_id, decisions.c.patch_id.is_not(None)
+    )

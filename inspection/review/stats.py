@@ -1,0 +1,94 @@
+"""Agreement and audits over all batches, as numbers and as text."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from inspection.policy import NORMAL
+from inspection.review.agreement import Agreement, Comparison, Rate, compare
+from inspection.review.audit import Audit, audits
+from inspection.review.database import Database
+from inspection.review.reviewed import registered, reviewed_patches
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the review says, over `batches` registered batches."""
+
+    batches: int
+    comparison: Comparison
+    audits: tuple[Audit, ...]
+
+
+def statistics(database: Database) -> Statistics:
+    """Work out the statistics of all registered batches."""
+    patches, found = [], list[Audit]()
+    classes = dict[str, None]()
+    with database.reading() as connection:
+        rows = registered(connection)
+        for batch in rows:
+            own = reviewed_patches(connection, batch.id)
+            patches += own
+            found += audits(connection, batch, own)
+            classes |= dict.fromkeys(name for name in batch.classes if name != NORMAL)
+    return Statistics(len(rows), compare(patches, list(classes)), tuple(found))
+
+
+def as_json(statistics: Statistics) -> dict[str, Any]:
+    """The statistics in plain values."""
+    return asdict(statistics)
+
+
+def as_text(statistics: Statistics) -> str:
+    """The statistics as a table for a terminal."""
+    found = statistics.comparison
+    rows = [
+        ("", "decided", "confirmed", "rejected", "reclassed", "overkill", "escapes", "kappa"),
+        _row("all", found.overall),
+        *(_row(name, agreement) for name, agreement in found.by_class.items()),
+        *(_row(month, agreement) for month, agreement in found.by_month.items()),
+    ]
+    lines = [
+        f"{statistics.batches} batches; patches disputed {found.disputed}, "
+        f"open again {found.reopened}",
+        *_aligned(rows),
+    ]
+    lines += [_audit_line(audit) for audit in statistics.audits]
+    return "\n".join(lines)
+
+
+def _row(name: str, agreement: Agreement) -> tuple[str, ...]:
+    return (
+        name,
+        str(agreement.decided),
+        str(agreement.confirmed),
+        str(agreement.rejected),
+        str(agreement.reclassed),
+        _rate(agreement.overkill),
+        _rate(agreement.escapes),
+        "–" if agreement.kappa is None else f"{agreement.kappa:.2f}",
+    )
+
+
+def _rate(rate: Rate) -> str:
+    if rate.share is None or rate.low is None or rate.high is None:
+        return "–"
+    return f"{rate.count}/{rate.total} = {rate.share:.1%} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+
+
+def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    table = list(rows)
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in table
+    ]
+
+
+def _audit_line(audit: Audit) -> str:
+    # A batch's name is a folder's, which may hold anything, line ends too.
+    name = f"audit of {audit.batch!a}, {audit.size} of {audit.population} accepted patches"
+    found = f"seed {audit.seed}: {audit.escapes} escapes in {audit.decided} decided"
+    if audit.bound is None:
+        return f"{name}, {found}; a bound when the other {audit.size - audit.decided} are decided"
+    return f"{name}, {found}; at most {audit.bound:.2%} of all escape (95 %)"

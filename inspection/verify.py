@@ -1,0 +1,242 @@
+"""Whether a report, and what it was made from, are still what batch.json and SHA256SUMS say.
+
+Three things are compared: the files of the report with SHA256SUMS, the hashes inside
+batch.json with what they are hashes of, and the sources, as far as they are here: the strips
+of the batch, the files of the bundle, the policy.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from inspection.batch import list_batch
+from inspection.errors import BatchError, ReportFolderError
+from inspection.folder import CARD
+from inspection.results import content_key
+from inspection.sums import SUMS, read_sums, report_files
+from severstal_prep.files import file_sha256
+from sise.bundle import CARD_NAME, WEIGHTS_NAME
+
+Part = Literal["report", "record", "batch", "bundle", "policy"]
+State = Literal["same", "changed", "missing", "new", "unreadable", "not here"]
+
+DIFFERENT: tuple[State, ...] = ("changed", "missing", "new")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one recorded thing: a file of `part`, or a hash inside batch.json.
+
+    "unreadable": it is there, but cannot be read. "not here": a source that is not on this
+    machine, so that nothing can be said of it.
+    """
+
+    part: Part
+    state: State
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All findings, in the order report, record, batch, bundle, policy.
+
+    `seal` is the SHA-256 of the report's SHA256SUMS, "" if it has none.
+    """
+
+    findings: tuple[Finding, ...]
+    seal: str
+
+    def having(self, *states: State) -> tuple[Finding, ...]:
+        """The findings in one of these states."""
+        return tuple(finding for finding in self.findings if finding.state in states)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to verify. `batch` and `bundle` are where these lie now, None for where batch.json
+    says; `seal` is what somebody wrote down when the report was made, None if nobody did."""
+
+    report: Path
+    batch: Path | None = None
+    bundle: Path | None = None
+    seal: str | None = None
+
+
+def verify(request: Request) -> Verification:
+    """Compare a report and its sources with what it records.
+
+    Raises ReportFolderError for a folder without a report.
+    """
+    report = request.report
+    if not any((report / name).is_file() for name in (CARD, SUMS)):
+        raise ReportFolderError(
+            f"{report}: no inspection report here ({CARD} and {SUMS} are missing); "
+            "name the folder that holds index.html"
+        )
+    seal = file_sha256(report / SUMS) if (report / SUMS).is_file() else ""
+    findings = [*_check_seal(seal, request.seal), *check_files(report)]
+    card, damage = _read_card(report)
+    findings += damage
+    if card is not None:
+        findings += check_record(card)
+        findings += check_batch(card, request.batch)
+        findings += check_bundle(card, request.bundle)
+        findings += check_policy(card)
+    return Verification(tuple(findings), seal)
+
+
+def _check_seal(seal: str, expected: str | None) -> Iterator[Finding]:
+    if expected is not None and seal:
+        same = seal == expected.strip().lower()
+        detail = "" if same else "its SHA-256 is not the seal given"
+        yield Finding("report", "same" if same else "changed", SUMS, detail)
+
+
+def check_files(report: Path) -> list[Finding]:
+    """The files of a report folder against its SHA256SUMS."""
+    if not (report / SUMS).is_file():
+        return [Finding("report", "missing", SUMS, "the files of the report cannot be checked")]
+    try:
+        sums = read_sums(report)
+    except ReportFolderError as error:
+        return [Finding("report", "changed", SUMS, str(error))]
+    found = [_compare("report", name, report / name, sums[name]) for name in sorted(sums)]
+    return found + [
+        Finding("report", "new", name) for name in report_files(report) if name not in sums
+    ]
+
+
+def _compare(part: Part, name: str, path: Path, recorded: str) -> Finding:
+    if not path.exists() and not path.is_symlink():
+        return Finding(part, "missing", name)
+    try:
+        if not path.is_file():
+            return Finding(part, "changed", name, "no longer a file")
+        same = file_sha256(path) == recorded
+    except OSError as error:
+        return Finding(part, "unreadable", name, error.strerror or "")
+    return Finding(part, "same" if same else "changed", name)
+
+
+def _read_card(report: Path) -> tuple[Mapping[str, Any] | None, list[Finding]]:
+    """batch.json, or what is wrong with it; that it is missing or changed is found elsewhere."""
+    try:
+        card = json.loads((report / CARD).read_text("utf-8"))
+        _inputs(card), _fingerprint(card), card["batch_folder"], card["config_sha256"]
+        [card["bundle"][name] for name in ("folder", "sha256", "weights_sha256")]
+        [card["policy"][name] for name in ("source", "sha256")]
+    except FileNotFoundError:
+        return None, []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, [Finding("record", "changed", CARD, "damaged; the sources are not checked")]
+    return card, []
+
+
+def _inputs(card: Mapping[str, Any]) -> dict[str, str]:
+    return {str(entry["strip_id"]): str(entry["sha256"]) for entry in card["inputs"]}
+
+
+def _fingerprint(card: Mapping[str, Any]) -> str:
+    """The fingerprint (see `record.fingerprint`) of what a batch.json says."""
+    lines = (f"{entry['sha256']} {entry['strip_id']}\n" for entry in card["inputs"])
+    return content_key(
+        format=card["format"],
+        version=card["versions"]["steel-sise"],
+        batch=card["batch"],
+        inputs=hashlib.sha256("".join(lines).encode()).hexdigest(),
+        skipped=card["skipped"],
+        bundle=card["bundle"]["sha256"],
+        policy=card["policy"]["sha256"],
+        config=card["config"],
+    )
+
+
+def check_record(card: Mapping[str, Any]) -> list[Finding]:
+    """The hashes inside batch.json against the entries that they are hashes of."""
+    hashes = (
+        ("config_sha256", card["config_sha256"], content_key(**card["config"])),
+        ("fingerprint", card.get("fingerprint"), _fingerprint(card)),
+    )
+    return [
+        Finding("record", "same", name)
+        if recorded == computed
+        else Finding("record", "changed", name, f"{CARD} now gives {computed}")
+        for name, recorded, computed in hashes
+    ]
+
+
+def check_batch(card: Mapping[str, Any], folder: Path | None) -> list[Finding]:
+    """The strips of the batch folder against those inspected; `folder` None as recorded."""
+    root = folder or Path(card["batch_folder"])
+    recorded = _inputs(card)
+    if not root.is_dir():
+        return [Finding("batch", "not here", str(root))]
+    try:
+        now = {strip.strip_id: strip.sha256 for strip in list_batch(root).strips}
+    except BatchError as error:
+        if any(root.iterdir()):
+            return [Finding("batch", "unreadable", str(root), str(error))]
+        now = {}
+    return [
+        *(_compare_strip(name, sha256, now.get(name)) for name, sha256 in recorded.items()),
+        *(Finding("batch", "new", name) for name in now if name not in recorded),
+    ]
+
+
+def _compare_strip(name: str, recorded: str, now: str | None) -> Finding:
+    """Hashes are "" for a file that could not be opened."""
+    if now is None:
+        return Finding("batch", "missing", name)
+    if now == recorded:
+        return Finding("batch", "same", name)
+    return Finding("batch", "changed" if now else "unreadable", name)
+
+
+def check_bundle(card: Mapping[str, Any], folder: Path | None) -> list[Finding]:
+    """The files of the model bundle against those that were used; `folder` None as recorded."""
+    root = folder or Path(card["bundle"]["folder"])
+    if not root.is_dir():
+        return [Finding("bundle", "not here", str(root))]
+    files = {CARD_NAME: "sha256", WEIGHTS_NAME: "weights_sha256"}
+    return [
+        _compare("bundle", name, root / name, card["bundle"][key]) for name, key in files.items()
+    ]
+
+
+def check_policy(card: Mapping[str, Any]) -> list[Finding]:
+    """The policy's file against the one that was applied.
+
+    The packaged policy is part of the version that batch.json names, and is not looked for.
+    """
+    path = Path(card["policy"]["source"])
+    if not path.is_absolute():
+        return []
+    if not path.exists():
+        return [Finding("policy", "not here", str(path))]
+    return [_compare("policy", str(path), path, card["policy"]["sha256"])]
+
+
+def as_text(verification: Verification) -> Iterable[str]:
+    """A line for everything that is not the same, then how many things are in which state."""
+    for finding in verification.findings:
+        if finding.state != "same":
+            detail = f" ({finding.detail})" if finding.detail else ""
+            yield printable(f"{finding.state:<10} {finding.part:<7} {finding.name}{detail}")
+    counted: dict[State, int] = {}
+    for finding in verification.findings:
+        counted[finding.state] = counted.get(finding.state, 0) + 1
+    yield ", ".join(f"{number} {state}" for state, number in counted.items())
+    if verification.seal:
+        yield f"seal {verification.seal}"
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would act on, or could not show, escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )

@@ -1,0 +1,251 @@
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toys import strip, write_strip
+
+from inspection.commands import verify as command
+from inspection.errors import ReportFolderError
+from inspection.run import Finished
+from inspection.sums import read_sums, report_files, write_sums
+from inspection.verify import Finding, Request, Verification, printable, verify
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a batch of two strips, a bundle of two files and a policy."""
+    root = tmp_path_factory.mktemp("тест dir")
+    write_strip(root / "batch" / "cam 1" / "a.png", strip(256, bright=[100]))
+    write_strip(root / "batch" / "b.png", strip(256))
+    policy = "name: strict\nversion: 2\ndefault_threshold: 0.4\n"
+    (root / "policy.yaml").write_text(policy)
+    return root
+
+
+@pytest.fixture
+def report(made: Path, tmp_path: Path, inspect_toy: Callable[..., Finished]) -> Path:
+    """The batch's report, sealed; its bundle is known by the hashes in batch.json."""
+    root = tmp_path / "тест dir"
+    shutil.copytree(made, root)
+    out = root / "report"
+    inspect_toy(root / "batch", out, policy=root / "policy.yaml")
+    bundle = root / "bundle"
+    bundle.mkdir()
+    (bundle / "model.json").write_text("{}")
+    (bundle / "weights.safetensors").write_bytes(b"w")
+    rewrite(out, bundle={"folder": str(bundle), "sha256": sha(b"{}"), "weights_sha256": sha(b"w")})
+    return out
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def rewrite(out: Path, **entries: dict[str, str]) -> None:
+    """Change entries of batch.json, make its fingerprint fit, and seal the report again."""
+    from inspection.verify import _fingerprint
+
+    card = json.loads((out / "batch.json").read_text("utf-8"))
+    for name, values in entries.items():
+        card[name] |= values
+    card["fingerprint"] = _fingerprint(card)
+    (out / "batch.json").write_text(json.dumps(card), "utf-8")
+    write_sums(out)
+
+
+def differing(found: Verification) -> list[tuple[str, str, str]]:
+    return [(f.part, f.state, f.name) for f in found.findings if f.state != "same"]
+
+
+def run(report: Path, *options: str) -> int:
+    return command.run(command.parser().parse_args([str(report), *options]))
+
+
+def test_nothing_differs_in_a_fresh_report(
+    report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = verify(Request(report))
+    assert differing(found) == []
+    parts = [finding.part for finding in found.findings]
+    files = len(list(report_files(report)))
+    assert [parts.count(part) for part in ("report", "record", "batch", "bundle", "policy")] == [
+        files, 2, 2, 2, 1
+    ]  # fmt: skip
+    assert run(report) == 0
+    assert capsys.readouterr().out == f"{files + 7} same\nseal {found.seal}\n"
+
+
+def test_the_record_of_a_real_run_is_consistent(
+    made: Path, tmp_path: Path, inspect_toy: Callable[..., Finished]
+) -> None:
+    out = tmp_path / "out"
+    inspect_toy(made / "batch", out)
+    records = [f for f in verify(Request(out)).findings if f.part == "record"]
+    assert records == [
+        Finding("record", "same", "config_sha256"),
+        Finding("record", "same", "fingerprint"),
+    ]
+
+
+def test_the_sums_are_those_of_sha256sum(report: Path) -> None:
+    listed = subprocess.run(
+        ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"],
+        cwd=report, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (listed.returncode, listed.stdout) == (0, "")
+    assert set(read_sums(report)) == set(report_files(report))
+    for name in ("index.html", "batch.json", "results.parquet", "flagged.csv", "assets/report.js"):
+        assert name in read_sums(report)
+    assert not {"log.jsonl", "SHA256SUMS"} & set(read_sums(report))
+
+
+def test_what_changed_is_missing_or_is_new_in_the_report_is_named(
+    report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (report / "flagged.csv").write_bytes((report / "flagged.csv").read_bytes() + b"\n")
+    (report / "strips.parquet").unlink()
+    (report / "img" / "extra.png").write_bytes(b"")
+    (report / "log.jsonl").write_text("a log grows")
+    (report / "Thumbs.db").write_text("")
+    assert differing(verify(Request(report))) == [
+        ("report", "changed", "flagged.csv"),
+        ("report", "missing", "strips.parquet"),
+        ("report", "new", "img/extra.png"),
+    ]
+    assert run(report) == 3
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "changed    report  flagged.csv",
+        "missing    report  strips.parquet",
+        "new        report  img/extra.png",
+    ]
+
+
+def test_what_changed_in_the_sources_is_named(report: Path) -> None:
+    root = report.parent
+    write_strip(root / "batch" / "b.png", strip(256, bright=[0]))
+    (root / "batch" / "cam 1" / "a.png").rename(root / "batch" / "cam 1" / "c.png")
+    (root / "bundle" / "weights.safetensors").write_bytes(b"v")
+    (root / "bundle" / "model.json").unlink()
+    (root / "policy.yaml").write_text("name: lax\nversion: 3\n")
+    assert differing(verify(Request(report))) == [
+        ("batch", "changed", "b.png"),
+        ("batch", "missing", "cam 1/a.png"),
+        ("batch", "new", "cam 1/c.png"),
+        ("bundle", "missing", "model.json"),
+        ("bundle", "changed", "weights.safetensors"),
+        ("policy", "changed", str(root / "policy.yaml")),
+    ]
+
+
+def test_an_emptied_batch_folder_misses_every_strip(report: Path) -> None:
+    shutil.rmtree(report.parent / "batch")
+    (report.parent / "batch").mkdir()
+    states = [f.state for f in verify(Request(report)).findings if f.part == "batch"]
+    assert states == ["missing", "missing"]
+
+
+def test_sources_that_are_elsewhere_are_named_and_can_be_pointed_to(
+    report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = report.parent
+    for name in ("batch", "bundle"):
+        (root / name).rename(root / f"{name} moved")
+    (root / "policy.yaml").unlink()
+    assert differing(verify(Request(report))) == [
+        ("batch", "not here", str(root / "batch")),
+        ("bundle", "not here", str(root / "bundle")),
+        ("policy", "not here", str(root / "policy.yaml")),
+    ]
+    assert run(report) == 0
+    assert "3 not here" in capsys.readouterr().out
+    moved = Request(report, root / "batch moved", root / "bundle moved")
+    assert [state for _, state, _ in differing(verify(moved))] == ["not here"]
+
+
+def test_a_record_that_was_edited_contradicts_its_hashes(report: Path) -> None:
+    card = json.loads((report / "batch.json").read_text("utf-8"))
+    card["config"]["thresholds"]["class 1"] = 0.99
+    (report / "batch.json").write_text(json.dumps(card), "utf-8")
+    write_sums(report)
+    assert differing(verify(Request(report))) == [
+        ("record", "changed", "config_sha256"),
+        ("record", "changed", "fingerprint"),
+    ]
+
+
+def test_a_seal_tells_a_report_from_one_that_was_sealed_anew(report: Path) -> None:
+    seal = verify(Request(report)).seal
+    assert seal == sha((report / "SHA256SUMS").read_bytes())
+    assert run(report, "--seal", f" {seal.upper()}") == 0
+    (report / "index.html").write_text("forged")
+    write_sums(report)
+    assert run(report) == 0
+    assert differing(verify(Request(report, seal=seal))) == [("report", "changed", "SHA256SUMS")]
+
+
+def test_a_report_without_sums_cannot_be_vouched_for(report: Path) -> None:
+    (report / "SHA256SUMS").unlink()
+    assert differing(verify(Request(report))) == [("report", "missing", "SHA256SUMS")]
+    assert run(report) == 3
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"inputs": []}', '{"inputs": 3}'])
+def test_a_damaged_record_is_a_finding(report: Path, content: str) -> None:
+    (report / "batch.json").write_text(content)
+    assert differing(verify(Request(report))) == [
+        ("report", "changed", "batch.json"),
+        ("record", "changed", "batch.json"),
+    ]
+
+
+def test_no_report_is_wrong_usage(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(ReportFolderError, match="no inspection report here") as caught:
+            verify(Request(folder))
+        assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "img/../../secret"])
+def test_a_list_that_leads_out_of_the_report_is_not_followed(report: Path, name: str) -> None:
+    (report.parent / "secret").write_text("s")
+    with (report / "SHA256SUMS").open("a") as stream:
+        stream.write(f"{sha(b's')}  {name}\n")
+    (finding,) = [f for f in verify(Request(report)).findings if f.state != "same"]
+    assert (finding.state, finding.name) == ("changed", "SHA256SUMS")
+    assert "outside the report" in finding.detail
+
+
+def test_a_link_to_a_device_is_not_read(report: Path) -> None:
+    (report / "index.html").unlink()
+    (report / "index.html").symlink_to("/dev/zero")
+    assert differing(verify(Request(report))) == [("report", "changed", "index.html")]
+
+
+def test_hostile_file_names_are_listed_and_shown_on_one_line(
+    report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "img/a\nnew        report  x\r\\n\x1b[2J.png"
+    (report / name).write_text("x")
+    assert run(report) == 3
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == r"new        report  img/a\nnew        report  x\r\n\x1b[2J.png"
+    write_sums(report)
+    assert read_sums(report)[name] == sha(b"x")
+    assert run(report) == 0
+
+
+@given(st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1))
+def test_any_name_survives_the_list(name: str) -> None:
+    from inspection.sums import _line, _parse
+
+    if name != "..":
+        line = _line("ab" * 32, name)
+        assert line.count("\n") == 1
+        assert _parse(line.removesuffix("\n"), "") == (name, "ab" * 32)
+    assert printable(name).isprintable()
