@@ -73,9 +73,10 @@ def parser() -> ArgumentParser:
     )
     options.add_argument(
         "--mu",
-        type=NonNegativeFloat | None,
+        type=Literal["otsu"] | NonNegativeFloat | None,
         default=None,
-        help="μ of SISE: 0, the paper's, scores every mask of positive gradient; above it fewer",
+        help="μ of SISE: 0, the paper's, scores every mask of positive gradient; above it fewer; "
+        "otsu is Ada-SISE",
     )
     options.add_argument(
         "--budget",
