@@ -44,7 +44,7 @@ format: $(READY)  ## rewrite the code in the house style
 	$(BIN)/ruff format .
 
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock anew
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra kaggle --extra openvino --extra coco \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra kaggle --extra openvino --extra coco --extra postgresql \
 	  --no-emit-index-url --no-annotate --generate-hashes --upgrade pyproject.toml -o requirements.lock
 
 clean:  ## remove .venv, the demo's output and caches

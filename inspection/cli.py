@@ -7,12 +7,22 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
+from inspection.commands import export, figures, verify
 from inspection.errors import InspectionError
+from inspection.review import commands as review
+from inspection.review.commands import serve
 from severstal_prep import console
 from severstal_prep.errors import PrepError
 from sise.errors import SiseError
 
 PROGRAM = "defect-inspect"
+COMMANDS = {
+    "verify": (verify, "check that nothing in a report changed"),
+    "export": (export, "write the flagged regions as COCO and CSV"),
+    "figures": (figures, "print quality figures of a report as JSON"),
+    "review": (review, "decisions of people, and what they teach"),
+    "serve": (serve, "the review in a browser"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,10 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subcommands(required=True, dest="command")
     commands.add_subcommand("run", _run_parser(), help="inspect a folder of strips, write a report")
+    for name, (command, purpose) in COMMANDS.items():
+        own = command.parser()
+        commands.add_subcommand(name, own, help=purpose)
+        if command is review:
+            review.add_commands(own)
     arguments = parser.parse_args(argv)
-    return console.run(
-        PROGRAM, lambda: _run(arguments.run), (InspectionError, PrepError, SiseError)
-    )
+    chosen = arguments[arguments.command]
+    work = _run if arguments.command == "run" else COMMANDS[arguments.command][0].run
+    return console.run(PROGRAM, lambda: work(chosen), (InspectionError, PrepError, SiseError))
 
 
 def _run_parser() -> ArgumentParser:

@@ -10,6 +10,7 @@ from inspection import pictures
 from inspection.batch import Batch
 from inspection.errors import ReportFolderError
 from inspection.results import Shards, write_json
+from inspection.sums import SUMS, write_sums
 
 FORMAT = "steel-sise inspection 1"
 INDEX = "index.html"
@@ -80,20 +81,24 @@ class ReportFolder:
             card: dict[str, Any] = json.loads((self.root / CARD).read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        return card if card.get("fingerprint") == fingerprint and self.index.is_file() else None
+        whole = self.index.is_file() and (self.root / SUMS).is_file()
+        return card if whole and card.get("fingerprint") == fingerprint else None
 
     def reopen(self) -> None:
         """Declare the report unfinished: its page must not outlive the images it shows."""
+        (self.root / SUMS).unlink(missing_ok=True)
         (self.root / CARD).unlink(missing_ok=True)
         self.index.unlink(missing_ok=True)
 
-    def finish(self, card: dict[str, Any], images: Iterable[str]) -> None:
-        """Write the card, then remove images of earlier runs that the report does not show."""
+    def finish(self, card: dict[str, Any], images: Iterable[str]) -> str:
+        """Write the card, remove images of earlier runs that the report does not show, and list
+        the hashes of all files; return the report's seal."""
         write_json(self.root / CARD, card)
         shown = {self.root / image for image in images}
         for path in (self.root / pictures.FOLDER).iterdir():
             if path not in shown:
                 path.unlink()
+        return write_sums(self.root)
 
     def log(self, event: str, **details: Any) -> None:
         """Append a line of JSON to log.jsonl."""

@@ -6,6 +6,9 @@ import numpy.typing as npt
 Mask = npt.NDArray[np.bool_]
 Corner = tuple[int, int]
 
+Step = tuple[Corner, Corner]
+"""From a corner, in a direction: (x, y), (dx, dy)."""
+
 _RIGHT, _DOWN, _LEFT, _UP = (1, 0), (0, 1), (-1, 0), (0, -1)
 
 
@@ -19,70 +22,53 @@ def outlines(mask: Mask) -> list[list[Corner]]:
     steps = _steps(mask)
     loops = []
     while steps:
-        start = next(iter(steps))
-        loops.append(_follow(start, steps))
+        loops.append(_corners(_loop(next(iter(steps)), steps)))
     return loops
 
 
-def _steps(mask: Mask) -> dict[Corner, list[Corner]]:
-    """From each corner of the border, the directions in which to go on, mask to the right."""
+def _steps(mask: Mask) -> dict[Step, None]:
+    """All steps along the border, row by row, with the mask to the right."""
     padded = np.pad(mask, 1)
-    inner = padded[1:-1, 1:-1]
     sides = (
-        (inner & ~padded[:-2, 1:-1], (0, 0), _RIGHT),
-        (inner & ~padded[1:-1, 2:], (1, 0), _DOWN),
-        (inner & ~padded[2:, 1:-1], (1, 1), _LEFT),
-        (inner & ~padded[1:-1, :-2], (0, 1), _UP),
+        (mask & ~padded[:-2, 1:-1], (0, 0), _RIGHT),
+        (mask & ~padded[1:-1, 2:], (1, 0), _DOWN),
+        (mask & ~padded[2:, 1:-1], (1, 1), _LEFT),
+        (mask & ~padded[1:-1, :-2], (0, 1), _UP),
     )
-    steps: dict[Corner, list[Corner]] = {}
-    for border, (right, down), direction in sides:
-        for row, column in np.argwhere(border).tolist():
-            steps.setdefault((column + right, row + down), []).append(direction)
-    return steps
+    return {
+        ((column + right, row + down), direction): None
+        for border, (right, down), direction in sides
+        for row, column in np.argwhere(border).tolist()
+    }
 
 
-def _follow(start: Corner, steps: dict[Corner, list[Corner]]) -> list[Corner]:
-    """Take the steps of one outline, which begins at `start`, out of `steps`."""
-    corners: list[Corner] = []
-    here, towards = start, steps[start][0]
-    while here in steps:
-        options = steps[here]
-        # Where two pixels touch at a corner only, a right turn stays with the pixel.
-        turn = (-towards[1], towards[0])
-        ahead = turn if turn in options else options[0]
-        options.remove(ahead)
-        if not options:
-            del steps[here]
-        if ahead != towards or not corners:
-            corners.append(here)
-        towards = ahead
-        here = (here[0] + ahead[0], here[1] + ahead[1])
-        if here == start and not _goes_on(start, towards, corners, steps):
-            break
-    return _turning(corners)
+def _loop(first: Step, steps: dict[Step, None]) -> list[Step]:
+    """Take the steps that follow each other from `first` back to it out of `steps`."""
+    loop = []
+    step = first
+    while step in steps:
+        loop.append(step)
+        del steps[step]
+        (x, y), (dx, dy) = step
+        end = (x + dx, y + dy)
+        # Where two pixels touch at a corner only, the right turn stays with the pixel.
+        turns = ((-dy, dx), (dx, dy), (dy, -dx))
+        step = next(((end, turn) for turn in turns if (end, turn) in steps), first)
+    return loop
 
 
-def _goes_on(
-    start: Corner, towards: Corner, corners: list[Corner], steps: dict[Corner, list[Corner]]
-) -> bool:
-    """Whether the outline passes its start once more before it closes."""
-    first = corners[1] if len(corners) > 1 else start
-    out = (np.sign(first[0] - start[0]), np.sign(first[1] - start[1]))
-    turn = (-towards[1], towards[0])
-    return out != turn and turn in steps.get(start, [])
-
-
-def _turning(corners: list[Corner]) -> list[Corner]:
-    """Drop the first corner if the outline runs straight through it."""
-    (x0, y0), (x1, y1), (x2, y2) = corners[-1], corners[0], corners[1]
-    straight = x0 == x1 == x2 or y0 == y1 == y2
-    return corners[1:] if straight else corners
+def _corners(loop: list[Step]) -> list[Corner]:
+    before = [loop[-1], *loop[:-1]]
+    return [
+        corner
+        for (corner, direction), (_, arrived) in zip(loop, before, strict=True)
+        if direction != arrived
+    ]
 
 
 def doubled_area(outline: list[Corner]) -> int:
     """Twice the signed area of an outline (shoelace formula); negative for a hole."""
     following = outline[1:] + outline[:1]
     return sum(
-        x * next_y - next_x * y
-        for (x, y), (next_x, next_y) in zip(outline, following, strict=True)
+        x * next_y - next_x * y for (x, y), (next_x, next_y) in zip(outline, following, strict=True)
     )

@@ -16,6 +16,7 @@ import pandas as pd
 import yaml
 
 from inspection.errors import PolicyError
+from inspection.quality.weak import WeakRule, parse_weak_rule
 
 DISPOSITIONS = ("accept", "hold", "rework", "scrap")
 NORMAL = "normal"
@@ -55,6 +56,7 @@ class Policy:
     not_inspected: str
     source: str
     sha256: str
+    weak: WeakRule
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def parse_policy(content: bytes, source: str) -> Policy:
     entries = _Entries(loaded, source)
     entries.only("name", "version", "thresholds", "default_threshold",
                  "black_threshold", "rules", "otherwise",
-                 "not_inspected")  # fmt: skip
+                 "not_inspected", "weak_explanation")  # fmt: skip
     thresholds = _Entries(entries.take("thresholds", {}) or {}, f"{source}: thresholds")
     rules = entries.take("rules", [])
     if not isinstance(rules, list):
@@ -106,6 +108,7 @@ def parse_policy(content: bytes, source: str) -> Policy:
         not_inspected=entries.disposition("not_inspected", "hold"),
         source=source,
         sha256=hashlib.sha256(content).hexdigest(),
+        weak=parse_weak_rule(entries.take("weak_explanation", None), f"{source}: weak_explanation"),
     )
 
 

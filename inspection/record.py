@@ -24,6 +24,7 @@ from inspection.explain import (
 )
 from inspection.folder import FORMAT
 from inspection.policy import Policy
+from inspection.quality.second import SECOND_METHOD
 from inspection.results import content_key
 from sise.budget import Budget
 from sise.context import Continuation
@@ -83,7 +84,7 @@ class Run:
         """All that a patch's map and measures depend on, but the patch and its target."""
         parts = self.prediction_parts() | sise_parameters(self.sise, self.classifier.precision)
         del parts["stride"]
-        return parts
+        return parts | {"second_method": SECOND_METHOD}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from inspection.explain import SiseOptions, make_explainer, resolve_backend
 from inspection.folder import ReportFolder, utc_now
 from inspection.frames import rows
 from inspection.policy import default_policy, flag, read_policy, resolve_thresholds
+from inspection.quality.second import make_second
+from inspection.quality.weak import judge, rank
 from inspection.record import Run, Settings, card, count, exit_status, fingerprint
 from inspection.report.build import build
 from inspection.report.render import write_report
@@ -62,7 +64,7 @@ def resolve(settings: Settings) -> Run:
     if not 1 <= settings.stride <= PATCH:
         raise BatchError(f"--stride must be 1 to {PATCH} px, not {settings.stride}")
     batch = list_batch(settings.batch)
-    policy = default_policy() if settings.policy is None else read_policy(settings.policy)
+    policy = default_policy() if settings.policy is None else read_policy(settings.policy.resolve())
     classifier = load_classifier(
         settings.bundle, settings.device, settings.precision, settings.batch_size
     )
@@ -82,7 +84,9 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     patches = flag(patches, classes, run.thresholds, run.policy.black_threshold)
     strips = dispose(strips, patches, run)
     explainer = make_explainer(run.classifier, run.sise, run.settings.batch_size)
-    patches = explain_batch(patches, strips, run, folder, explainer)
+    second = make_second(run.classifier)
+    patches = explain_batch(patches, strips, run, folder, explainer, second)
+    patches = rank(judge(patches, run.policy.weak))
     strips = strips.assign(**_strip_pictures(strips, patches))
 
     counts = count(run.batch, strips, patches)
@@ -93,7 +97,8 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     write_flagged_csv(folder.root / "flagged.csv", patches)
     scale = pictures.draw_scale(folder.root)
     write_report(build(content, strips, patches, scale), folder.root)
-    folder.finish(content, {scale, *_images(strips), *_images(patches)})
+    seal = folder.finish(content, {scale, *_images(strips), *_images(patches)})
+    folder.log("sealed", seal=seal)
     return content
 
 

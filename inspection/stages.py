@@ -21,6 +21,7 @@ from inspection.explain import MEASURES, explain, measure
 from inspection.folder import ReportFolder
 from inspection.frames import arrays, rows
 from inspection.policy import Proposal, propose
+from inspection.quality.second import agree
 from inspection.record import Run
 from inspection.results import content_key, flagged_column
 from severstal_prep.console import track
@@ -28,7 +29,7 @@ from sise.explanation import Explainer
 from sise.overlay import to_grey
 
 STRIPS_AT_ONCE = 8
-_ADDED = ["map_status", "forwards", *MEASURES, "raw_path", "overlay_path", "map_path"]
+_ADDED = ["map_status", "forwards", *MEASURES, "agreement", "raw_path", "overlay_path", "map_path"]
 
 
 def classify_batch(run: Run, folder: ReportFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -118,6 +119,7 @@ def explain_batch(
     run: Run,
     folder: ReportFolder,
     explainer: Explainer,
+    second: Explainer,
 ) -> pd.DataFrame:
     """Stages "explain", "measure" and "render" over the flagged patches, or over all.
 
@@ -129,7 +131,7 @@ def explain_batch(
     target = patches["predicted"].where(~patches["flagged"], patches["indicated"])
     patches = patches.assign(explained=explained, target=target.where(explained, ""))
     chosen = patches[patches["explained"]]
-    work = _explained(chosen, strips, run, folder, explainer)
+    work = _explained(chosen, strips, run, folder, explainer, second)
     done = list(track(work, len(chosen), "explain"))
     if not done:
         return patches.reindex(columns=[*patches.columns, *_ADDED])
@@ -142,6 +144,7 @@ def _explained(
     run: Run,
     folder: ReportFolder,
     explainer: Explainer,
+    second: Explainer,
 ) -> Iterator[pd.DataFrame]:
     """A one-row frame per patch, strip by strip, so that one strip's pixels are held at a time."""
     for strip_id, own in chosen.groupby("strip_id", sort=False):
@@ -150,7 +153,9 @@ def _explained(
             raise BatchError(f"{strip['path']}: {strip['reason']}")
         maps = []
         for index in own.index:
-            patch = _explain_patch(own.loc[[index]], strip["pixels"], run, folder, explainer)
+            patch = _explain_patch(
+                own.loc[[index]], strip["pixels"], run, folder, explainer, second
+            )
             drawn = pictures.draw_patches(patch, folder.root)
             maps.append(drawn[["left", "heat", "map_status"]])
             yield drawn.drop(columns=["pixels", "heat"])
@@ -163,6 +168,7 @@ def _explain_patch(
     run: Run,
     folder: ReportFolder,
     explainer: Explainer,
+    second: Explainer,
 ) -> pd.DataFrame:
     """The row with pixels, heat (H, W) uint8, map_status, forwards and measures."""
     left, size = int(patch["left"].iloc[0]), int(patch["size"].iloc[0])
@@ -175,9 +181,11 @@ def _explain_patch(
     stored = folder.explanations.get(key)
     if stored is None:
         begun = time.monotonic()
-        measured = measure(explain(patch, run.classifier, explainer), run.classifier, run.sise.fill)
+        explained = explain(patch, run.classifier, explainer)
+        measured = measure(explained, run.classifier, run.sise.fill)
+        measured = agree(measured, run.classifier, second)
         heat = to_grey(measured["map"].iloc[0]).tobytes()
-        stored = measured[["map_status", "forwards", *MEASURES]].assign(heat=[heat])
+        stored = measured[["map_status", "forwards", *MEASURES, "agreement"]].assign(heat=[heat])
         folder.explanations.put(key, stored)
         folder.log(
             "explained",

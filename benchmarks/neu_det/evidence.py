@@ -36,7 +36,13 @@ def main(
         backend: torch or openvino.
     """
     explained = bundle.load(model)
-    shared = {"batch_size": 16, "output": "softmax", "backend": backend, "compile": False}
+    shared = {
+        "precision": "auto",
+        "batch_size": 16,
+        "output": "softmax",
+        "backend": backend,
+        "compile": False,
+    }
     score = ModelScore(explained, shared)
     dataset = open_dataset(data, listed=only)
     rows = []

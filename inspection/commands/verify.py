@@ -16,6 +16,7 @@ def parser() -> ArgumentParser:
         "0 nothing differs; 2 no report, or wrong usage; 3 something changed, is missing or is "
         "new; 4 nothing differs, but something could not be read.",
     )
+    options.add_argument("--config", action="config", help="YAML file with these options")
     options.add_argument("report", type=Path, help="folder of the report")
     options.add_argument(
         "--batch",

@@ -5,25 +5,23 @@ one becomes a normal crop. The crops are cut anew from the batch's strips, whose
 still be those that were inspected; the batch and the report are only read.
 """
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sa
 
 from inspection.review.database import Database
 from inspection.review.errors import ExportError
+from inspection.review.originals import read_strip, strip_path
 from inspection.review.reviewed import Reviewed, registered, reviewed_patches
 from severstal_prep import dataset
 from severstal_prep.console import track
-from severstal_prep.errors import UnreadableImageError
 from severstal_prep.grouping import group_near_duplicates, strip_hash
-from severstal_prep.images import decode_image, is_grey, read_bytes, to_grey, write_png
+from severstal_prep.images import is_grey, to_grey, write_png
 from severstal_prep.patches import PATCH
 from severstal_prep.recast import BLACK_LEVEL
 from severstal_prep.split import absent_classes, grouped_split
@@ -62,7 +60,7 @@ def export(database: Database, out: Path, seed: int = 0) -> Exported:
 
     Strips, and near-duplicates of strips, stay on one side of the split. Masks are unknown:
     `mask_path` is "" and `defect_pixels` 0. Raises ExportError if `out` exists, nothing is
-    decided, a class is unknown, or a strip is missing or has changed.
+    decided or a class is unknown, StripError if a strip is missing or has changed.
     """
     if out.exists():
         raise ExportError(f"{out}: exists already; name another --out")
@@ -98,16 +96,13 @@ def _choose(database: Database) -> tuple[list[Labelled], int]:
     return [found[key] for key in sorted(found) if key not in disputed], len(disputed)
 
 
-def _label(batch: sa.Row[tuple[object, ...]], patch: Reviewed, human: str) -> Labelled:
+def _label(batch: sa.Row[Any], patch: Reviewed, human: str) -> Labelled:
     if human not in dataset.CLASS_NAMES:
         raise ExportError(
             f"batch {batch.name!r}: a recast dataset has no class {human!r}, only "
             f"{', '.join(dataset.CLASS_NAMES)}"
         )
-    root = Path(str(batch.strips_folder))
-    path = root / patch.strip
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise ExportError(f"{path}: leaves the batch folder; register the report again")
+    path = strip_path(batch.strips_folder, patch.strip)
     return Labelled(path, patch.strip_sha256, patch.left, dataset.CLASS_NAMES.index(human))
 
 
@@ -117,7 +112,7 @@ def _write(root: Path, chosen: Sequence[Labelled], seed: int, disputed: int) -> 
         by_strip.setdefault(patch.strip_sha256, []).append(patch)
     rows, hashes = [], dict[str, str]()
     for sha256, own in track(by_strip.items(), len(by_strip), "cut crops"):
-        strip = _read_strip(own[0])
+        strip = read_strip(own[0].path, sha256)
         grey = to_grey(strip)
         hashes[sha256] = strip_hash(grey)
         pixels = grey if is_grey(strip, grey) else strip
@@ -143,21 +138,6 @@ def _write(root: Path, chosen: Sequence[Labelled], seed: int, disputed: int) -> 
     group = dict(zip(hashes, groups, strict=True))
     manifest = _place(root, manifest.assign(group_id=manifest["strip_sha256"].map(group)), seed)
     return _finish(root, manifest, seed, disputed)
-
-
-def _read_strip(patch: Labelled) -> npt.NDArray[np.uint8]:
-    try:
-        content = read_bytes(patch.path)
-        if hashlib.sha256(content).hexdigest() != patch.strip_sha256:
-            raise ExportError(
-                f"{patch.path}: not the strip that was inspected (its SHA-256 differs); put the "
-                "original back, or register the report again with --strips"
-            )
-        return decode_image(content, patch.path)
-    except UnreadableImageError as error:
-        raise ExportError(
-            f"{error}; if the strips were moved, register the report again with --strips"
-        ) from error
 
 
 def _place(root: Path, manifest: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -9,7 +9,7 @@ A decision file is JSON (docs/review.md has it field by field):
                     "reason": "…", "in_view_of": []}]}
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 from uuid import UUID
@@ -132,7 +132,7 @@ def read_decisions(path: Path) -> DecisionFile:
 def first_problem(error: ValidationError) -> str:
     """The first thing wrong with an input, and where, in one line."""
     problem = error.errors(include_url=False, include_context=False)[0]
-    place = _place(part for part in problem["loc"] if part not in _KINDS)
+    place = _place(problem["loc"])
     reason = " ".join(problem["msg"].split())
     more = error.error_count() - 1
     others = f" (and {more} more)" if more else ""
@@ -142,8 +142,11 @@ def first_problem(error: ValidationError) -> str:
 _KINDS = frozenset(("confirm", "reject", "reclass", "disposition", "undo"))
 
 
-def _place(parts: Iterable[str | int]) -> str:
+def _place(parts: Sequence[str | int]) -> str:
     path = ""
-    for part in parts:
-        path += f" {part + 1}" if isinstance(part, int) else f", {part}" if path else str(part)
+    for index, part in enumerate(parts):
+        # Pydantic puts the entry's kind between its number and the field.
+        if part in _KINDS and (index == 0 or isinstance(parts[index - 1], int)):
+            continue
+        path += f" {part + 1}" if isinstance(part, int) else f", {part}" if path else part
     return f"{path.replace('decisions ', 'decision ')}: " if path else ""

@@ -21,3 +21,11 @@ class ExportError(InspectionError):
 
 class SampleError(InspectionError):
     """An audit sample that cannot be drawn."""
+
+
+class ServeError(InspectionError):
+    """A server that cannot be started as asked."""
+
+
+class StripError(InspectionError):
+    """A strip that is missing, or not the one that was inspected."""

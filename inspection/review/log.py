@@ -149,6 +149,11 @@ def _check_seen(connection: sa.Connection, row: dict[str, Any], seen: set[str]) 
             raise DecisionError(f"in view of {uuid}, which is about another strip or patch")
 
 
+def decided_at(connection: sa.Connection, uuid: str) -> datetime | None:
+    """When the decision of this id was decided, None if the log has none."""
+    return connection.scalar(sa.select(decisions.c.decided).where(decisions.c.uuid == uuid))
+
+
 def read_log(connection: sa.Connection, batch_id: int) -> list[Decision]:
     """All decisions on a batch, in the order in which they were stored."""
     seen = dict[str, list[str]]()

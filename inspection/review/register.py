@@ -20,6 +20,8 @@ from severstal_prep.files import file_sha256
 
 _STRIPS = "strips.parquet"
 _PATCHES = "results.parquet"
+_STRIP_COLUMNS = {"strip_id", "coil", "strip_sha256", "status", "disposition"}
+_PATCH_COLUMNS = {"strip_id", "left", "patch_key", "steel", "flagged", "indicated", "score"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ def read_report(root: Path) -> Report:
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise RegistrationError(f"{root}: damaged or of another version ({error})") from error
+    for name, table, needed in zip(names, tables, (_STRIP_COLUMNS, _PATCH_COLUMNS), strict=True):
+        if missing := needed - set(table.columns):
+            raise RegistrationError(
+                f"{root / name}: made by another version, {min(missing)!r} is missing; "
+                "inspect the batch again"
+            )
     return Report(root.resolve(), card, sha256, *tables)
 
 

@@ -73,7 +73,8 @@ def _row(name: str, agreement: Agreement) -> tuple[str, ...]:
 def _rate(rate: Rate) -> str:
     if rate.share is None or rate.low is None or rate.high is None:
         return "–"
-    return f"{rate.count}/{rate.total} = {rate.share:.1%} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+    interval = f"[{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+    return f"{rate.count}/{rate.total} = {rate.share:.1%} {interval}"
 
 
 def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:

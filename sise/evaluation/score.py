@@ -14,13 +14,13 @@ from sise.engine import Engine, Settings
 class ModelScore:
     """Probabilities (K,) of images (K, 3, H, W) for classes (K,): a `sise.metrics.Score`.
 
-    In float32 even where maps are made in bfloat16: whether a score rises or falls by a little is
-    what Increase counts. `shared` are the options that methods share; see `sise.SISE`.
+    Whole and changed images are scored in the same precision, that of the masks: rounding may tip
+    a single image's Increase, and favours no method. `shared` are the options that methods share;
+    see `sise.SISE`.
     """
 
     def __init__(self, bundle: ModelBundle, shared: Mapping[str, Any]) -> None:
-        kept = {key: shared[key] for key in ("batch_size", "output", "backend", "compile")}
-        self.engine = Engine(bundle.model, Settings(precision="fp32", **kept))
+        self.engine = Engine(bundle.model, Settings(**shared))
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from inspection import folder as folder_module
 from inspection.errors import BatchError, PolicyError, ReportFolderError
 from inspection.results import patch_key
 from inspection.run import Finished
+from inspection.sums import SUMS
 from severstal_prep.images import read_image
 from sise.overlay import colorize, overlay
 
@@ -46,11 +47,11 @@ def strips(out: Path) -> pd.DataFrame:
 
 
 def report_bytes(out: Path) -> dict[str, bytes]:
-    """All of the report but its times, log and work."""
+    """All of the report but its times, log and work; and SHA256SUMS, which covers times."""
     files = {}
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out).as_posix()
-        if path.is_file() and not name.startswith("work/") and name != "log.jsonl":
+        if path.is_file() and not name.startswith("work/") and name not in ("log.jsonl", SUMS):
             files[name] = re.sub(rb"\d{4}-\d\d-\d\dT[\d:+]+", b"TIME", path.read_bytes())
     return files
 

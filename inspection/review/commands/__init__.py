@@ -17,16 +17,22 @@ _COMMANDS = {
 
 
 def parser() -> ArgumentParser:
-    """The parser of `review`, with a subcommand per command (dest `review_command`)."""
-    whole = ArgumentParser(description="What people decide about reports, and what it teaches.")
+    """The parser of `review`, to which `add_commands` adds the commands.
+
+    jsonargparse wants a parser's own place among subcommands settled before it gets any.
+    """
+    return ArgumentParser(description="What people decide about reports, and what it teaches.")
+
+
+def add_commands(whole: ArgumentParser) -> None:
+    """Add a subcommand per command (dest `review_command`)."""
     commands = whole.add_subcommands(required=True, dest="review_command")
     for name, (module, help_text) in _COMMANDS.items():
         commands.add_subcommand(name, module.parser(), help=help_text)
-    return whole
 
 
 def run(arguments: Namespace) -> int:
     """Run the command chosen; returns its exit code."""
     name = arguments.review_command
     module, _ = _COMMANDS[name]
-    return module.run(arguments[name])
+    return int(module.run(arguments[name]))

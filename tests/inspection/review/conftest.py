@@ -32,3 +32,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def database(url: str) -> Database:
     return open_database(url, create=True)
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Database:
+    """For what the two databases do not differ in."""
+    return open_database(f"sqlite:///{tmp_path / 'review.db'}", create=True)

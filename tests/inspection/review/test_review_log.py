@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from review_toys import decide, entry, fingerprint, make_report, registered_report, states_of, uuid
@@ -54,7 +55,8 @@ def test_registering_again_renews_the_place_only(
     assert batch.report_folder == str(moved)
     assert batch.strips_folder == str(tmp_path / "elsewhere")
     assert (count(database, batches), count(database, patches)) == (1, 3)
-    (moved / "results.parquet").write_bytes((moved / "strips.parquet").read_bytes())
+    table = pd.read_parquet(moved / "results.parquet")
+    table.assign(score=0.5).to_parquet(moved / "results.parquet")
     with pytest.raises(RegistrationError, match="other figures"):
         register(database, read_report(moved))
 
@@ -63,6 +65,9 @@ def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RegistrationError, match="no finished report"):
         read_report(tmp_path / "none")
     report = make_report(tmp_path, STRIPS)
+    (report / "results.parquet").write_bytes((report / "strips.parquet").read_bytes())
+    with pytest.raises(RegistrationError, match="another version, 'indicated' is missing"):
+        read_report(report)
     (report / "results.parquet").write_bytes(b"no parquet")
     with pytest.raises(RegistrationError, match="damaged"):
         read_report(report)
@@ -143,9 +148,10 @@ def test_the_log_refuses_change(database: Database, report: Path) -> None:
         connection.execute(sa.text("INSERT INTO sampled (sample_id, patch_id) VALUES (1, 2)"))
     columns = ("reason", "seen", "seed", "patch_id")
     for table, column in zip(LOG, columns, strict=True):
-        for statement in (f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"):
+        rows = metadata.tables[table]
+        for statement in (rows.update().values({column: rows.c[column]}), rows.delete()):
             with pytest.raises(DatabaseError, match="append-only"), database.writing() as open_:
-                open_.execute(sa.text(statement))
+                open_.execute(statement)
         assert count(database, metadata.tables[table]) > 0
 
 

@@ -49,7 +49,7 @@ def _make_batches() -> None:
     op.create_table(
         "strips",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("batch_id", sa.ForeignKey("batches.id"), nullable=False),
+        sa.Column("batch_id", sa.Integer, sa.ForeignKey("batches.id"), nullable=False),
         sa.Column("strip", sa.Text, nullable=False),
         sa.Column("coil", sa.Text, nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
@@ -60,7 +60,7 @@ def _make_batches() -> None:
     op.create_table(
         "patches",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("strip_id", sa.ForeignKey("strips.id"), nullable=False),
+        sa.Column("strip_id", sa.Integer, sa.ForeignKey("strips.id"), nullable=False),
         sa.Column("left", sa.Integer, nullable=False),
         sa.Column("patch_key", sa.String(64), nullable=False),
         sa.Column("steel", sa.Boolean, nullable=False),
@@ -76,9 +76,9 @@ def _make_decisions() -> None:
         "decisions",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("uuid", sa.String(36), nullable=False, unique=True),
-        sa.Column("batch_id", sa.ForeignKey("batches.id"), nullable=False, index=True),
-        sa.Column("strip_id", sa.ForeignKey("strips.id"), nullable=False),
-        sa.Column("patch_id", sa.ForeignKey("patches.id"), nullable=True),
+        sa.Column("batch_id", sa.Integer, sa.ForeignKey("batches.id"), nullable=False, index=True),
+        sa.Column("strip_id", sa.Integer, sa.ForeignKey("strips.id"), nullable=False),
+        sa.Column("patch_id", sa.Integer, sa.ForeignKey("patches.id"), nullable=True),
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("value", sa.Text, nullable=False),
         sa.Column("undoes", sa.String(36), sa.ForeignKey("decisions.uuid"), nullable=True),
@@ -112,7 +112,7 @@ def _make_samples() -> None:
     op.create_table(
         "samples",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("batch_id", sa.ForeignKey("batches.id"), nullable=False),
+        sa.Column("batch_id", sa.Integer, sa.ForeignKey("batches.id"), nullable=False),
         sa.Column("size", sa.Integer, nullable=False),
         sa.Column("seed", sa.Integer, nullable=False),
         sa.Column("population", sa.Integer, nullable=False),
@@ -121,8 +121,8 @@ def _make_samples() -> None:
     )
     op.create_table(
         "sampled",
-        sa.Column("sample_id", sa.ForeignKey("samples.id"), primary_key=True),
-        sa.Column("patch_id", sa.ForeignKey("patches.id"), primary_key=True),
+        sa.Column("sample_id", sa.Integer, sa.ForeignKey("samples.id"), primary_key=True),
+        sa.Column("patch_id", sa.Integer, sa.ForeignKey("patches.id"), primary_key=True),
     )
 
 
@@ -134,9 +134,10 @@ def _guard_sqlite() -> None:
                 f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} {refuse}"
             )
         # INSERT OR REPLACE deletes without firing the trigger on DELETE.
+        rows = f"SELECT 1 FROM {table} WHERE {same_key}"  # noqa: S608
         op.execute(
             f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
-            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same_key}) {refuse}"
+            f"WHEN EXISTS ({rows}) {refuse}"
         )
 
 

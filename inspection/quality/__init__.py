@@ -1,0 +1,1 @@
+"""How good a batch's indications are: against the truth, each other, and earlier batches."""

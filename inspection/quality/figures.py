@@ -1,0 +1,121 @@
+"""All figures of a finished report in one place: what a page shows, and a program reads."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inspection.opened import OpenedReport
+from inspection.quality.confidence import Bin, Reliability, confidence, histogram, reliability
+from inspection.quality.drift import NO_REFERENCE, Drift, drift, reference
+from inspection.quality.history import By, read_history, subgroups
+from inspection.quality.laney import Chart, chart
+from inspection.quality.localisation import Localisation, localise, summarise
+from inspection.quality.outcomes import Outcomes, add_outcome, outcomes
+from inspection.quality.rates import Rate
+from inspection.quality.truth import RULE, add_truth, read_truth
+from sise.bundle import read_card
+
+
+@dataclass(frozen=True)
+class TruthFigures:
+    """What the truth says of a batch; `unlisted` counts strips that the label file leaves out,
+    which are normal if `unlisted_is_normal`, otherwise not counted."""
+
+    rule: str
+    labels_sha256: str
+    unlisted: int
+    unlisted_is_normal: bool
+    outcomes: Outcomes
+    localisation: Localisation
+    reliability: Reliability
+
+
+@dataclass(frozen=True)
+class Figures:
+    """`truth` is None if no label file was given; `drift` is None if there is nothing to compare
+    with, `no_drift` says why. `left_out`: earlier reports not in the chart, and why."""
+
+    chart: Chart
+    left_out: tuple[tuple[str, str], ...]
+    confidence: tuple[Bin, ...]
+    drift: Drift | None
+    no_drift: str
+    truth: TruthFigures | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare a report with: Severstal's label file, earlier reports (a subgroup per
+    `by`), and the model bundle, whose card has the reference of the scores."""
+
+    truth: Path | None = None
+    earlier: Sequence[Path] = ()
+    by: By = "strip"
+    bundle: Path | None = None
+
+
+def figures(report: OpenedReport, request: Request) -> Figures:
+    """Work out a report's figures.
+
+    Raises TruthError and AnnotationError for labels, ReportFolderError for earlier reports, and
+    BundleError for a bundle that cannot be used.
+    """
+    batch = report.card["batch"]
+    history = read_history(report, request.earlier, request.by)
+    moved, why_not = _drift(report, request.bundle)
+    return Figures(
+        chart=chart(subgroups(batch, report.patches, request.by), history.subgroups),
+        left_out=history.left_out,
+        confidence=histogram(report.patches, report.classes),
+        drift=moved,
+        no_drift=why_not,
+        truth=None if request.truth is None else truth_figures(report, request.truth),
+    )
+
+
+def truth_figures(report: OpenedReport, csv: Path) -> TruthFigures:
+    """Hold a report against Severstal's label file. Raises TruthError and AnnotationError."""
+    classes = report.classes
+    truth = read_truth(csv, report.strips, classes)
+    patches = add_outcome(add_truth(report.patches, truth, classes), classes)
+    explained = patches[patches["explained"]]
+    return TruthFigures(
+        rule=RULE,
+        labels_sha256=truth.sha256,
+        unlisted=truth.unlisted,
+        unlisted_is_normal=truth.unlisted_is_normal,
+        outcomes=outcomes(patches, classes),
+        localisation=summarise(localise(explained, truth, report.root)),
+        reliability=reliability(patches, classes),
+    )
+
+
+def _drift(report: OpenedReport, bundle: Path | None) -> tuple[Drift | None, str]:
+    if bundle is None:
+        return None, "no bundle was given"
+    known = reference(read_card(bundle).metrics)
+    if known is None:
+        return None, NO_REFERENCE
+    judged = report.patches[report.patches["steel"]]
+    found = drift(np.asarray(confidence(judged, report.classes)), known)
+    return found, "" if found else "no patch shows steel"
+
+
+def as_json(found: Figures) -> dict[str, Any]:
+    """The figures as JSON values; each rate with its share and 95 % interval."""
+    return asdict(found, dict_factory=_with_rates) | {"drift": _drift_json(found.drift)}
+
+
+def _drift_json(found: Drift | None) -> dict[str, Any] | None:
+    return None if found is None else asdict(found) | {"level": found.level}
+
+
+def _with_rates(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(entries)
+    if content.keys() == {"hits", "trials"}:
+        rate = Rate(**content)
+        content |= {"share": rate.share, "interval": rate.interval}
+    return content

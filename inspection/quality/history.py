@@ -1,0 +1,67 @@
+"""Earlier reports as the background of a batch's chart."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from inspection.opened import OpenedReport, open_report
+from inspection.quality.laney import Subgroup
+
+By = Literal["strip", "coil"]
+
+
+@dataclass(frozen=True)
+class History:
+    """Subgroups of earlier reports, in order of time, and the reports left out with the reason."""
+
+    subgroups: tuple[Subgroup, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def subgroups(batch: str, patches: pd.DataFrame, by: By) -> tuple[Subgroup, ...]:
+    """A subgroup per strip or coil, in the order of the rows. Patches without steel, which cannot
+    be flagged, do not count."""
+    judged = patches[patches["steel"]]
+    groups = judged.groupby("strip_id" if by == "strip" else "coil", sort=False)["flagged"]
+    return tuple(Subgroup(batch, str(name), int(flags.sum()), len(flags)) for name, flags in groups)
+
+
+def read_history(report: OpenedReport, folders: Iterable[Path], by: By) -> History:
+    """The subgroups of earlier reports whose rates can be compared with this report's.
+
+    Left out are the report itself, a report of strips seen before, and reports that another
+    model, other thresholds or another tiling made. Raises ReportFolderError for a folder without
+    a finished report.
+    """
+    opened = sorted((open_report(folder) for folder in folders), key=lambda r: r.card["started"])
+    seen = {_inputs(report)}
+    kept: list[Subgroup] = []
+    left_out: list[tuple[str, str]] = []
+    for earlier in opened:
+        reason = _why_left_out(report.card, earlier.card)
+        if _inputs(earlier) in seen:
+            reason = "the same strips"
+        if reason:
+            left_out.append((str(earlier.root), reason))
+            continue
+        seen.add(_inputs(earlier))
+        kept += subgroups(earlier.card["batch"], earlier.patches, by)
+    return History(tuple(kept), tuple(left_out))
+
+
+def _inputs(report: OpenedReport) -> frozenset[str]:
+    return frozenset(entry["sha256"] for entry in report.card["inputs"])
+
+
+def _why_left_out(ours: Any, theirs: Any) -> str:
+    if theirs["started"] >= ours["started"]:
+        return "not earlier"
+    if theirs["bundle"]["sha256"] != ours["bundle"]["sha256"]:
+        return "another model"
+    names: Sequence[str] = ("thresholds", "stride", "black_threshold")
+    if any(theirs["config"].get(name) != ours["config"].get(name) for name in names):
+        return "other thresholds or tiling"
+    return ""

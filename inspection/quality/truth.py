@@ -1,0 +1,149 @@
+"""The ground truth of a batch: which class each patch really shows, by pixels.
+
+The rule, as in recasting: a patch shows every class of which at least `MIN_PIXELS` labelled
+pixels lie on it; its true class is the one with the most, the first among equals; without any
+it is normal.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from inspection.errors import InspectionError
+from inspection.frames import rows
+from inspection.policy import NORMAL, probability_column
+from severstal_prep.annotations import Annotation, read_annotations
+from severstal_prep.dataset import CLASS_NAMES
+from severstal_prep.files import file_sha256
+from severstal_prep.patches import PATCH, STRIP_WIDTH
+from severstal_prep.rle import render
+
+MIN_PIXELS = 1
+RULE = (
+    f"A patch shows a class if at least {MIN_PIXELS} of the class's labelled pixels lies on it; "
+    "of several, the one with the most pixels is its true class. A strip is defective if one of "
+    "its patches is."
+)
+
+
+class TruthError(InspectionError):
+    """Labels that do not fit the batch or the model."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Labels by strip_id. `unlisted` counts inspected strips that the label file leaves out:
+    normal if `unlisted_is_normal`, otherwise unknown."""
+
+    strips: Mapping[str, Annotation]
+    unlisted: int
+    unlisted_is_normal: bool
+    sha256: str
+
+
+def read_truth(csv: Path, strips: pd.DataFrame, classes: Sequence[str]) -> Truth:
+    """Read Severstal's label file (either layout) for the inspected of these rows of strips.
+
+    A strip is known to the file by its file name. A file that lists some strip without defects
+    is taken to list all it knows, so that the truth of others is unknown; one that lists
+    defective strips only, as Kaggle's own, says by silence that a strip is normal.
+
+    Raises AnnotationError for a file that cannot be used, TruthError if it names no strip of the
+    batch, or one that is there twice or not 1600 px wide, and for classes that the model lacks.
+    """
+    labels = read_annotations(csv).strips
+    inspected = strips[strips["status"] == "inspected"]
+    found: dict[str, Annotation] = {}
+    by_name: dict[str, str] = {}
+    for strip in rows(inspected):
+        name = PurePosixPath(strip.strip_id).name
+        if name not in labels:
+            continue
+        if name in by_name:
+            raise TruthError(
+                f"{csv}: {name} stands for two strips of the batch, {by_name[name]} and "
+                f"{strip.strip_id}; inspect their folders as two batches"
+            )
+        if strip.width != STRIP_WIDTH:
+            raise TruthError(
+                f"{csv}: {strip.strip_id} is {strip.width:.0f} px wide, but labels are of strips "
+                f"of {STRIP_WIDTH} px; leave it out of the label file"
+            )
+        by_name[name] = strip.strip_id
+        found[strip.strip_id] = labels[name]
+    if not found:
+        raise TruthError(
+            f"{csv}: names no strip of the batch, such as {_example(inspected)}; "
+            "give the label file of these strips"
+        )
+    _check_classes(csv, found, classes)
+    normal_by_silence = all(annotation.labels for annotation in labels.values())
+    return Truth(found, len(inspected) - len(found), normal_by_silence, file_sha256(csv))
+
+
+def _example(strips: pd.DataFrame) -> str:
+    return str(strips["strip_id"].iloc[0]) if len(strips) else "(none was inspected)"
+
+
+def _check_classes(csv: Path, found: Mapping[str, Annotation], classes: Sequence[str]) -> None:
+    for annotation in found.values():
+        for class_id in annotation.labels:
+            if CLASS_NAMES[class_id] not in classes:
+                raise TruthError(
+                    f"{csv}, row {annotation.row}: {CLASS_NAMES[class_id]} is no class of the "
+                    f"model, which knows {', '.join(classes)}"
+                )
+
+
+def true_column(class_name: str) -> str:
+    """The column that counts a class's labelled pixels on the patch."""
+    return "true_px_" + probability_column(class_name).removeprefix("p_")
+
+
+def add_truth(patches: pd.DataFrame, truth: Truth, classes: Sequence[str]) -> pd.DataFrame:
+    """Stage: add true_px_<class> per defect class, truth_known and true_class to rows of patches.
+
+    `true_class` is "" where the truth is not known.
+    """
+    defects = [name for name in classes if name != NORMAL]
+    pixels = np.array(
+        [_pixels(patch, truth, defects) for patch in rows(patches)], np.int64
+    ).reshape(len(patches), len(defects))
+    known = (
+        np.ones(len(patches), bool)
+        if truth.unlisted_is_normal
+        else patches["strip_id"].isin(list(truth.strips)).to_numpy()
+    )
+    shown = pixels.max(axis=1, initial=0) >= MIN_PIXELS
+    names = np.array(defects, dtype=object)[pixels.argmax(axis=1)]
+    return patches.assign(
+        **{true_column(name): pixels[:, i] for i, name in enumerate(defects)},
+        truth_known=known,
+        true_class=np.where(known, np.where(shown, names, NORMAL), ""),
+    )
+
+
+def _pixels(patch: Any, truth: Truth, defects: Sequence[str]) -> list[int]:
+    annotation = truth.strips.get(patch.strip_id)
+    if annotation is None:
+        return [0] * len(defects)
+    labels = {CLASS_NAMES[class_id]: runs for class_id, runs in annotation.labels.items()}
+    begin = patch.left * PATCH
+    return [
+        labels[name].pixels_between(begin, begin + patch.size * PATCH) if name in labels else 0
+        for name in defects
+    ]
+
+
+def true_mask(truth: Truth, strip_id: str, class_name: str) -> npt.NDArray[np.bool_]:
+    """A class's labelled pixels on a strip: (256, 1600) bool; none where it has no label."""
+    annotation = truth.strips.get(strip_id)
+    class_id = CLASS_NAMES.index(class_name) if class_name in CLASS_NAMES else -1
+    if annotation is None or class_id not in annotation.labels:
+        return np.zeros((PATCH, STRIP_WIDTH), bool)
+    return render(annotation.labels[class_id], PATCH, STRIP_WIDTH)

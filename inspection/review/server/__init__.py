@@ -1,0 +1,1 @@
+"""The review in a browser: batches, reports, decisions, trends."""

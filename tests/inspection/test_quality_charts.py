@@ -1,0 +1,273 @@
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import ks_2samp
+from toy_reports import report_of
+from toys import CLASSES, FakeExplainer, strip, write_strip
+
+from inspection.commands import figures as command
+from inspection.errors import ReportFolderError
+from inspection.opened import OpenedReport, open_report
+from inspection.policy import probability_column
+from inspection.quality.confidence import histogram, reliability
+from inspection.quality.drift import Drift, Reference, drift, reference
+from inspection.quality.history import read_history, subgroups
+from inspection.quality.laney import Baseline, Subgroup, baseline, chart
+from severstal_prep.rle import encode
+from training.calibration import expected_calibration_error
+
+
+def groups(*flagged: int, patches: int = 100) -> list[Subgroup]:
+    return [Subgroup("b", str(i), count, patches) for i, count in enumerate(flagged)]
+
+
+def test_laneys_limits_are_those_of_the_formula() -> None:
+    # p̄ = 0.1, σ_p = 0.03; z = ±5/3 in turn, so each moving range is 10/3 and σ_z = 10/3/1.128.
+    earlier = groups(15, 5, 15, 5, 15, 5, 15, 5)
+    found = baseline(earlier)
+    assert isinstance(found, Baseline)
+    assert (found.centre, found.subgroups) == (0.1, 8)
+    assert found.sigma_z == pytest.approx(10 / 3 / 1.128)
+    assert found.limits(100) == pytest.approx((0, 0.1 + 3 * 0.03 * 10 / 3 / 1.128))
+    assert found.limits(10_000)[0] == pytest.approx(0.1 - 3 * 0.003 * 10 / 3 / 1.128)
+    drawn = chart([*groups(36, 37), Subgroup("b", "no steel", 0, 0)], earlier)
+    assert [point.outside for point in drawn.points] == [False, True]
+    assert drawn.why_no_limits == ""
+
+
+def test_subgroups_of_different_size_are_weighed_by_it() -> None:
+    earlier = [Subgroup("b", "big", 30, 400), *groups(10, 10, 10, 10, 10, 10, 10)]
+    found = baseline(earlier)
+    assert isinstance(found, Baseline)
+    assert found.centre == 100 / 1100
+    scores = [
+        (group.rate - found.centre) / math.sqrt(found.centre * (1 - found.centre) / group.patches)
+        for group in earlier
+    ]
+    assert found.sigma_z == pytest.approx((scores[1] - scores[0]) / 7 / 1.128)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "reason"),
+    [
+        (groups(1, 2, 3, 4, 5, 6, 7), "7 earlier subgroups; limits need 8"),
+        ([*groups(1, 2, 3, 4, 5, 6, 7), Subgroup("b", "0", 0, 0)], "7 earlier subgroups"),
+        (groups(*[0] * 9), "all or none of the earlier 900 patches"),
+    ],
+)
+def test_without_enough_history_there_are_no_limits(earlier: list[Subgroup], reason: str) -> None:
+    drawn = chart(groups(90), earlier)
+    assert drawn.baseline is None
+    assert drawn.why_no_limits.startswith(reason)
+    assert [(point.low, point.high, point.outside) for point in drawn.points] == [
+        (None, None, False)
+    ]
+
+
+def opened(name: str, number: int, **config: Any) -> OpenedReport:
+    card = {
+        "batch": name,
+        "started": f"2026-01-{number:02}T00:00:00+00:00",
+        "bundle": {"sha256": config.pop("bundle", "ab"), "classes": list(CLASSES)},
+        "config": {"thresholds": {"class 1": 0.5}, "stride": 224, "black_threshold": 0.95} | config,
+        "inputs": [{"sha256": name}],
+    }
+    patches = pd.DataFrame(
+        {
+            "strip_id": ["1/a", "1/a", "1/b", "2/c", "2/c"],
+            "coil": ["1", "1", "1", "2", "2"],
+            "flagged": [True, False, True, False, False],
+            "steel": [True, True, True, True, False],
+        }
+    )
+    return OpenedReport(Path(name), card, patches, pd.DataFrame())
+
+
+def test_subgroups_are_strips_or_coils_and_count_steel() -> None:
+    patches = opened("x", 1).patches
+    assert [(s.name, s.flagged, s.patches) for s in subgroups("x", patches, "strip")] == [
+        ("1/a", 1, 2), ("1/b", 1, 1), ("2/c", 0, 1)
+    ]  # fmt: skip
+    assert [(s.name, s.flagged, s.patches) for s in subgroups("x", patches, "coil")] == [
+        ("1", 2, 3), ("2", 0, 1)
+    ]  # fmt: skip
+
+
+def test_history_is_in_order_and_leaves_out_what_cannot_be_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    again = replace(opened("again", 4), card=opened("b", 4).card)
+    reports = {
+        str(report.root): report
+        for report in (
+            opened("b", 2), opened("a", 1), again, opened("model", 3, bundle="cd"),
+            opened("stride", 3, stride=256), opened("later", 9), opened("now", 8),
+        )
+    }  # fmt: skip
+    monkeypatch.setattr(
+        "inspection.quality.history.open_report", lambda folder: reports[str(folder)]
+    )
+    history = read_history(reports["now"], map(Path, reports), "coil")
+    assert [(s.batch, s.name) for s in history.subgroups] == [
+        ("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")
+    ]  # fmt: skip
+    assert dict(history.left_out) == {
+        "model": "another model",
+        "stride": "other thresholds or tiling",
+        "again": "the same strips",
+        "now": "the same strips",
+        "later": "not earlier",
+    }
+
+
+def scored(probabilities: np.ndarray, true: list[str]) -> pd.DataFrame:
+    """Patches with these probabilities (N, 5), the true class having 9 labelled pixels."""
+    predicted = np.array(CLASSES)[probabilities.argmax(axis=1)]
+    columns = {probability_column(name): probabilities[:, i] for i, name in enumerate(CLASSES)}
+    pixels = {
+        f"true_px_class_{i}": [9 if name == f"class {i}" else 0 for name in true]
+        for i in range(1, 5)
+    }
+    return pd.DataFrame(
+        {"steel": True, "truth_known": True, "true_class": true, "predicted": predicted}
+        | columns
+        | pixels
+    )
+
+
+def test_the_histogram_counts_confidences_with_steel() -> None:
+    probabilities = np.array([[0.5, 0.5, 0, 0, 0], [0.51, 0, 0, 0, 0.49], [1, 0, 0, 0, 0]])
+    patches = scored(probabilities, ["normal"] * 3)
+    bins = histogram(patches, CLASSES)
+    assert [part.patches for part in bins] == [0] * 9 + [1, 1] + [0] * 8 + [1]
+    assert (bins[9].low, bins[9].high) == (0.45, 0.5)
+    assert bins[0].accuracy is None
+    patches.loc[2, "steel"] = False
+    assert sum(part.patches for part in histogram(patches, CLASSES)) == 2
+
+
+def test_reliability_is_that_of_training() -> None:
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet(np.ones(5) / 2, size=400)
+    labels = generator.integers(0, 5, size=400)
+    patches = scored(probabilities, [CLASSES[label] for label in labels])
+    found = reliability(patches, CLASSES)
+    assert found.ece == pytest.approx(expected_calibration_error(probabilities, labels))
+    assert sum(part.patches for part in found.bins) == 400
+    unknown = patches.assign(truth_known=False)
+    assert reliability(unknown, CLASSES).ece is None
+
+
+def test_a_patch_of_two_classes_is_right_by_either() -> None:
+    patches = scored(np.array([[0, 0.9, 0.1, 0, 0]]), ["class 2"])
+    assert reliability(patches, CLASSES).ece == pytest.approx(0.9)
+    assert reliability(patches.assign(true_px_class_1=3), CLASSES).ece == pytest.approx(0.1)
+
+
+def known(values: np.ndarray) -> Reference:
+    quantiles = np.quantile(values, np.linspace(0, 1, 201))
+    return Reference("val", len(values), tuple(quantiles.tolist()))
+
+
+def test_psi_is_that_of_the_formula() -> None:
+    uniform = Reference("val", 1000, tuple(np.linspace(0, 1, 201).tolist()))
+    upper = np.linspace(0.501, 0.999, 500)
+    found = drift(upper, uniform)
+    assert found is not None
+    actual = np.array([0.5] * 5 + [100.5] * 5) / 505
+    expected = np.full(10, 0.1)
+    assert found.psi == pytest.approx(((actual - expected) * np.log(actual / expected)).sum())
+    assert found.ks == pytest.approx(0.5, abs=0.003)
+    assert found.level == "large"
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.03, 0.3])
+def test_ks_is_near_scipys(shift: float) -> None:
+    generator = np.random.default_rng(1)
+    training = generator.beta(5, 1, size=2000).round(2)  # with ties, as at 1.00
+    batch = (generator.beta(5, 1, size=500) - shift).clip(0, 1).round(2)
+    found = drift(batch, known(training))
+    oracle = ks_2samp(training, batch, method="asymp")
+    assert found is not None
+    assert found.ks == pytest.approx(oracle.statistic, abs=0.02)
+    assert (found.p < 0.01) == (oracle.pvalue < 0.01)
+
+
+def test_levels_and_nothing_to_compare() -> None:
+    levels = [Drift(psi, 0, 1, 1).level for psi in (0.09, 0.1, 0.24, 0.25)]
+    assert levels == ["stable", "moderate", "moderate", "large"]
+    assert drift(np.empty(0), known(np.ones(5))) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"confidence": None},
+        {"confidence": {"split": "val", "crops": 5}},
+        {"confidence": {"split": "val", "crops": 5, "quantiles": [0.5] * 200}},
+        {"confidence": {"split": "val", "crops": 0, "quantiles": [0.5] * 201}},
+        {"confidence": {"split": "val", "crops": 5, "quantiles": [0.5] * 200 + [1.5]}},
+        {"confidence": {"split": "val", "crops": 5, "quantiles": [0.6] + [0.5] * 200}},
+        {"confidence": {"split": "val", "crops": 5, "quantiles": "x"}},
+    ],
+)
+def test_an_unusable_reference_is_none(content: dict[str, Any]) -> None:
+    assert reference(content) is None
+
+
+def test_a_usable_reference_is_read() -> None:
+    content = {"confidence": {"split": "val", "crops": 5, "quantiles": [0.5] * 201}}
+    assert reference(content) == Reference("val", 5, (0.5,) * 201)
+
+
+def test_the_command_prints_the_figures_of_a_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "тест dir"
+    write_strip(root / "batch" / "a.png", strip(1600, bright=[40, 1500]))
+    write_strip(root / "batch" / "b.png", strip(1600, bright=[700]))
+    report_of(root / "batch", root / "report", FakeExplainer())
+    mask = np.zeros((256, 1600), bool)
+    mask[96:160, 40:104] = True
+    text = f"ImageId,ClassId,EncodedPixels\na.png,1,{encode(mask)}\n"
+    (root / "labels.csv").write_text(text)
+    shutil.copytree(root / "report", root / "copy")
+    options = [str(root / "report"), "--truth", str(root / "labels.csv")]
+    options += ["--earlier", str(root / "copy")]
+    capsys.readouterr()
+    assert command.run(command.parser().parse_args(options)) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["left_out"] == [[str(root / "copy"), "the same strips"]]
+    assert found["chart"]["why_no_limits"] == "0 earlier subgroups; limits need 8"
+    assert sum(part["patches"] for part in found["confidence"]) == 14
+    assert (found["drift"], found["no_drift"]) == (None, "no bundle was given")
+    patches = open_report(root / "report").patches
+    truth = found["truth"]
+    overkill = int(patches["flagged"].sum()) - 1
+    rates = truth["outcomes"]["patches"]
+    assert rates["escape"] == {
+        "hits": 0,
+        "trials": 1,
+        "share": 0,
+        "interval": [0, pytest.approx(0.793450685622763)],
+    }
+    assert (rates["overkill"]["hits"], rates["overkill"]["trials"]) == (overkill, 13)
+    assert [s["outcome"] for s in truth["outcomes"]["per_strip"]] == ["found", "overkill"]
+    # The fake map is the bright square, which is the true mask.
+    assert truth["localisation"]["patches"] == 1
+    assert truth["localisation"]["ebpg"] == pytest.approx(1)
+    assert truth["localisation"]["bbox"] == pytest.approx(1)
+    assert truth["localisation"]["area"] == pytest.approx(1 / 16)
+
+
+def test_an_absent_earlier_report_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ReportFolderError, match="no finished report here"):
+        read_history(opened("now", 8), [tmp_path], "strip")

@@ -1,0 +1,158 @@
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toys import FakeExplainer, strip, toy_classifier
+
+from inspection.errors import PolicyError
+from inspection.quality.second import agree, correlation, make_second
+from inspection.quality.weak import WeakRule, judge, parse_weak_rule, rank
+from sise.methods.gradcam import GradCAM
+
+
+def row(
+    drop: float = 0.0,
+    removed: float = 0.0,
+    agreement: float = 1.0,
+    status: str = "ok",
+    explained: bool = True,
+) -> dict[str, Any]:
+    return {
+        "explained": explained,
+        "map_status": status,
+        "whole_score": 0.8,
+        "removed_score": 0.8 * removed,
+        "drop": drop,
+        "agreement": agreement,
+    }
+
+
+def judged(*rows: dict[str, Any], rule: WeakRule | None = None) -> pd.DataFrame:
+    return judge(pd.DataFrame(list(rows)), rule or WeakRule())
+
+
+def test_one_failed_test_is_pardoned_and_two_are_not() -> None:
+    found = judged(
+        row(),
+        row(drop=0.6),
+        row(drop=0.6, removed=0.6),
+        row(drop=0.6, agreement=0.1),
+        row(removed=0.6, agreement=-0.3),
+        row(drop=0.5, removed=0.5, agreement=0.2),
+    )
+    assert list(found["weak"]) == [False, False, True, True, True, False]
+    assert list(found["weak_because"]) == [
+        "",
+        "kept alone, it loses the score",
+        "kept alone, it loses the score; without it, the score stays",
+        "kept alone, it loses the score; another method points elsewhere",
+        "without it, the score stays; another method points elsewhere",
+        "",
+    ]
+    assert found["removed_share"].tolist() == pytest.approx([0, 0, 0.6, 0, 0.6, 0.5])
+
+
+def test_no_map_is_weak_and_no_explanation_is_nothing() -> None:
+    nan = math.nan
+    found = judged(
+        row(nan, nan, nan, status="constant map"),
+        row(nan, nan, nan, status="", explained=False),
+        row(drop=0.9, removed=0.1, agreement=nan),
+    )
+    assert list(found["weak"]) == [True, False, False]
+    assert list(found["weak_because"])[:2] == ["no map", ""]
+
+
+def test_the_rule_decides() -> None:
+    strict = WeakRule(max_drop=0.1, max_removed=0.1, min_agreement=0.9, failures=1)
+    assert list(judged(row(drop=0.2), row(agreement=0.8), row(), rule=strict)["weak"]) == [
+        True, True, False
+    ]  # fmt: skip
+    assert "less than 0.9" in str(strict)
+    assert "more than 10% of the score" in str(strict)
+
+
+def test_no_rows_are_no_rows() -> None:
+    found = rank(judge(pd.DataFrame([row()]).iloc[:0], WeakRule()))
+    assert len(found) == 0
+    assert "agreement_percentile" in found
+
+
+def test_percentiles_say_what_share_of_the_batch_is_worse() -> None:
+    found = rank(
+        judged(
+            row(drop=0.1, removed=0.4, agreement=0.9),
+            row(drop=0.2, removed=0.2, agreement=0.5),
+            row(drop=0.2, removed=0.3, agreement=math.nan),
+            row(drop=0.9, removed=0.1, agreement=0.7),
+        )
+    )
+    assert list(found["drop_percentile"]) == [87.5, 50, 50, 12.5]
+    assert list(found["removed_percentile"]) == [12.5, 62.5, 37.5, 87.5]
+    assert found["agreement_percentile"].tolist() == pytest.approx(
+        [250 / 3, 50 / 3, math.nan, 50], nan_ok=True
+    )
+    assert rank(judged(row()))["drop_percentile"].tolist() == [50]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@settings(deadline=None)
+def test_percentiles_of_a_batch_average_to_the_middle(drops: list[float]) -> None:
+    found = rank(judged(*(row(drop=drop) for drop in drops)))["drop_percentile"]
+    assert found.mean() == pytest.approx(50)
+    assert found.between(0, 100, inclusive="neither").all()
+
+
+def test_the_policys_entry_is_read_and_checked() -> None:
+    assert parse_weak_rule(None, "p") == WeakRule()
+    assert parse_weak_rule({"failures": 1, "min_agreement": -0.5}, "p") == WeakRule(
+        failures=1, min_agreement=-0.5
+    )
+    for content, message in (
+        ([], "expected `name: value` entries"),
+        ({"drop": 1}, "unknown entry drop; one of max_drop"),
+        ({"max_drop": 1.5}, "max_drop must be a number from 0 to 1, not 1.5"),
+        ({"min_agreement": "x"}, "min_agreement must be a number from -1 to 1, not x"),
+        ({"failures": 2.5}, "failures must be a whole number from 1 to 3, not 2.5"),
+        ({"failures": True}, "failures must be a whole number"),
+        ({"failures": 0}, "failures must be a whole number from 1 to 3, not 0"),
+    ):
+        with pytest.raises(PolicyError, match=r"^p: ") as caught:
+            parse_weak_rule(content, "p")
+        assert message in str(caught.value)
+
+
+def test_agreement_is_the_correlation_of_the_two_maps() -> None:
+    classifier = toy_classifier()
+    pixels = strip(256, bright=[64])
+    bright = np.zeros((256, 256), np.float32)
+    bright[96:160, 64:128] = 1
+    half = bright.copy()
+    half[:, :96] = 0
+    maps = pd.Series([bright, 1 - bright, half, bright, np.zeros_like(bright)], dtype=object)
+    patches = pd.DataFrame(
+        {
+            "pixels": pd.Series([pixels] * 5, dtype=object),
+            "map": maps,
+            "target": ["class 1", "class 1", "class 1", "class 2", "class 1"],
+            "map_status": ["ok", "ok", "ok", "ok", "constant map"],
+        }
+    )
+    second = FakeExplainer(statuses={2: "no positive gradient"})
+    agreed = agree(patches, classifier, second)["agreement"]
+    expected = np.corrcoef(bright.ravel(), half.ravel())[0, 1]
+    assert agreed.tolist() == pytest.approx([1, -1, expected, math.nan, math.nan], nan_ok=True)
+    assert second.targets == [1, 1, 1, 2]
+
+
+def test_a_constant_map_correlates_with_nothing() -> None:
+    assert math.isnan(correlation(torch.ones(4, 4), torch.rand(4, 4)))
+
+
+def test_the_second_method_is_grad_cam() -> None:
+    assert isinstance(make_second(toy_classifier()), GradCAM)
