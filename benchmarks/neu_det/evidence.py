@@ -4,7 +4,8 @@ r"""Does the classifier look at the defects at all? What it says of boxes alone,
         --only /tmp/neu50/held_out.txt --out docs/evaluation/evidence.md
 
 A map can only lie on the defect if the network's evidence does. For each class: the probability of
-the whole image, of its boxes alone and of all but its boxes, what is taken away being filled.
+the whole image, of its boxes alone, of all but its boxes, and of nothing; what is taken away is
+filled.
 """
 
 from pathlib import Path
@@ -49,7 +50,7 @@ def main(
     for item in sample(dataset.items, limit):
         subject = read(explained, dataset, item)
         image, truth = subject.image[None], subject.truth[None]
-        versions = {"whole": image}
+        versions = {"whole": image, "nothing, grey": torch.zeros_like(image)}
         for fill in FILLS:
             versions[f"boxes alone, {fill}"] = masked(image, truth.float(), fill)
             versions[f"without boxes, {fill}"] = masked(image, (~truth).float(), fill)

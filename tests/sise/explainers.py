@@ -60,6 +60,8 @@ EXPLAINERS: dict[str, Callable[..., Explainer]] = {
 
 UNTRAINED = {"Grad-CAM, untrained"}
 """Methods on other weights than the model's."""
+DIFFERENCES = {"Group-CAM"}
+"""Methods that weight masks by differences of probabilities: rounding stays as large as it was."""
 _ONE_LAYER = {name for name in EXPLAINERS if "CAM" in name}
 LAYERED = {name for name in EXPLAINERS if "SISE" in name} | _ONE_LAYER
 """Methods that explain layers, and take `layers`."""

