@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.special import softmax
 
 from severstal_prep.console import track
 from severstal_prep.dataset import CLASS_NAMES
 from sise import bundle
 from sise.precision import Precision
-from training.calibration import fit_temperature
+from training.calibration import Floats, fit_temperature
 from training.checkpoint import Checkpoint
 from training.crops import Crops
 from training.data import CropDataset, crop_loader
@@ -20,15 +22,22 @@ from training.evaluate import Evaluation, evaluate, predict
 
 DEFECT_CLASSES = CLASS_NAMES[1:]
 DEFAULT_THRESHOLD = 0.5
+QUANTILES = 201
+"""At 0, 0.5, …, 100 %."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What the validation crops say: the temperature, and results before and after it."""
+    """What the validation crops say: the temperature, and results before and after it.
+
+    `confidence` (QUANTILES,) are the quantiles of the calibrated probability of each crop's most
+    probable class, ascending in [0, 1].
+    """
 
     temperature: float
     before: Evaluation
     after: Evaluation
+    confidence: tuple[float, ...]
 
 
 def validate(
@@ -50,7 +59,20 @@ def validate(
         temperature,
         evaluate(logits, labels, plan.classes),
         evaluate(logits / temperature, labels, plan.classes),
+        confidence_quantiles(logits / temperature),
     )
+
+
+def confidence_quantiles(logits: Floats) -> tuple[float, ...]:
+    """Quantiles (QUANTILES,) of the largest softmax of each of the logits (N, C), N at least 1.
+
+    Rounded to 6 digits, ascending in [0, 1].
+    """
+    confidence = softmax(logits, axis=1).max(axis=1)
+    quantiles = np.quantile(confidence, np.linspace(0, 1, QUANTILES)).round(6).clip(0, 1)
+    # Interpolated between equal values, a quantile may fall below the one before by an ulp.
+    ascending: list[float] = np.maximum.accumulate(quantiles).tolist()
+    return tuple(ascending)
 
 
 def write_bundle(
@@ -76,7 +98,10 @@ def write_bundle(
 
 
 def metrics(validation: Validation) -> dict[str, Any]:
-    """What the bundle's card says of the validation split."""
+    """What the bundle's card says of the validation split.
+
+    `confidence` is what inspection compares the scores of a batch with (docs/quality.md).
+    """
     after = validation.after
     return {
         "split": "val",
@@ -88,6 +113,11 @@ def metrics(validation: Validation) -> dict[str, Any]:
         "recall": {result.name: result.recall for result in after.classes},
         "ece_before_temperature": validation.before.ece,
         "ece": after.ece,
+        "confidence": {
+            "split": "val",
+            "crops": after.crops,
+            "quantiles": list(validation.confidence),
+        },
     }
 
 

@@ -22,6 +22,8 @@ from inspection.quality.history import read_history, subgroups
 from inspection.quality.laney import Baseline, Subgroup, baseline, chart
 from severstal_prep.rle import encode
 from training.calibration import expected_calibration_error
+from training.evaluate import evaluate
+from training.finish import Validation, confidence_quantiles, metrics
 
 
 def groups(*flagged: int, patches: int = 100) -> list[Subgroup]:
@@ -226,6 +228,20 @@ def test_an_unusable_reference_is_none(content: dict[str, Any]) -> None:
 def test_a_usable_reference_is_read() -> None:
     content = {"confidence": {"split": "val", "crops": 5, "quantiles": [0.5] * 201}}
     assert reference(content) == Reference("val", 5, (0.5,) * 201)
+
+
+def test_what_training_writes_is_a_reference_without_drift_from_itself() -> None:
+    logits = np.random.default_rng(2).normal(0, 3, (600, 5))
+    after = evaluate(logits, logits.argmax(axis=1), CLASSES)
+    validation = Validation(1.0, after, after, confidence_quantiles(logits))
+    written = reference(json.loads(json.dumps(metrics(validation))))
+    assert written == Reference("val", 600, validation.confidence)
+    confidence = np.exp(logits).max(axis=1) / np.exp(logits).sum(axis=1)
+    found = drift(confidence, written)
+    assert found is not None
+    assert found.psi < 0.001
+    assert found.ks < 0.01
+    assert found.level == "stable"
 
 
 def test_the_command_prints_the_figures_of_a_report(
