@@ -1,0 +1,277 @@
+"""The rate of flagged patches on a Laney p′ chart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from matplotlib.axes import Axes
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.ticker import MaxNLocator
+
+from inspection.charts.drawing import Drawing, counted, listed, percent, plain, shortened
+from inspection.charts.sheet import WIDE, Box, Sheet, percent_axis, sheet
+from inspection.charts.themed import COLOUR
+from inspection.quality.laney import Chart, Point, Subgroup
+
+HEIGHT = 340.0
+MOST_EARLIER = 60
+MOST_MARKS = 400
+"""Points above which they are dots of one path, and only those outside, the first 100 of them,
+have names to point at: the drawing stays at about 100 KB at most."""
+
+_MOST_NAMES = 3
+_MOST_OUTSIDE = 100
+_BOX = Box(left=64, right=96, top=22, bottom=48)
+_MANY = 4000
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a chart speaks: of `subgroup`s (strips, coils, batches), `flagged` patches or other."""
+
+    title: str = "Rate of flagged patches, strip by strip"
+    subgroup: str = "strip"
+    subgroups: str = "strips"
+    rate: str = "Flagged patches"
+    axis: str = "Strips in order"
+
+
+STRIPS = Words()
+COILS = Words(
+    title="Rate of flagged patches, coil by coil",
+    subgroup="coil",
+    subgroups="coils",
+    axis="Coils in order",
+)
+
+
+def control(
+    chart: Chart, links: Mapping[str, str], words: Words = STRIPS, name: str = "control"
+) -> Drawing:
+    """The chart, a point per subgroup in order; earlier subgroups stand faint on the left.
+
+    `links` leads from a subgroup's name to a fragment of the page ("#strip-3").
+    """
+    summary = _summary(chart, words)
+    with sheet(name, WIDE, HEIGHT) as paper:
+        if chart.points:
+            _draw(paper, chart, links, words)
+        else:
+            paper.say(f"No {words.subgroup} was judged")
+        svg = paper.svg(words.title, summary)
+    head = (words.subgroup.capitalize(), "Flagged", "Patches", "Rate", "Lower", "Upper", "")
+    return Drawing(name, words.title, summary, svg, head, tuple(map(_row, chart.points)))
+
+
+def _row(point: Point) -> tuple[str, ...]:
+    own = point.subgroup
+    return (
+        plain(own.name),
+        str(own.flagged),
+        str(own.patches),
+        percent(own.rate),
+        percent(point.low),
+        percent(point.high),
+        "outside" if point.outside else "",
+    )
+
+
+def _summary(chart: Chart, words: Words) -> str:
+    count = counted(len(chart.points), words.subgroup, words.subgroups)
+    if chart.baseline is None:
+        return f"{count}. No limits: {plain(chart.why_no_limits)}."
+    known = chart.baseline
+    from_ = counted(known.subgroups, f"earlier {words.subgroup}", f"earlier {words.subgroups}")
+    outside = [
+        f"{shortened(plain(own.name), 60)} ({percent(own.rate)}, {_side(point)})"
+        for point in chart.points
+        for own in [point.subgroup]
+        if point.outside
+    ]
+    found = (
+        f"{len(outside)} outside the limits: {listed(outside)}" if outside else "none is outside"
+    )
+    return (
+        f"{count} against {from_} with a mean rate of {percent(known.centre)} "
+        f"(σ_z {known.sigma_z:.2f}); {found}."
+    )
+
+
+def _side(point: Point) -> str:
+    return "above" if point.high is not None and point.subgroup.rate > point.high else "below"
+
+
+def _draw(
+    paper: Sheet,
+    chart: Chart,
+    links: Mapping[str, str],
+    words: Words,
+) -> None:
+    axes = paper.axes(_BOX)
+    earlier = chart.earlier[-MOST_EARLIER:]
+    first, last = -len(earlier) + 0.5, len(chart.points) + 0.5
+    axes.set_xlim(first - 0.01 * (last - first), last)
+    highest = max(
+        *(point.high or 0.0 for point in chart.points),
+        *(point.subgroup.rate for point in chart.points),
+        *(subgroup.rate for subgroup in earlier),
+        0.01,
+    )
+    percent_axis(axes, min(1.08 * highest, 1.04), words.rate)
+    axes.set_xlabel(words.axis)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
+    axes.set_xticks([place for place in axes.get_xticks() if 1 <= place <= len(chart.points)])
+    if earlier:
+        _draw_earlier(axes, earlier, words)
+    if chart.baseline is not None:
+        _draw_limits(axes, chart.points, first, last, chart.baseline.centre)
+    _draw_points(paper, axes, chart.points, links)
+
+
+def _draw_earlier(axes: Axes, earlier: Sequence[Subgroup], words: Words) -> None:
+    places = range(1 - len(earlier), 1)
+    axes.plot(
+        list(places), [subgroup.rate for subgroup in earlier],
+        color=COLOUR["muted"], alpha=0.45, linewidth=1, marker="o", markersize=3.5,
+        markeredgewidth=0,
+    )  # fmt: skip
+    axes.axvline(0.5, color=COLOUR["muted"], linewidth=1, dashes=(2, 3))
+    axes.annotate(
+        f"earlier {words.subgroups}", (0.5, 1), (-8, 6), xycoords=("data", "axes fraction"),
+        textcoords="offset points", ha="right", color=COLOUR["muted"],
+    )  # fmt: skip
+    axes.annotate(
+        "this batch" if words.subgroup != "batch" else "judged", (0.5, 1), (8, 6),
+        xycoords=("data", "axes fraction"), textcoords="offset points", color=COLOUR["muted"],
+    )  # fmt: skip
+
+
+def _draw_limits(
+    axes: Axes, points: Sequence[Point], first: float, last: float, centre: float
+) -> None:
+    many = len(points) > MOST_MARKS
+    axes.plot([first, last], [centre, centre], color=COLOUR["muted"], linewidth=1, zorder=2.5)
+    ends = [(centre, "mean")]
+    for sides in ([point.low for point in points], [point.high for point in points]):
+        values = [value for value in sides if value is not None]
+        path = _steps(values, (last - first) / (WIDE - _BOX.left - _BOX.right))
+        axes.add_patch(
+            PathPatch(
+                path, fill=False, edgecolor=COLOUR["rework"], linewidth=0.75 if many else 1.25
+            )
+        )
+        ends.append((values[-1], "lower" if len(ends) == 1 else "upper"))
+    for value, label in ends:
+        if label != "lower" or value > 0:
+            axes.annotate(
+                f"{label} {percent(value)}", (1, value), (6, 0), xycoords=("axes fraction", "data"),
+                textcoords="offset points", va="center",
+                color=COLOUR["muted" if label == "mean" else "rework"],
+            )  # fmt: skip
+
+
+def _steps(values: Sequence[float], unit: float) -> Path:
+    """A step line, value i from i + 0.5 to i + 1.5. Of steps narrower than the sheet's unit
+    only the extremes of each unit are drawn: they fill it."""
+    corners: list[tuple[float, float]] = []
+    if unit <= 1:
+        for place, value in enumerate(values):
+            if corners and corners[-1][1] == value:
+                corners.pop()
+            else:
+                corners.append((place + 0.5, value))
+            corners.append((place + 1.5, value))
+    else:
+        columns = dict[int, set[float]]()
+        for place, value in enumerate(values):
+            columns.setdefault(int(place / unit), set()).add(value)
+        for column, own in columns.items():
+            corners += [((column + 0.5) * unit + 0.5, value) for value in {min(own), max(own)}]
+        corners = [
+            corner
+            for index, corner in enumerate(corners)
+            if any(other[1] != corner[1] for other in corners[max(index - 1, 0) : index + 2])
+            or index in (0, len(corners) - 1)
+        ]
+    return Path(corners)
+
+
+def _draw_points(
+    paper: Sheet, axes: Axes, points: Sequence[Point], links: Mapping[str, str]
+) -> None:
+    inside = [(n, point) for n, point in enumerate(points, 1) if not point.outside]
+    outside = [(n, point) for n, point in enumerate(points, 1) if point.outside]
+    if len(points) <= MOST_MARKS:
+        axes.plot(
+            range(1, len(points) + 1), [point.subgroup.rate for point in points],
+            color=COLOUR["link"], alpha=0.35, linewidth=1,
+        )  # fmt: skip
+        _draw_marks(paper, axes, inside, links, "o", "link")
+    else:
+        _draw_dots(axes, inside, "link", "round")
+        _draw_dots(axes, outside[_MOST_OUTSIDE:], "scrap", "projecting")
+    _draw_marks(paper, axes, outside[:_MOST_OUTSIDE], links, "D", "scrap")
+    for number, point in outside if len(outside) <= _MOST_NAMES else ():
+        _name(paper, axes, number / len(points), (number, point.subgroup.rate), point)
+
+
+def _name(paper: Sheet, axes: Axes, along: float, place: tuple[float, float], point: Point) -> None:
+    """Write the name of a point beside it, so that it stays on the sheet."""
+    key = paper.text(shortened(plain(point.subgroup.name), 28))
+    side = "left" if along < 0.15 else "right" if along > 0.85 else "center"
+    axes.annotate(
+        key, place, (0, 9 if _side(point) == "above" else -19), textcoords="offset points",
+        ha=side, color=COLOUR["scrap"],
+    )  # fmt: skip
+
+
+def _draw_marks(
+    paper: Sheet,
+    axes: Axes,
+    numbered: Sequence[tuple[int, Point]],
+    links: Mapping[str, str],
+    marker: str,
+    colour: str,
+) -> None:
+    if not numbered:
+        return
+    drawn = axes.scatter(
+        [number for number, _ in numbered], [point.subgroup.rate for _, point in numbered],
+        s=42 if marker == "o" else 64, marker=marker, color=COLOUR[colour],
+        edgecolor=COLOUR["card"], linewidth=1.5, zorder=3, clip_on=False,
+    )  # fmt: skip
+    urls = [_url(paper, point, links) for _, point in numbered]
+    # With one URL for one point, matplotlib takes another way, which forgets it.
+    drawn.set_urls(urls * 2 if len(urls) == 1 else urls)
+
+
+def _url(paper: Sheet, point: Point, links: Mapping[str, str]) -> str:
+    own = point.subgroup
+    text = f"{own.name}: {own.flagged} of {own.patches} flagged, {percent(own.rate)}"
+    return paper.mark(
+        f"{text}, outside the limits" if point.outside else text, links.get(own.name, "")
+    )
+
+
+def _draw_dots(
+    axes: Axes,
+    numbered: Sequence[tuple[int, Point]],
+    colour: str,
+    cap: Literal["round", "projecting"],
+) -> None:
+    """One path of lines of no length, which their caps make dots, or squares; of those that
+    cover each other one."""
+    cells = dict[tuple[int, int], tuple[float, float]]()
+    width, height = (end - start for start, end in (axes.get_xlim(), axes.get_ylim()))
+    cell = 3.0 if len(numbered) <= _MANY else 4.0
+    across = (WIDE - _BOX.left - _BOX.right) / width / cell
+    up = (HEIGHT - _BOX.top - _BOX.bottom) / height / cell
+    for number, point in numbered:
+        place = (float(number), point.subgroup.rate)
+        cells.setdefault((round(place[0] * across), round(place[1] * up)), place)
+    if not cells:
+        return
+    vertices = [place for place in cells.values() for _ in range(2)]
+    path = Path(vertices, [Path.MOVETO, Path.LINETO] * len(cells))
+    axes.add_patch(PathPatch(path, fill=False, edgecolor=COLOUR[colour], linewidth=4, capstyle=cap))

@@ -1,0 +1,98 @@
+"""Which classes make up the flagged patches, the most frequent first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from matplotlib.ticker import MaxNLocator
+
+from inspection.charts.drawing import Drawing, counted, listed, percent, plain, shortened
+from inspection.charts.sheet import WIDE, Box, Sheet, percent_axis, sheet
+from inspection.charts.themed import COLOUR
+
+HEIGHT = 320.0
+STYLES = 6
+_LETTER = 7.0
+_TITLE = "Flagged patches by class"
+
+
+@dataclass(frozen=True)
+class ClassBar:
+    """A class: its `symbol` and `style` (colour and shape, 1 to 6) as elsewhere on the page,
+    and how many patches indicate it, on how many strips."""
+
+    name: str
+    symbol: str
+    style: int
+    patches: int
+    strips: int
+
+
+def pareto(bars: Sequence[ClassBar], name: str = "pareto") -> Drawing:
+    """Bars of patches per class with the cumulative share over them; equal ones keep their order.
+
+    Both axes have one scale: the total is 100 %.
+    """
+    ordered = sorted(bars, key=lambda bar: -bar.patches)
+    running = list(accumulate(bar.patches for bar in ordered))
+    total = running[-1] if running else 0
+    shares = [patches / total if total else 0.0 for patches in running]
+    summary = _summary(ordered, total)
+    with sheet(name, WIDE, HEIGHT) as paper:
+        if total:
+            _draw(paper, ordered, shares, total)
+        else:
+            paper.say("No patch is flagged")
+        svg = paper.svg(_TITLE, summary)
+    rows = tuple(
+        (
+            plain(bar.name),
+            str(bar.patches),
+            str(bar.strips),
+            percent(bar.patches / total if total else None),
+            percent(share if total else None),
+        )
+        for bar, share in zip(ordered, shares, strict=True)
+    )
+    return Drawing(
+        name, _TITLE, summary, svg, ("Class", "Patches", "Strips", "Share", "Cumulative"), rows
+    )
+
+
+def _summary(ordered: Sequence[ClassBar], total: int) -> str:
+    if not total:
+        return "No patch is flagged."
+    found = [
+        f"{shortened(plain(bar.name), 60)} {bar.patches} ({percent(bar.patches / total)})"
+        for bar in ordered
+        if bar.patches
+    ]
+    return f"{counted(total, 'flagged patch', 'flagged patches')}: {listed(found)}."
+
+
+def _draw(paper: Sheet, ordered: Sequence[ClassBar], shares: Sequence[float], total: int) -> None:
+    places = range(len(ordered))
+    axes = paper.axes(Box(left=64, right=64, bottom=52))
+    axes.set_xlim(-0.5, len(ordered) - 0.5)
+    axes.set_ylim(0, total * 1.08)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    axes.set_ylabel("Patches")
+    for place, bar in zip(places, ordered, strict=True):
+        colour = COLOUR[f"k{(bar.style - 1) % STYLES + 1}"]
+        (drawn,) = axes.bar([place], [bar.patches], width=0.56, color=colour)
+        on = counted(bar.strips, "strip")
+        drawn.set_url(paper.mark(f"{bar.name}: {counted(bar.patches, 'patch', 'patches')} on {on}"))
+        axes.annotate(
+            f"{bar.patches} on {on}", (place, 0), (0, -42), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="center", color=COLOUR["muted"],
+        )  # fmt: skip
+    most = max(4, int((WIDE - 128) / len(ordered) / _LETTER) - 4)
+    labels = [paper.text(f"{bar.symbol} {shortened(bar.name, most)}") for bar in ordered]
+    axes.set_xticks(list(places), labels, color=COLOUR["ink"])
+    cumulative = axes.twinx()
+    percent_axis(cumulative, 1.08, "Cumulative share")
+    cumulative.grid(visible=False)
+    cumulative.plot(
+        list(places), shares, color=COLOUR["ink"], marker="o", markersize=6,
+        markerfacecolor=COLOUR["card"], markeredgewidth=1.5, linewidth=1.25,
+    )  # fmt: skip

@@ -1,0 +1,84 @@
+"""Whether the model is right as often as it is sure."""
+
+from matplotlib.axes import Axes
+
+from inspection.charts.drawing import Drawing, counted, percent
+from inspection.charts.sheet import NARROW, Box, Sheet, sheet
+from inspection.charts.themed import COLOUR
+from inspection.quality.confidence import Bin, Reliability
+
+HEIGHT = 480.0
+LARGEST = 900.0
+"""Area of the fullest bin's point, in square units; others in proportion to their patches."""
+
+_SMALLEST = 12.0
+_TITLE = "Reliability: how often it is right when it is so sure"
+
+
+def reliability(found: Reliability, name: str = "reliability") -> Drawing:
+    """A point per bin with patches: mean confidence against the share that is right, its area
+    in proportion to its patches (but never too small to see); on the diagonal both are equal."""
+    known = [part for part in found.bins if part.confidence is not None]
+    known = [part for part in known if part.accuracy is not None]
+    summary = _summary(known, found.ece)
+    with sheet(name, NARROW, HEIGHT) as paper:
+        axes = paper.axes(Box(left=68, right=20, top=16, bottom=52))
+        _draw_frame(axes)
+        if known:
+            _draw_points(paper, axes, known)
+        svg = paper.svg(_TITLE, summary)
+    head = ("Confidence", "Patches", "Mean confidence", "Right")
+    rows = tuple(
+        (
+            f"{100 * part.low:.0f}–{100 * part.high:.0f} %",
+            str(part.patches),
+            percent(part.confidence),
+            percent(part.accuracy),
+        )
+        for part in found.bins
+    )
+    return Drawing(name, _TITLE, summary, svg, head, rows)
+
+
+def _summary(known: list[Bin], ece: float | None) -> str:
+    if ece is None or not known:
+        return "No patch with known truth."
+    patches = sum(part.patches for part in known)
+    gap = sum(part.patches * ((part.confidence or 0) - (part.accuracy or 0)) for part in known)
+    side = "too sure" if gap > 0 else "not sure enough"
+    drift = f"; on the whole it is {side}" if abs(gap) / patches >= 0.01 else ""
+    count = counted(patches, "patch", "patches")
+    return (
+        f"Over {count} with known truth, confidence is off by {percent(ece)} on average "
+        f"(expected calibration error){drift}."
+    )
+
+
+def _draw_frame(axes: Axes) -> None:
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, axis="both")
+    ticks = [index / 5 for index in range(6)]
+    words = [f"{100 * tick:.0f} %" for tick in ticks]
+    axes.set_xticks(ticks, words)
+    axes.set_yticks(ticks, words)
+    axes.set_xlabel("Confidence, mean of the bin")
+    axes.set_ylabel("Right")
+    axes.plot([0, 1], [0, 1], color=COLOUR["muted"], linewidth=1.25, dashes=(4, 3))
+
+
+def _draw_points(paper: Sheet, axes: Axes, known: list[Bin]) -> None:
+    fullest = max(part.patches for part in known)
+    confidences = [part.confidence or 0.0 for part in known]
+    accuracies = [part.accuracy or 0.0 for part in known]
+    axes.plot(confidences, accuracies, color=COLOUR["k1"], linewidth=1, alpha=0.5)
+    for part, x, y in zip(known, confidences, accuracies, strict=True):
+        drawn = axes.scatter(
+            [x], [y], s=max(_SMALLEST, LARGEST * part.patches / fullest), color=COLOUR["k1"],
+            alpha=0.75, edgecolor=COLOUR["card"], linewidth=1, clip_on=False, zorder=3,
+        )  # fmt: skip
+        count = counted(part.patches, "patch", "patches")
+        url = paper.mark(f"{count}: confidence {percent(x)}, right {percent(y)}")
+        # With one URL for one point, matplotlib takes another way, which forgets it.
+        drawn.set_urls([url, url])
