@@ -21,9 +21,9 @@ def svg_path(mask: Mask) -> str:
     Whole px, (0, 0) the mask's upper left corner, (W, H) its lower right one. Holes run against
     the pieces around them, so that either fill rule leaves them out.
     """
-    loops = outlines(mask)
-    if not loops:
+    if not mask.any():
         return ""
+    loops = outlines(mask)
     shown = [loop for loop in loops if abs(doubled_area(loop)) >= 2 * SPECK]
     return " ".join(_path(simplified(loop)) for loop in shown or [max(loops, key=doubled_area)])
 

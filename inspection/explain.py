@@ -12,6 +12,7 @@ import torch
 from skimage.filters import threshold_otsu
 
 from inspection.classify import Classifier
+from inspection.contours import svg_path
 from inspection.frames import arrays, rows
 from sise.backends import Backend
 from sise.budget import Budget
@@ -107,13 +108,17 @@ def measure(patches: pd.DataFrame, classifier: Classifier, fill: FillName) -> pd
     (see `FILL_IN_WORDS`). `drop` is the paper's Drop of this one patch (see
     `sise.metrics.drop`). `region_area` (px) and region_left, _top, _width, _height
     (px inside the patch, the bounding box) describe where the map exceeds its Otsu threshold.
-    All are NaN without a map.
+    All are NaN without a map. `region_contour` are the outlines of the same pixels, see
+    `contours.svg_path`; "" without a map.
     """
     measured = [
         _measure_patch(patch.pixels, patch.map, patch.target, classifier, fill)
         for patch in rows(patches)
     ]
-    return patches.assign(**{name: [row[name] for row in measured] for name in MEASURES})
+    contours = [svg_path(region(heat)) if _is_map(heat) else "" for heat in patches["map"]]
+    return patches.assign(
+        **{name: [row[name] for row in measured] for name in MEASURES}, region_contour=contours
+    )
 
 
 MEASURES = (
@@ -136,7 +141,7 @@ def _measure_patch(
     classifier: Classifier,
     fill: FillName,
 ) -> dict[str, float]:
-    if not heat.max() > heat.min():
+    if not _is_map(heat):
         return dict.fromkeys(MEASURES, float("nan"))
     top = top_share(torch.tensor(heat)[None], KEPT_SHARE)[0]
     keep = torch.stack([torch.ones_like(top), top, ~top]).to(classifier.device)
@@ -149,13 +154,20 @@ def _measure_patch(
     return dict(zip(MEASURES, figures, strict=True))
 
 
-def explained_region(heat: npt.NDArray[np.float32]) -> tuple[int, int, int, int, int]:
-    """Area and bounding box (left, top, width, height) in px of map > Otsu's threshold.
+def _is_map(heat: npt.NDArray[np.float32]) -> bool:
+    return bool(heat.max() > heat.min())
 
-    `heat` (H, W) must not be constant.
-    """
-    region = heat > float(threshold_otsu(heat))  # type: ignore[no-untyped-call]
-    across, down = np.flatnonzero(region.any(axis=0)), np.flatnonzero(region.any(axis=1))
+
+def region(heat: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """The pixels (H, W) where a map exceeds its Otsu threshold; it must not be constant."""
+    found: npt.NDArray[np.bool_] = heat > float(threshold_otsu(heat))  # type: ignore[no-untyped-call]
+    return found
+
+
+def explained_region(heat: npt.NDArray[np.float32]) -> tuple[int, int, int, int, int]:
+    """Area and bounding box (left, top, width, height) in px of `region`."""
+    pixels = region(heat)
+    across, down = np.flatnonzero(pixels.any(axis=0)), np.flatnonzero(pixels.any(axis=1))
     left, top = int(across[0]), int(down[0])
     width, height = int(across[-1]) - left + 1, int(down[-1]) - top + 1
-    return int(region.sum()), left, top, width, height
+    return int(pixels.sum()), left, top, width, height

@@ -15,6 +15,7 @@ from inspection.sums import SUMS, write_sums
 FORMAT = "steel-sise inspection 1"
 INDEX = "index.html"
 CARD = "batch.json"
+FIGURES = "figures.json"
 WORK = "work"
 
 

@@ -20,30 +20,33 @@ THUMB_HEIGHT = 96
 
 
 def draw_patches(patches: pd.DataFrame, report: Path) -> pd.DataFrame:
-    """Stage "render": write each patch, its overlay and its map; add their paths to the rows.
+    """Stage "render": write each patch, its overlay and its maps; add their paths to the rows.
 
-    Rows have pixels (H, W, 3) uint8, heat (H, W) uint8, map_status and patch_key. Paths are
-    relative to `report`. Without a map (`map_status` is not "ok") the overlay and map are "".
+    Rows have pixels (H, W, 3) uint8, heat (H, W) uint8, map_status and patch_key; the runner-up's
+    map is `second` (H, W) uint8 or None, its status runner_up_status. Paths are relative to
+    `report`. Without a map (its status is not "ok") the overlay and the map's path are "".
     """
     paths = [_draw_patch(patch, report) for patch in rows(patches)]
-    return patches.assign(
-        raw_path=[raw for raw, _, _ in paths],
-        overlay_path=[over for _, over, _ in paths],
-        map_path=[grey for _, _, grey in paths],
-    )
+    names = ("raw_path", "overlay_path", "map_path", "runner_up_map_path")
+    return patches.assign(**{name: [row[i] for row in paths] for i, name in enumerate(names)})
 
 
-def _draw_patch(patch: Any, report: Path) -> tuple[str, str, str]:
-    pixels: npt.NDArray[np.uint8] = patch.pixels
-    heat: npt.NDArray[np.uint8] = patch.heat
+def _draw_patch(patch: Any, report: Path) -> tuple[str, str, str, str]:
     stem = f"{FOLDER}/{patch.patch_key[:16]}"
-    raw, over, grey = f"{stem}_raw.jpg", f"{stem}_overlay.jpg", f"{stem}_map.png"
+    raw, over = f"{stem}_raw.jpg", f"{stem}_overlay.jpg"
+    grey, second = f"{stem}_map.png", f"{stem}_second.png"
+    pixels: npt.NDArray[np.uint8] = patch.pixels
     write_jpeg(report / raw, pixels, QUALITY)
-    if patch.map_status != OK:
-        return raw, "", ""
-    write_jpeg(report / over, overlay(pixels, to_unit(heat)), QUALITY)
-    write_png(report / grey, heat)
-    return raw, over, grey
+    if patch.map_status == OK:
+        write_jpeg(report / over, overlay(pixels, to_unit(patch.heat)), QUALITY)
+        write_png(report / grey, patch.heat)
+    else:
+        over = grey = ""
+    if patch.runner_up_status == OK:
+        write_png(report / second, patch.second)
+    else:
+        second = ""
+    return raw, over, grey, second
 
 
 def thumb_path(strip_sha256: str) -> str:

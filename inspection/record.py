@@ -23,8 +23,11 @@ from inspection.explain import (
     SiseOptions,
 )
 from inspection.folder import FORMAT
+from inspection.opened import OpenedReport
 from inspection.policy import Policy
+from inspection.quality.history import By
 from inspection.quality.second import SECOND_METHOD
+from inspection.quality.truth import Labels
 from inspection.results import content_key
 from sise.budget import Budget
 from sise.context import Continuation
@@ -35,13 +38,21 @@ from sise.metrics import KEPT_SHARE
 ExplainWhich = Literal["all", "flagged"]
 FailOn = Literal["hold", "rework", "scrap", "any"]
 
+KEPT = 2
+"""Goes up with every change of what is kept of an explanation: what was kept before is not used."""
+
 COMPLETE, QUALITY_RULE, UNREADABLE = 0, 3, 4
 _LIBRARIES = ("steel-sise", "torch", "torchvision", "numpy", "pandas", "pillow", "scikit-image")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line asks for. `stride` in px; `policy` None is the packaged one."""
+    """What the command line asks for. `stride` in px; `policy` None is the packaged one.
+
+    `truth` is a label file, `earlier` folders of earlier reports, `by` what a point of the
+    control chart is. `mm_per_px` is the size of a pixel, along the strip and across; None if it
+    is not known. `runner_up`: explain each patch for its second most probable class, too.
+    """
 
     bundle: Path
     batch: Path
@@ -57,11 +68,17 @@ class Settings:
     fill: FillName = FILL
     context: Continuation | None = CONTEXT
     backend: BackendName = "auto"
+    truth: Path | None = None
+    earlier: tuple[Path, ...] = ()
+    by: By = "strip"
+    mm_per_px: float | None = None
+    runner_up: bool = True
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run, resolved: nothing in it is "auto". `thresholds` is per defect class."""
+    """A run, resolved: nothing in it is "auto". `thresholds` is per defect class, `labels` what
+    `settings.truth` says, `earlier` the reports of `settings.earlier` but for this one itself."""
 
     settings: Settings
     batch: Batch
@@ -69,6 +86,8 @@ class Run:
     policy: Policy
     thresholds: Mapping[str, float]
     sise: SiseOptions
+    labels: Labels | None = None
+    earlier: tuple[OpenedReport, ...] = ()
 
     def prediction_parts(self) -> dict[str, Any]:
         """All that a strip's probabilities depend on, but the strip."""
@@ -84,13 +103,14 @@ class Run:
         """All that a patch's map and measures depend on, but the patch and its target."""
         parts = self.prediction_parts() | sise_parameters(self.sise, self.classifier.precision)
         del parts["stride"]
-        return parts | {"second_method": SECOND_METHOD}
+        return parts | {"second_method": SECOND_METHOD, "kept": KEPT}
 
 
 @dataclass(frozen=True)
 class Counts:
     """What came of a run, in numbers. `entries` = strips + skipped; strips = inspected +
-    unreadable. `flagged_by_class` counts patches, `dispositions` strips."""
+    unreadable. `flagged_by_class` counts patches, `dispositions` strips, and `rules` inspected
+    strips by the rule that fired (strips.parquet's `rule`). `forwards` are those of all maps."""
 
     entries: int
     strips: int
@@ -103,6 +123,7 @@ class Counts:
     flagged_by_class: Mapping[str, int]
     dispositions: Mapping[str, int]
     dispositions_by_rule: Mapping[str, int]
+    rules: Mapping[str, int]
     explained: int
     without_map: int
     forwards: int
@@ -125,9 +146,10 @@ def count(batch: Batch, strips: pd.DataFrame, patches: pd.DataFrame) -> Counts:
         flagged_by_class=_tally(flagged),
         dispositions=_tally(strips["disposition"]),
         dispositions_by_rule=_tally(inspected["disposition"]),
+        rules=_tally(inspected["rule"]),
         explained=len(explained),
         without_map=int((explained["map_status"] != OK).sum()),
-        forwards=int(explained["forwards"].sum()),
+        forwards=int(explained[["forwards", "runner_up_forwards"]].sum().sum()),
     )
 
 
@@ -173,10 +195,24 @@ def config(run: Run) -> dict[str, Any]:
         "device": run.classifier.device.type,
         "batch_size": settings.batch_size,
         "fail_on": settings.fail_on,
+        "runner_up": settings.runner_up,
+        "mm_per_px": settings.mm_per_px,
+        "truth": _file(run.labels),
+        "earlier": [
+            {"folder": str(report.root.resolve()), "fingerprint": report.card["fingerprint"]}
+            for report in run.earlier
+        ],
+        "by": settings.by,
         "thresholds": dict(run.thresholds),
         "black_threshold": run.policy.black_threshold,
         "sise": sise_parameters(run.sise, run.classifier.precision),
     }
+
+
+def _file(labels: Labels | None) -> dict[str, str] | None:
+    if labels is None:
+        return None
+    return {"file": str(labels.csv.resolve()), "sha256": labels.sha256}
 
 
 def fingerprint(run: Run) -> str:

@@ -1,7 +1,9 @@
-"""The stages in a row: read → classify → flag → explain → measure → render."""
+"""The stages in a row: read → classify → flag → explain → measure → hold against → render."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,15 +13,26 @@ from inspection.batch import list_batch
 from inspection.classify import load_classifier
 from inspection.errors import BatchError
 from inspection.explain import SiseOptions, make_explainer, resolve_backend
-from inspection.folder import ReportFolder, utc_now
+from inspection.folder import FIGURES, ReportFolder, utc_now
 from inspection.frames import rows
+from inspection.opened import OpenedReport, open_report
 from inspection.policy import default_policy, flag, read_policy, resolve_thresholds
+from inspection.quality.against import hold_against
+from inspection.quality.figures import Background, Figures, as_json, work_out
+from inspection.quality.history import SAME_STRIPS, history
 from inspection.quality.second import make_second
+from inspection.quality.truth import Truth, check_labels, match, read_labels
 from inspection.quality.weak import judge, rank
 from inspection.record import Run, Settings, card, count, exit_status, fingerprint
 from inspection.report.build import build
 from inspection.report.render import write_report
-from inspection.results import patch_schema, strip_schema, write_flagged_csv, write_table
+from inspection.results import (
+    patch_schema,
+    strip_schema,
+    write_flagged_csv,
+    write_json,
+    write_table,
+)
 from inspection.stages import classify_batch, dispose, explain_batch
 from severstal_prep.patches import PATCH
 
@@ -37,7 +50,8 @@ class Finished:
 def inspect(settings: Settings) -> Finished:
     """Inspect a batch and write its report; continue or renew the one in `settings.out`.
 
-    Raises an InspectionError, BundleError or SiseError for what a user can cure.
+    Raises an InspectionError, PrepError (labels), BundleError or SiseError for what a user can
+    cure.
     """
     begun = time.monotonic()
     run = resolve(settings)
@@ -63,6 +77,9 @@ def resolve(settings: Settings) -> Run:
     """Check and load everything that a run needs, before any work is done."""
     if not 1 <= settings.stride <= PATCH:
         raise BatchError(f"--stride must be 1 to {PATCH} px, not {settings.stride}")
+    size = settings.mm_per_px
+    if size is not None and not (isfinite(size) and size > 0):
+        raise BatchError(f"--mm-per-px must be a positive number of mm, not {size:g}")
     batch = list_batch(settings.batch)
     policy = default_policy() if settings.policy is None else read_policy(settings.policy.resolve())
     classifier = load_classifier(
@@ -75,7 +92,17 @@ def resolve(settings: Settings) -> Run:
         context=settings.context,
         backend=resolve_backend(settings.backend, classifier.device),
     )
-    return Run(settings, batch, classifier, policy, thresholds, options)
+    labels = None if settings.truth is None else read_labels(settings.truth)
+    if labels is not None:
+        check_labels(labels, [strip.strip_id for strip in batch.strips], classifier.classes)
+    earlier = tuple(
+        open_report(folder) for folder in settings.earlier if not _is_out(folder, settings)
+    )
+    return Run(settings, batch, classifier, policy, thresholds, options, labels, earlier)
+
+
+def _is_out(folder: Path, settings: Settings) -> bool:
+    return folder.resolve() == settings.out.resolve()
 
 
 def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
@@ -83,10 +110,12 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     patches, strips = classify_batch(run, folder)
     patches = flag(patches, classes, run.thresholds, run.policy.black_threshold)
     strips = dispose(strips, patches, run)
+    truth = None if run.labels is None else match(run.labels, strips, classes)
     explainer = make_explainer(run.classifier, run.sise, run.settings.batch_size)
     second = make_second(run.classifier)
     patches = explain_batch(patches, strips, run, folder, explainer, second)
     patches = rank(judge(patches, run.policy.weak))
+    patches = hold_against(patches, truth, classes, folder.root)
     strips = strips.assign(**_strip_pictures(strips, patches))
 
     counts = count(run.batch, strips, patches)
@@ -95,11 +124,22 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     patches = write_table(folder.root / "results.parquet", patches, patch_schema(classes))
     strips = write_table(folder.root / "strips.parquet", strips, strip_schema(classes))
     write_flagged_csv(folder.root / "flagged.csv", patches)
+    found = _figures(run, OpenedReport(folder.root, content, patches, strips), truth)
+    write_json(folder.root / FIGURES, as_json(found))
     scale = pictures.draw_scale(folder.root)
     write_report(build(content, strips, patches, scale), folder.root)
     seal = folder.finish(content, {scale, *_images(strips), *_images(patches)})
     folder.log("sealed", seal=seal)
     return content
+
+
+def _figures(run: Run, report: OpenedReport, truth: Truth | None) -> Figures:
+    settings = run.settings
+    compared = history(report, run.earlier, settings.by)
+    itself = tuple((str(f), SAME_STRIPS) for f in settings.earlier if _is_out(f, settings))
+    compared = replace(compared, left_out=compared.left_out + itself)
+    metrics = run.classifier.bundle.card.metrics
+    return work_out(report, Background(compared, settings.by, truth, metrics))
 
 
 def _strip_pictures(strips: pd.DataFrame, patches: pd.DataFrame) -> dict[str, list[str]]:
@@ -116,5 +156,6 @@ def _strip_pictures(strips: pd.DataFrame, patches: pd.DataFrame) -> dict[str, li
 
 
 def _images(rows: pd.DataFrame) -> set[str]:
-    columns = rows.columns.intersection(["thumb_path", "raw_path", "overlay_path", "map_path"])
+    names = ["thumb_path", "raw_path", "overlay_path", "map_path", "runner_up_map_path"]
+    columns = rows.columns.intersection(names)
     return {path for name in columns for path in rows[name].dropna() if path}

@@ -6,7 +6,7 @@ setting costs only what depends on it.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -24,12 +24,25 @@ from inspection.policy import Proposal, propose
 from inspection.quality.second import agree
 from inspection.record import Run
 from inspection.results import content_key, flagged_column
+from inspection.runner_up import add_runner_up, similarity
 from severstal_prep.console import track
 from sise.explanation import Explainer
 from sise.overlay import to_grey
 
 STRIPS_AT_ONCE = 8
-_ADDED = ["map_status", "forwards", *MEASURES, "agreement", "raw_path", "overlay_path", "map_path"]
+_EXPLANATION = ["map_status", "forwards", *MEASURES, "region_contour", "agreement"]
+_RUNNER_UP = ["runner_up", "runner_up_score", "runner_up_status", "runner_up_forwards"]
+_ADDED = [
+    *_EXPLANATION,
+    *_RUNNER_UP,
+    "runner_up_similarity",
+    "raw_path",
+    "overlay_path",
+    "map_path",
+    "runner_up_map_path",
+]
+_IDENTITY = ["strip_id", "left", "patch_key"]
+_TEXTS = ["region_contour", "runner_up", "runner_up_status", "runner_up_map_path"]
 
 
 def classify_batch(run: Run, folder: ReportFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -123,8 +136,9 @@ def explain_batch(
 ) -> pd.DataFrame:
     """Stages "explain", "measure" and "render" over the flagged patches, or over all.
 
-    A flagged patch is explained for the class it indicates, another for its predicted class.
-    Adds the columns of `results.patch_schema` from `explained` on.
+    A flagged patch is explained for the class it indicates, another for its predicted class; if
+    the settings say so, for the runner-up, too. Adds the columns of `results.patch_schema` from
+    `explained` to `agreement`, those of the runner-up, and the paths of images.
     """
     everything = run.settings.explain == "all"
     explained = patches["flagged"] | (everything & patches["steel"])
@@ -133,9 +147,12 @@ def explain_batch(
     chosen = patches[patches["explained"]]
     work = _explained(chosen, strips, run, folder, explainer, second)
     done = list(track(work, len(chosen), "explain"))
-    if not done:
-        return patches.reindex(columns=[*patches.columns, *_ADDED])
-    return patches.join(pd.concat(done)[_ADDED])
+    if done:
+        patches = patches.join(pd.concat(done)[_ADDED])
+    else:
+        patches = patches.reindex(columns=[*patches.columns, *_ADDED])
+    texts = patches[_TEXTS].astype(object)
+    return patches.assign(**{name: texts[name].where(texts[name].notna(), "") for name in _TEXTS})
 
 
 def _explained(
@@ -158,7 +175,7 @@ def _explained(
             )
             drawn = pictures.draw_patches(patch, folder.root)
             maps.append(drawn[["left", "heat", "map_status"]])
-            yield drawn.drop(columns=["pixels", "heat"])
+            yield drawn.drop(columns=["pixels", "heat", "second"])
         pictures.draw_strip(strip["pixels"], pd.concat(maps), strip["strip_sha256"], folder.root)
 
 
@@ -170,35 +187,84 @@ def _explain_patch(
     explainer: Explainer,
     second: Explainer,
 ) -> pd.DataFrame:
-    """The row with pixels, heat (H, W) uint8, map_status, forwards and measures."""
+    """The row with pixels, heat (H, W) uint8, map_status, forwards and measures; with the
+    runner-up's columns, and its map as `second` (H, W) uint8, None if it is not asked for."""
     left, size = int(patch["left"].iloc[0]), int(patch["size"].iloc[0])
     patch = _with_array(patch, "pixels", strip[:, left : left + size])
-    key = content_key(
-        **run.explanation_parts(),
-        patch=patch["patch_key"].iloc[0],
-        target=patch["target"].iloc[0],
+
+    def compute() -> pd.DataFrame:
+        explained = explain(patch, run.classifier, explainer)
+        measured = measure(explained, run.classifier, run.sise.fill)
+        return _kept(agree(measured, run.classifier, second), _EXPLANATION)
+
+    known = _stored_or(compute, patch, run, folder)
+    heat = _heat(known, size)
+    row = _with_array(patch.join(known[_EXPLANATION].set_axis(patch.index)), "heat", heat)
+    return _explain_runner_up(row, run, folder, explainer)
+
+
+def _explain_runner_up(
+    patch: pd.DataFrame, run: Run, folder: ReportFolder, explainer: Explainer
+) -> pd.DataFrame:
+    if not run.settings.runner_up:
+        return _with_array(patch, "second", None).assign(
+            runner_up="",
+            runner_up_score=np.nan,
+            runner_up_status="",
+            runner_up_forwards=np.nan,
+            runner_up_similarity=np.nan,
+        )
+    patch = add_runner_up(patch, run.classifier.classes)
+    asked = patch[[*_IDENTITY, "pixels"]].assign(target=patch["runner_up"])
+
+    def compute() -> pd.DataFrame:
+        return _kept(explain(asked, run.classifier, explainer), ["map_status", "forwards"])
+
+    # A map alone, without measures, is another thing than an explanation of the same class.
+    known = _stored_or(compute, asked, run, folder, role="runner-up")
+    heat = _heat(known, int(patch["size"].iloc[0]))
+    return _with_array(patch, "second", heat).assign(
+        runner_up_status=known["map_status"].to_list(),
+        runner_up_forwards=known["forwards"].to_list(),
+        runner_up_similarity=similarity(patch["heat"].iloc[0], heat),
     )
+
+
+def _kept(explained: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """What is stored of an explained patch: these columns, and the map as bytes."""
+    return explained[columns].assign(heat=[to_grey(explained["map"].iloc[0]).tobytes()])
+
+
+def _heat(stored: pd.DataFrame, size: int) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(stored["heat"].iloc[0], np.uint8).reshape(size, size)
+
+
+def _stored_or(
+    compute: Callable[[], pd.DataFrame],
+    patch: pd.DataFrame,
+    run: Run,
+    folder: ReportFolder,
+    **role: str,
+) -> pd.DataFrame:
+    """The explanation of a one-row patch for its target: stored, or computed, stored and logged."""
+    strip_id, left, patch_key, target = (patch[name].iloc[0] for name in (*_IDENTITY, "target"))
+    key = content_key(**run.explanation_parts(), patch=patch_key, target=target, **role)
     stored = folder.explanations.get(key)
     if stored is None:
         begun = time.monotonic()
-        explained = explain(patch, run.classifier, explainer)
-        measured = measure(explained, run.classifier, run.sise.fill)
-        measured = agree(measured, run.classifier, second)
-        heat = to_grey(measured["map"].iloc[0]).tobytes()
-        stored = measured[["map_status", "forwards", *MEASURES, "agreement"]].assign(heat=[heat])
+        stored = compute()
         folder.explanations.put(key, stored)
         folder.log(
             "explained",
-            strip_id=patch["strip_id"].iloc[0],
-            left=left,
-            target=patch["target"].iloc[0],
+            strip_id=strip_id,
+            left=int(left),
+            target=target,
+            **role,
             map_status=stored["map_status"].iloc[0],
             seconds=round(time.monotonic() - begun, 2),
         )
-    heat_bytes = np.frombuffer(stored["heat"].iloc[0], np.uint8).reshape(size, size)
-    known = stored.drop(columns="heat").set_axis(patch.index)
-    return _with_array(patch.join(known), "heat", heat_bytes)
+    return stored
 
 
-def _with_array(row: pd.DataFrame, name: str, array: npt.NDArray[np.uint8]) -> pd.DataFrame:
+def _with_array(row: pd.DataFrame, name: str, array: npt.NDArray[np.uint8] | None) -> pd.DataFrame:
     return row.assign(**{name: arrays([array], row)})

@@ -1,6 +1,6 @@
 """All figures of a finished report in one place: what a page shows, and a program reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,13 @@ import numpy as np
 
 from inspection.opened import OpenedReport
 from inspection.quality.confidence import Bin, Reliability, confidence, histogram, reliability
-from inspection.quality.drift import NO_REFERENCE, Drift, drift, reference
-from inspection.quality.history import By, read_history, subgroups
+from inspection.quality.drift import NO_REFERENCE, Drift, Reference, drift, reference
+from inspection.quality.history import By, History, read_history, subgroups
 from inspection.quality.laney import Chart, chart
 from inspection.quality.localisation import Localisation, localise, summarise
 from inspection.quality.outcomes import Outcomes, add_outcome, outcomes
 from inspection.quality.rates import Rate
-from inspection.quality.truth import RULE, add_truth, read_truth
+from inspection.quality.truth import RULE, Truth, add_truth, read_truth
 from sise.bundle import read_card
 
 
@@ -35,12 +35,14 @@ class TruthFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """`truth` is None if no label file was given; `drift` is None if there is nothing to compare
-    with, `no_drift` says why. `left_out`: earlier reports not in the chart, and why."""
+    """`truth` is None if no label file was given; `reference` are the scores of training, None if
+    they are not known; `drift` is None if there is nothing to compare, `no_drift` says why.
+    `left_out`: earlier reports not in the chart, and why."""
 
     chart: Chart
     left_out: tuple[tuple[str, str], ...]
     confidence: tuple[Bin, ...]
+    reference: Reference | None
     drift: Drift | None
     no_drift: str
     truth: TruthFigures | None
@@ -57,29 +59,52 @@ class Request:
     bundle: Path | None = None
 
 
+@dataclass(frozen=True)
+class Background:
+    """The same, read. `metrics` are those of the bundle's card, None if there is no bundle."""
+
+    history: History
+    by: By
+    truth: Truth | None
+    metrics: Mapping[str, Any] | None
+
+
 def figures(report: OpenedReport, request: Request) -> Figures:
     """Work out a report's figures.
 
     Raises TruthError and AnnotationError for labels, ReportFolderError for earlier reports, and
     BundleError for a bundle that cannot be used.
     """
-    batch = report.card["batch"]
-    history = read_history(report, request.earlier, request.by)
-    moved, why_not = _drift(report, request.bundle)
+    truth, bundle = request.truth, request.bundle
+    background = Background(
+        history=read_history(report, request.earlier, request.by),
+        by=request.by,
+        truth=None if truth is None else read_truth(truth, report.strips, report.classes),
+        metrics=None if bundle is None else read_card(bundle).metrics,
+    )
+    return work_out(report, background)
+
+
+def work_out(report: OpenedReport, background: Background) -> Figures:
+    """The figures of a report against what was read. Raises ReportFolderError for a map that is
+    missing or damaged."""
+    known, found, why_not = _drift(report, background.metrics)
+    own = subgroups(report.card["batch"], report.patches, background.by)
+    truth = background.truth
     return Figures(
-        chart=chart(subgroups(batch, report.patches, request.by), history.subgroups),
-        left_out=history.left_out,
+        chart=chart(own, background.history.subgroups),
+        left_out=background.history.left_out,
         confidence=histogram(report.patches, report.classes),
-        drift=moved,
+        reference=known,
+        drift=found,
         no_drift=why_not,
-        truth=None if request.truth is None else truth_figures(report, request.truth),
+        truth=None if truth is None else truth_figures(report, truth),
     )
 
 
-def truth_figures(report: OpenedReport, csv: Path) -> TruthFigures:
-    """Hold a report against Severstal's label file. Raises TruthError and AnnotationError."""
+def truth_figures(report: OpenedReport, truth: Truth) -> TruthFigures:
+    """Hold a report against the truth. Raises ReportFolderError for a map that is missing."""
     classes = report.classes
-    truth = read_truth(csv, report.strips, classes)
     patches = add_outcome(add_truth(report.patches, truth, classes), classes)
     explained = patches[patches["explained"]]
     return TruthFigures(
@@ -93,15 +118,17 @@ def truth_figures(report: OpenedReport, csv: Path) -> TruthFigures:
     )
 
 
-def _drift(report: OpenedReport, bundle: Path | None) -> tuple[Drift | None, str]:
-    if bundle is None:
-        return None, "no bundle was given"
-    known = reference(read_card(bundle).metrics)
+def _drift(
+    report: OpenedReport, metrics: Mapping[str, Any] | None
+) -> tuple[Reference | None, Drift | None, str]:
+    if metrics is None:
+        return None, None, "no bundle was given"
+    known = reference(metrics)
     if known is None:
-        return None, NO_REFERENCE
+        return None, None, NO_REFERENCE
     judged = report.patches[report.patches["steel"]]
     found = drift(np.asarray(confidence(judged, report.classes)), known)
-    return found, "" if found else "no patch shows steel"
+    return known, found, "" if found else "no patch shows steel"
 
 
 def as_json(found: Figures) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from inspection.opened import OpenedReport, open_report
 from inspection.quality.laney import Subgroup
 
 By = Literal["strip", "coil"]
+SAME_STRIPS = "the same strips"
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,26 @@ def subgroups(batch: str, patches: pd.DataFrame, by: By) -> tuple[Subgroup, ...]
 
 
 def read_history(report: OpenedReport, folders: Iterable[Path], by: By) -> History:
+    """`history` of the reports in these folders.
+
+    Raises ReportFolderError for a folder without a finished report.
+    """
+    return history(report, [open_report(folder) for folder in folders], by)
+
+
+def history(report: OpenedReport, others: Iterable[OpenedReport], by: By) -> History:
     """The subgroups of earlier reports whose rates can be compared with this report's.
 
     Left out are the report itself, a report of strips seen before, and reports that another
-    model, other thresholds or another tiling made. Raises ReportFolderError for a folder without
-    a finished report.
+    model, other thresholds or another tiling made.
     """
-    opened = sorted((open_report(folder) for folder in folders), key=lambda r: r.card["started"])
     seen = {_inputs(report)}
     kept: list[Subgroup] = []
     left_out: list[tuple[str, str]] = []
-    for earlier in opened:
+    for earlier in sorted(others, key=lambda other: other.card["started"]):
         reason = _why_left_out(report.card, earlier.card)
         if _inputs(earlier) in seen:
-            reason = "the same strips"
+            reason = SAME_STRIPS
         if reason:
             left_out.append((str(earlier.root), reason))
             continue

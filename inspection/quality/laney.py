@@ -68,8 +68,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Chart:
-    """The batch's points in order, and the baseline; without one, `why_no_limits` tells why."""
+    """The earlier subgroups in order of time, the batch's points in order, and the baseline;
+    without one, `why_no_limits` tells why."""
 
+    earlier: tuple[Subgroup, ...]
     points: tuple[Point, ...]
     baseline: Baseline | None
     why_no_limits: str
@@ -99,8 +101,11 @@ def baseline(earlier: Sequence[Subgroup]) -> Baseline | str:
 def chart(batch: Sequence[Subgroup], earlier: Sequence[Subgroup]) -> Chart:
     """Put the batch's subgroups on a chart whose limits come from earlier ones alone."""
     known = baseline(earlier)
-    judged = [subgroup for subgroup in batch if subgroup.patches]
+    before, judged = (
+        tuple(subgroup for subgroup in group if subgroup.patches) for group in (earlier, batch)
+    )
     if isinstance(known, str):
-        return Chart(tuple(Point(subgroup, None, None) for subgroup in judged), None, known)
-    points = (Point(subgroup, *known.limits(subgroup.patches)) for subgroup in judged)
-    return Chart(tuple(points), known, "")
+        points = tuple(Point(subgroup, None, None) for subgroup in judged)
+        return Chart(before, points, None, known)
+    points = tuple(Point(subgroup, *known.limits(subgroup.patches)) for subgroup in judged)
+    return Chart(before, points, known, "")

@@ -46,58 +46,96 @@ class Truth:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Labels:
+    """A label file: what it says by file name, and its SHA-256."""
+
+    csv: Path
+    strips: Mapping[str, Annotation]
+    sha256: str
+
+
+def read_labels(csv: Path) -> Labels:
+    """Read Severstal's label file, in either layout.
+
+    Raises AnnotationError for a file that cannot be read, TruthError for a row that cannot.
+    """
+    found = read_annotations(csv, on_error="quarantine")
+    for rejection in found.rejections:
+        place = "" if rejection.row is None else f", row {rejection.row}"
+        raise TruthError(f"{csv}{place}: {rejection.reason}")
+    return Labels(csv, found.strips, file_sha256(csv))
+
+
 def read_truth(csv: Path, strips: pd.DataFrame, classes: Sequence[str]) -> Truth:
-    """Read Severstal's label file (either layout) for the inspected of these rows of strips.
+    """`read_labels` and `match` in one."""
+    return match(read_labels(csv), strips, classes)
+
+
+def match(labels: Labels, strips: pd.DataFrame, classes: Sequence[str]) -> Truth:
+    """What labels say of the inspected of these rows of strips (strip_id, status, width).
 
     A strip is known to the file by its file name. A file that lists some strip without defects
     is taken to list all it knows, so that the truth of others is unknown; one that lists
     defective strips only, as Kaggle's own, says by silence that a strip is normal.
 
-    Raises AnnotationError for a file that cannot be used, TruthError if it names no strip of the
-    batch, or one that is there twice or not 1600 px wide, and for classes that the model lacks.
+    Raises TruthError as `check_labels`, and for a strip that is not 1600 px wide.
     """
-    labels = read_annotations(csv).strips
+    names = check_labels(labels, list(strips["strip_id"]), classes)
     inspected = strips[strips["status"] == "inspected"]
     found: dict[str, Annotation] = {}
-    by_name: dict[str, str] = {}
     for strip in rows(inspected):
-        name = PurePosixPath(strip.strip_id).name
-        if name not in labels:
+        if strip.strip_id not in names:
+            continue
+        if strip.width != STRIP_WIDTH:
+            raise TruthError(
+                f"{labels.csv}: {strip.strip_id} is {strip.width:.0f} px wide, but labels are of "
+                f"strips of {STRIP_WIDTH} px; leave it out of the label file"
+            )
+        found[strip.strip_id] = labels.strips[names[strip.strip_id]]
+    normal_by_silence = all(annotation.labels for annotation in labels.strips.values())
+    return Truth(found, len(inspected) - len(found), normal_by_silence, labels.sha256)
+
+
+def check_labels(
+    labels: Labels, strip_ids: Sequence[str], classes: Sequence[str]
+) -> Mapping[str, str]:
+    """The name in the label file of each strip of a batch that it names, by strip_id.
+
+    Raises TruthError if it names none of them, or one that the batch has twice, and for classes
+    that the model lacks.
+    """
+    names: dict[str, str] = {}
+    by_name: dict[str, str] = {}
+    for strip_id in strip_ids:
+        name = PurePosixPath(strip_id).name
+        if name not in labels.strips:
             continue
         if name in by_name:
             raise TruthError(
-                f"{csv}: {name} stands for two strips of the batch, {by_name[name]} and "
-                f"{strip.strip_id}; inspect their folders as two batches"
+                f"{labels.csv}: {name} stands for two strips of the batch, {by_name[name]} and "
+                f"{strip_id}; inspect their folders as two batches"
             )
-        if strip.width != STRIP_WIDTH:
-            raise TruthError(
-                f"{csv}: {strip.strip_id} is {strip.width:.0f} px wide, but labels are of strips "
-                f"of {STRIP_WIDTH} px; leave it out of the label file"
-            )
-        by_name[name] = strip.strip_id
-        found[strip.strip_id] = labels[name]
-    if not found:
+        by_name[name] = strip_id
+        names[strip_id] = name
+    if not names:
         raise TruthError(
-            f"{csv}: names no strip of the batch, such as {_example(inspected)}; "
+            f"{labels.csv}: names no strip of the batch, such as {strip_ids[0]}; "
             "give the label file of these strips"
         )
-    _check_classes(csv, found, classes)
-    normal_by_silence = all(annotation.labels for annotation in labels.values())
-    return Truth(found, len(inspected) - len(found), normal_by_silence, file_sha256(csv))
+    for name in by_name:
+        _check_classes(labels, name, classes)
+    return names
 
 
-def _example(strips: pd.DataFrame) -> str:
-    return str(strips["strip_id"].iloc[0]) if len(strips) else "(none was inspected)"
-
-
-def _check_classes(csv: Path, found: Mapping[str, Annotation], classes: Sequence[str]) -> None:
-    for annotation in found.values():
-        for class_id in annotation.labels:
-            if CLASS_NAMES[class_id] not in classes:
-                raise TruthError(
-                    f"{csv}, row {annotation.row}: {CLASS_NAMES[class_id]} is no class of the "
-                    f"model, which knows {', '.join(classes)}"
-                )
+def _check_classes(labels: Labels, name: str, classes: Sequence[str]) -> None:
+    annotation = labels.strips[name]
+    for class_id in annotation.labels:
+        if CLASS_NAMES[class_id] not in classes:
+            raise TruthError(
+                f"{labels.csv}, row {annotation.row}: {CLASS_NAMES[class_id]} is no class of the "
+                f"model, which knows {', '.join(classes)}"
+            )
 
 
 def true_column(class_name: str) -> str:

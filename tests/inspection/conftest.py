@@ -19,8 +19,10 @@ def inspect_toy(monkeypatch: pytest.MonkeyPatch) -> Inspect:
         batch: Path, out: Path, explainer: FakeExplainer | None = None, **settings: object
     ) -> Finished:
         model = str(settings.pop("model", "ab" * 32))
+        metrics = settings.pop("metrics", None)
+        classifier = toy_classifier(model, metrics=metrics)  # type: ignore[arg-type]
         fake = explainer or FakeExplainer()
-        monkeypatch.setattr(run_module, "load_classifier", lambda *_: toy_classifier(model))
+        monkeypatch.setattr(run_module, "load_classifier", lambda *_: classifier)
         monkeypatch.setattr(run_module, "make_explainer", lambda *_: fake)
         monkeypatch.setattr(run_module, "make_second", lambda *_: FakeExplainer())
         return inspect(Settings(bundle=Path("toy"), batch=batch, out=out, **settings))  # type: ignore[arg-type]

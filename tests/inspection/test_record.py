@@ -16,6 +16,7 @@ def counts(by_rule: dict[str, int], unreadable: int = 0) -> Counts:
         flagged_by_class={},
         dispositions=by_rule | ({"hold": unreadable} if unreadable else {}),
         dispositions_by_rule=by_rule,
+        rules={},
     )
 
 

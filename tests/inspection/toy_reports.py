@@ -1,6 +1,8 @@
 """A report of the toy classifier, for fixtures that outlive a test."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toys import FakeExplainer, toy_classifier
@@ -11,11 +13,21 @@ from inspection.run import Finished, inspect
 
 
 def report_of(
-    batch: Path, out: Path, explainer: FakeExplainer, policy: Path | None = None
+    batch: Path,
+    out: Path,
+    explainer: FakeExplainer,
+    policy: Path | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> Finished:
-    """Inspect `batch` with the toy classifier and `explainer`; the report lies in `out`."""
+    """Inspect `batch` with the toy classifier and `explainer`; the report lies in `out`.
+
+    `metrics` are those of the classifier's card.
+    """
+    classifier = toy_classifier(metrics=metrics)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module, "load_classifier", lambda *_: toy_classifier())
+        patch.setattr(run_module, "load_classifier", lambda *_: classifier)
         patch.setattr(run_module, "make_explainer", lambda *_: explainer)
         patch.setattr(run_module, "make_second", lambda *_: FakeExplainer())
-        return inspect(Settings(bundle=Path("toy"), batch=batch, out=out, policy=policy))
+        chosen = Settings(bundle=Path("toy"), batch=batch, out=out, policy=policy, **settings)
+        return inspect(chosen)

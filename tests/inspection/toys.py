@@ -1,8 +1,9 @@
 """A classifier whose answers are known by hand, an explainer that does not compute, and strips."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,9 @@ class BrightAndBlack(nn.Module):
         return logits
 
 
-def toy_classifier(sha256: str = "ab" * 32, batch_size: int = 8) -> Classifier:
+def toy_classifier(
+    sha256: str = "ab" * 32, batch_size: int = 8, metrics: Mapping[str, Any] | None = None
+) -> Classifier:
     card = ModelCard(
         architecture="toy",
         classes=CLASSES,
@@ -39,6 +42,7 @@ def toy_classifier(sha256: str = "ab" * 32, batch_size: int = 8) -> Classifier:
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
         weights_sha256="cd" * 32,
+        metrics=metrics or {},
     )
     model = BrightAndBlack()
     return Classifier(

@@ -1,0 +1,155 @@
+"""`defect-inspect run`: a batch of strips to a report."""
+
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
+
+
+def parser() -> ArgumentParser:
+    """The options of the command."""
+    options = ArgumentParser(
+        description="Inspect a folder of strips (256 px high, at least 256 px wide), explain the "
+        "flagged patches with SISE, and write a report that opens in any browser. Exit codes: 0 "
+        "complete; 2 wrong usage; 3 a rule fired (--fail-on); 4 complete, but some strips could "
+        "not be read; 130 interrupted (the same command continues)."
+    )
+    options.add_argument("--config", action="config", help="YAML file with these options")
+    options.add_argument("--bundle", type=Path, required=True, help="folder of the model bundle")
+    options.add_argument("--batch", type=Path, required=True, help="folder of strip images")
+    options.add_argument("--out", type=Path, required=True, help="folder to write the report to")
+    options.add_argument(
+        "--explain",
+        type=Literal["all", "flagged"],
+        default="flagged",
+        help="which patches get a SISE map",
+    )
+    options.add_argument(
+        "--policy",
+        type=Path | None,
+        default=None,
+        help="YAML file of thresholds and disposition rules; the packaged one if left out",
+    )
+    options.add_argument(
+        "--stride", type=PositiveInt, default=224, help="px between patches, at most 256"
+    )
+    options.add_argument(
+        "--precision",
+        type=Literal["auto", "fp32", "bf16"],
+        default="auto",
+        help="of the forward passes; auto is bf16 where the hardware has it",
+    )
+    options.add_argument(
+        "--device",
+        type=Literal["auto", "cpu", "cuda"],
+        default="auto",
+        help="where the model runs; auto is the GPU if there is one",
+    )
+    options.add_argument(
+        "--batch-size",
+        type=Literal["auto"] | PositiveInt,
+        default="auto",
+        help="patches, and masked patches, per forward pass",
+    )
+    options.add_argument(
+        "--budget",
+        type=Literal["auto"] | PositiveInt | None,
+        default=98,
+        help="forward passes per explained patch, at most; auto: until its map has settled; "
+        "null: SISE as in the paper, thousands for a deep network",
+    )
+    options.add_argument(
+        "--fill",
+        type=Literal["grey", "mean", "blur", "inpaint"],
+        default="grey",
+        help="what masked-out pixels become, in explaining and in measuring",
+    )
+    options.add_argument(
+        "--context",
+        type=Literal["reflect", "edge"] | None,
+        default="reflect",
+        help="how the steel goes on around a patch while its masks are made, so that its border "
+        "is none to the network; null: it does not, as in the paper",
+    )
+    options.add_argument(
+        "--backend",
+        type=Literal["auto", "torch", "openvino"],
+        default="auto",
+        help="what scores masked patches; auto is OpenVINO on a processor if it is installed",
+    )
+    options.add_argument(
+        "--fail-on",
+        type=Literal["hold", "rework", "scrap", "any"] | None,
+        default=None,
+        help="exit with 3 if a rule proposes this disposition for a strip; any: other than accept",
+    )
+    options.add_argument(
+        "--runner-up",
+        type=bool,
+        default=True,
+        help="explain the second most probable class of each explained patch, too, which takes "
+        "as many passes again",
+    )
+    options.add_argument(
+        "--truth",
+        type=Path | None,
+        default=None,
+        help="CSV file of true masks, in either of Severstal's layouts, to hold the batch against",
+    )
+    options.add_argument(
+        "--earlier",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders of earlier reports by the same model, for the control chart",
+    )
+    options.add_argument(
+        "--by",
+        type=Literal["strip", "coil"],
+        default="strip",
+        help="what a point of the control chart is",
+    )
+    options.add_argument(
+        "--mm-per-px",
+        type=float | None,
+        default=None,
+        help="size of a pixel in mm, along the strip and across, so that the report tells lengths",
+    )
+    return options
+
+
+def run(arguments: Namespace) -> int:
+    """Inspect the batch and print the summary; the exit code of its card.
+
+    Raises an InspectionError, PrepError, BundleError or SiseError.
+    """
+    from inspection.record import Settings
+    from inspection.run import inspect
+    from inspection.summary import summarise
+
+    finished = inspect(
+        Settings(
+            bundle=arguments.bundle,
+            batch=arguments.batch,
+            out=arguments.out,
+            explain=arguments.explain,
+            policy=arguments.policy,
+            stride=arguments.stride,
+            precision=arguments.precision,
+            device=arguments.device,
+            batch_size=arguments.batch_size,
+            fail_on=arguments.fail_on,
+            budget=arguments.budget,
+            fill=arguments.fill,
+            context=arguments.context,
+            backend=arguments.backend,
+            truth=arguments.truth,
+            earlier=tuple(arguments.earlier),
+            by=arguments.by,
+            mm_per_px=arguments.mm_per_px,
+            runner_up=arguments.runner_up,
+        )
+    )
+    print(summarise(finished.card, finished.folder.index, finished.seconds, finished.up_to_date))
+    return int(finished.card["exit_status"])
