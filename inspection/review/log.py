@@ -1,6 +1,6 @@
 """The log in the database: entries are checked and appended, and read back."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, assert_never
 
@@ -154,18 +154,24 @@ def decided_at(connection: sa.Connection, uuid: str) -> datetime | None:
     return connection.scalar(sa.select(decisions.c.decided).where(decisions.c.uuid == uuid))
 
 
-def read_log(connection: sa.Connection, batch_id: int) -> list[Decision]:
-    """All decisions on a batch, in the order in which they were stored."""
+def read_log(
+    connection: sa.Connection, batch_id: int, strip_ids: Collection[int] | None = None
+) -> list[Decision]:
+    """All decisions on a batch, or on some of its strips and their patches, in the order in
+    which they were stored."""
+    chosen = decisions.c.batch_id == batch_id
+    if strip_ids is not None:
+        chosen &= decisions.c.strip_id.in_(strip_ids)
     seen = dict[str, list[str]]()
     links = (
-        sa.select(sightings)
+        sa.select(sightings.c.decision, sightings.c.seen)
         .join(decisions, decisions.c.uuid == sightings.c.decision)
-        .where(decisions.c.batch_id == batch_id)
+        .where(chosen)
         .order_by(sightings.c.seen)
     )
     for link in connection.execute(links):
         seen.setdefault(link.decision, []).append(link.seen)
-    query = sa.select(decisions).where(decisions.c.batch_id == batch_id).order_by(decisions.c.id)
+    query = sa.select(decisions).where(chosen).order_by(decisions.c.id)
     return [
         Decision(
             uuid=row.uuid,

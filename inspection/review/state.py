@@ -61,6 +61,15 @@ class State:
 OPEN = State("open", (), ())
 
 
+@dataclass(frozen=True)
+class Past:
+    """A decision, and what became of it: it stands, it was undone, or later ones that were made
+    in view of it replace it. An undo stands until it is undone itself."""
+
+    decision: Decision
+    became: Literal["stands", "undone", "replaced"]
+
+
 def state_of(log: Sequence[Decision]) -> State:
     """The state of one subject from its decisions, in the order of the log."""
     withdrawn = _withdrawn(log)
@@ -72,6 +81,23 @@ def state_of(log: Sequence[Decision]) -> State:
     outcomes = {decision.outcome for decision in current}
     status: Status = "open" if not outcomes else "decided" if len(outcomes) == 1 else "disputed"
     return State(status, current, tuple(d.uuid for d in log if d.uuid not in seen))
+
+
+def history(log: Sequence[Decision]) -> tuple[Past, ...]:
+    """What became of each decision on one subject, in the order of the log."""
+    withdrawn = _withdrawn(log)
+    current = {decision.uuid for decision in state_of(log).current}
+    return tuple(
+        Past(
+            decision,
+            "undone"
+            if decision.uuid in withdrawn
+            else "stands"
+            if decision.kind == "undo" or decision.uuid in current
+            else "replaced",
+        )
+        for decision in log
+    )
 
 
 def _withdrawn(log: Sequence[Decision]) -> set[str]:
@@ -94,7 +120,12 @@ def _ancestors(log: Sequence[Decision]) -> dict[str, set[str]]:
 
 def states(log: Iterable[Decision]) -> dict[tuple[str, int], State]:
     """The state of every subject that the log speaks of."""
+    return {subject: state_of(own) for subject, own in by_subject(log).items()}
+
+
+def by_subject(log: Iterable[Decision]) -> dict[tuple[str, int], list[Decision]]:
+    """The log of every subject that it speaks of, in the order of the log."""
     subjects = dict[tuple[str, int], list[Decision]]()
     for decision in log:
         subjects.setdefault(decision.subject, []).append(decision)
-    return {subject: state_of(own) for subject, own in subjects.items()}
+    return subjects

@@ -8,7 +8,13 @@ import jinja2
 from fastapi import APIRouter, Form, HTTPException, Query
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+)
 
 from inspection.policy import DISPOSITIONS, NORMAL
 from inspection.review.audit import audits
@@ -18,9 +24,10 @@ from inspection.review.errors import DecisionError
 from inspection.review.log import AnyEntry, append, decided_at
 from inspection.review.reviewed import registered, reviewed_patches
 from inspection.review.server.access import COOKIE, SESSION_SECONDS, Access
+from inspection.review.server.answers import states_after, states_in
 from inspection.review.server.crops import crop_png, find_patch
 from inspection.review.server.reports import KINDS, report_file
-from inspection.review.server.views import batch_by_id, page_of, states_in, strip_name, trends
+from inspection.review.server.views import batch_by_id, page_of, strip_name, trends
 
 LOGIN = "/login"
 STYLE = "/review.css"
@@ -141,16 +148,18 @@ def make_router(
             ]
 
     @router.get("/api/batches/{batch_id}/states")
-    def api_states(batch_id: int) -> list[dict[str, Any]]:
+    def api_states(batch_id: int) -> Response:
         with database.reading() as connection:
             find(connection, batch_id)
-            return states_in(connection, batch_id)
+            # FastAPI would walk through thousands of plain values to make them plain.
+            return JSONResponse(states_in(connection, batch_id))
 
     @router.post("/api/batches/{batch_id}/decisions")
-    def api_decide(batch_id: int, posted: Posted) -> dict[str, int]:
+    def api_decide(batch_id: int, posted: Posted) -> dict[str, Any]:
         with database.writing() as connection:
             batch = find(connection, batch_id)
-            return {"added": append(connection, batch, posted.decisions, "server")}
+            added = append(connection, batch, posted.decisions, "server")
+            return {"added": added, "states": states_after(connection, batch_id, posted.decisions)}
 
     @router.get("/crops/{batch_id}/{number}/{left}")
     def crop(batch_id: int, number: int, left: int) -> Response:

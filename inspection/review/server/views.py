@@ -124,41 +124,6 @@ def _strip(row: sa.Row[Any], state: State) -> Subject:
     return Subject(row.id, row.strip, None, row.proposed, False, "", state, str(uuid4()))
 
 
-def states_in(connection: sa.Connection, batch_id: int) -> list[dict[str, Any]]:
-    """The state of every subject with a decision, in plain values."""
-    known = states(read_log(connection, batch_id))
-    query = (
-        sa.select(strips.c.id.label("strip_id"), strips.c.strip, patches.c.id, patches.c.left)
-        .join(patches, isouter=True)
-        .where(strips.c.batch_id == batch_id)
-    )
-    places = dict[tuple[str, int], tuple[str, int | None]]()
-    for row in connection.execute(query):
-        places["strip", row.strip_id] = row.strip, None
-        if row.id is not None:
-            places["patch", row.id] = row.strip, row.left
-    return [
-        {
-            "strip": places[subject][0],
-            "left": places[subject][1],
-            "status": state.status,
-            "tips": list(state.tips),
-            "current": [
-                {
-                    "id": decision.uuid,
-                    "kind": decision.kind,
-                    "value": decision.value,
-                    "reviewer": decision.reviewer,
-                    "reason": decision.reason,
-                    "time": decision.decided.isoformat(),
-                }
-                for decision in state.current
-            ],
-        }
-        for subject, state in known.items()
-    ]
-
-
 def trends(connection: sa.Connection) -> list[Trend]:
     """All batches in the order in which they were inspected."""
     found = []

@@ -147,10 +147,14 @@ def test_programs_read_and_append(database: Database, report: Path) -> None:
     assert batch["name"] == "<script>alert(2)</script>"
     url = f"/api/batches/{batch['id']}"
     made = {"decisions": [entry(1, "confirm", HOSTILE, 0)]}
+    decide(database, report, entry(7, "reject", "b.png", 0))
     for added in (1, 0):
         answer = program.post(f"{url}/decisions", json=made, headers=BEARER)
-        assert answer.json() == {"added": added}
-    (state,) = program.get(f"{url}/states", headers=BEARER).json()
+        assert answer.json()["added"] == added
+        assert [told["tips"] for told in answer.json()["states"]] == [[uuid(1)]]
+    other, state = program.get(f"{url}/states", headers=BEARER).json()
+    assert (other["strip"], other["left"]) == ("b.png", 0)
+    assert answer.json()["states"] == [state]
     assert (state["strip"], state["left"], state["status"]) == (HOSTILE, 0, "decided")
     assert state["tips"] == [uuid(1)]
     assert state["current"][0]["time"] == "2026-11-02T06:00:00+00:00"
@@ -278,6 +282,38 @@ def test_every_answer_carries_the_guards(database: Database, report: Path) -> No
         assert "frame-ancestors 'none'" in policy
         assert headers["x-frame-options"] == "DENY"
         assert headers["referrer-policy"] == "same-origin"
+
+
+def test_a_post_answers_with_the_state_of_each_subject_that_it_is_about(
+    database: Database, report: Path
+) -> None:
+    program = client(database, TOKEN)
+    url = "/api/batches/1/decisions"
+
+    def post(*entries: Any) -> Any:
+        answer = program.post(url, json={"decisions": entries}, headers=BEARER).json()
+        return [(s["strip"], s["left"], s["status"], s["tips"]) for s in answer["states"]]
+
+    assert post() == []
+    strip = entry(1, "disposition", "b.png", disposition="hold")
+    patches = [entry(2, "confirm", "b.png", 0), entry(3, "confirm", HOSTILE, 256)]
+    assert post(strip, *patches) == [
+        ("b.png", None, "decided", [uuid(1)]),
+        ("b.png", 0, "decided", [uuid(2)]),
+        (HOSTILE, 256, "decided", [uuid(3)]),
+    ]
+    assert post(entry(4, "reject", "b.png", 0)) == [("b.png", 0, "disputed", [uuid(2), uuid(4)])]
+    undo = entry(5, "undo", "b.png", undoes=uuid(1), seen=[1])
+    assert post(undo) == [("b.png", None, "open", [uuid(5)])]
+    assert program.get("/api/batches/1/states", headers=BEARER).json()[0]["current"] == []
+
+
+def test_a_report_page_may_ask_the_server_and_no_other(database: Database, report: Path) -> None:
+    policy = client(database).get("/reports/1/index.html").headers["content-security-policy"]
+    assert "connect-src 'self';" in policy
+    assert "img-src 'self' data:;" in policy
+    assert "unsafe" not in policy
+    assert "connect-src" not in client(database).get("/").headers["content-security-policy"]
 
 
 def test_large_and_endless_bodies_are_refused(database: Database, report: Path) -> None:
