@@ -2,7 +2,7 @@
 
 Three things are compared: the files of the report with SHA256SUMS, the hashes inside
 batch.json with what they are hashes of, and the sources, as far as they are here: the strips
-of the batch, the files of the bundle, the policy.
+of the batch, the files of the bundle, the policy, the label file.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from inspection.sums import SUMS, read_sums, report_files
 from severstal_prep.files import file_sha256
 from sise.bundle import CARD_NAME, WEIGHTS_NAME
 
-Part = Literal["report", "record", "batch", "bundle", "policy"]
+Part = Literal["report", "record", "batch", "bundle", "policy", "truth"]
 State = Literal["same", "changed", "missing", "new", "unreadable", "not here"]
 
 DIFFERENT: tuple[State, ...] = ("changed", "missing", "new")
@@ -42,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verification:
-    """All findings, in the order report, record, batch, bundle, policy.
+    """All findings, in the order report, record, batch, bundle, policy, truth.
 
     `seal` is the SHA-256 of the report's SHA256SUMS, "" if it has none.
     """
@@ -86,6 +86,7 @@ def verify(request: Request) -> Verification:
         findings += check_batch(card, request.batch)
         findings += check_bundle(card, request.bundle)
         findings += check_policy(card)
+        findings += check_truth(card)
     return Verification(tuple(findings), seal)
 
 
@@ -129,6 +130,8 @@ def _read_card(report: Path) -> tuple[Mapping[str, Any] | None, list[Finding]]:
         _inputs(card), _fingerprint(card), card["batch_folder"], card["config_sha256"]
         [card["bundle"][name] for name in ("folder", "sha256", "weights_sha256")]
         [card["policy"][name] for name in ("source", "sha256")]
+        if card["config"].get("truth") is not None:
+            [card["config"]["truth"][name] for name in ("file", "sha256")]
     except FileNotFoundError:
         return None, []
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -213,11 +216,21 @@ def check_policy(card: Mapping[str, Any]) -> list[Finding]:
     The packaged policy is part of the version that batch.json names, and is not looked for.
     """
     path = Path(card["policy"]["source"])
-    if not path.is_absolute():
+    return [_compare_source("policy", path, card["policy"]["sha256"])] if path.is_absolute() else []
+
+
+def check_truth(card: Mapping[str, Any]) -> list[Finding]:
+    """The label file against the one that the batch was held against, if it was."""
+    truth = card["config"].get("truth")
+    if truth is None:
         return []
+    return [_compare_source("truth", Path(truth["file"]), truth["sha256"])]
+
+
+def _compare_source(part: Part, path: Path, recorded: str) -> Finding:
     if not path.exists():
-        return [Finding("policy", "not here", str(path))]
-    return [_compare("policy", str(path), path, card["policy"]["sha256"])]
+        return Finding(part, "not here", str(path))
+    return _compare(part, str(path), path, recorded)
 
 
 def as_text(verification: Verification) -> Iterable[str]:

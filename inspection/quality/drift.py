@@ -7,7 +7,7 @@ than the training set, so that a difference says "look", not "the model is wrong
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,9 @@ from scipy.stats import kstwobign
 
 QUANTILES = 201
 PSI_BINS = 10
+DIGITS = 6
+"""Both sides are rounded to as many. A sure model's scores are 1 but for the last bits of a float,
+and what is 1 in the reference must not count as more than what is nearly 1 in the batch."""
 NO_REFERENCE = "the bundle's card has no metrics.confidence to compare with"
 
 Floats = npt.NDArray[np.float64]
@@ -64,6 +67,8 @@ def drift(confidence: Floats, known: Reference) -> Drift | None:
     """Compare the confidence (N,) of a batch's patches with the reference; None without patches."""
     if not len(confidence):
         return None
+    confidence = confidence.round(DIGITS)
+    known = replace(known, quantiles=tuple(np.array(known.quantiles).round(DIGITS).tolist()))
     distance = _ks(confidence, known)
     sizes = len(confidence) * known.crops / (len(confidence) + known.crops)
     p = float(kstwobign.sf(np.sqrt(sizes) * distance))

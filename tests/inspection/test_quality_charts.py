@@ -42,6 +42,8 @@ def test_laneys_limits_are_those_of_the_formula() -> None:
     drawn = chart([*groups(36, 37), Subgroup("b", "no steel", 0, 0)], earlier)
     assert [point.outside for point in drawn.points] == [False, True]
     assert drawn.why_no_limits == ""
+    assert drawn.earlier == tuple(earlier)
+    assert [point.subgroup.name for point in drawn.points] == ["0", "1"], "judged subgroups only"
 
 
 def test_subgroups_of_different_size_are_weighed_by_it() -> None:
@@ -67,6 +69,7 @@ def test_subgroups_of_different_size_are_weighed_by_it() -> None:
 def test_without_enough_history_there_are_no_limits(earlier: list[Subgroup], reason: str) -> None:
     drawn = chart(groups(90), earlier)
     assert drawn.baseline is None
+    assert drawn.earlier == tuple(group for group in earlier if group.patches)
     assert drawn.why_no_limits.startswith(reason)
     assert [(point.low, point.high, point.outside) for point in drawn.points] == [
         (None, None, False)
@@ -200,6 +203,15 @@ def test_ks_is_near_scipys(shift: float) -> None:
     assert found is not None
     assert found.ks == pytest.approx(oracle.statistic, abs=0.02)
     assert (found.p < 0.01) == (oracle.pvalue < 0.01)
+
+
+def test_scores_that_are_nearly_one_are_one() -> None:
+    ones = Reference("val", 1000, (0.9,) * 50 + (1.0,) * 151)
+    batch = np.array([0.9] * 50 + [1 - 3e-7] * 151)
+    found = drift(batch, ones)
+    assert found is not None
+    assert found.ks == pytest.approx(0, abs=0.01)
+    assert found.level == "stable"
 
 
 def test_levels_and_nothing_to_compare() -> None:

@@ -132,6 +132,26 @@ def test_what_changed_in_the_sources_is_named(report: Path) -> None:
     ]
 
 
+def test_the_label_file_is_compared_where_it_still_is(tmp_path: Path) -> None:
+    root = tmp_path / "тест dir"
+    write_strip(root / "batch" / "a.png", strip(1600, bright=[40]))
+    labels = root / "labels.csv"
+    labels.write_text("ImageId,ClassId,EncodedPixels\na.png,1,1 5\n")
+    report_of(root / "batch", root / "report", FakeExplainer(), truth=labels)
+
+    def found() -> list[Finding]:
+        return [f for f in verify(Request(root / "report")).findings if f.part == "truth"]
+
+    assert found() == [Finding("truth", "same", str(labels))]
+    assert run(root / "report") == 0
+    labels.write_text("ImageId,ClassId,EncodedPixels\na.png,1,1 6\n")
+    assert found() == [Finding("truth", "changed", str(labels))]
+    assert run(root / "report") == 3
+    labels.unlink()
+    assert found() == [Finding("truth", "not here", str(labels))]
+    assert run(root / "report") == 0
+
+
 def test_an_emptied_batch_folder_misses_every_strip(report: Path) -> None:
     shutil.rmtree(report.parent / "batch")
     (report.parent / "batch").mkdir()
