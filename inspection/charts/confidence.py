@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from inspection.charts.drawing import Drawing, counted, percent, plain
-from inspection.charts.sheet import WIDE, Box, Sheet, percent_axis, sheet
+from inspection.charts.sheet import NARROW, Box, Sheet, percent_axis, sheet
 from inspection.charts.themed import COLOUR
 from inspection.quality.confidence import Bin
 from inspection.quality.drift import Drift, Reference
@@ -27,7 +27,7 @@ def confidence(
     shares = [part.patches / patches if patches else 0.0 for part in bins]
     expected = None if reference is None else reference_shares(reference, bins)
     summary = _summary(bins, patches, moved, why_no_drift)
-    with sheet(name, WIDE, HEIGHT) as paper:
+    with sheet(name, NARROW, HEIGHT) as paper:
         if patches:
             _draw(paper, bins, shares, expected, reference)
         else:

@@ -7,11 +7,12 @@ from itertools import accumulate
 from matplotlib.ticker import MaxNLocator
 
 from inspection.charts.drawing import Drawing, counted, listed, percent, plain, shortened
-from inspection.charts.sheet import WIDE, Box, Sheet, percent_axis, sheet
+from inspection.charts.sheet import NARROW, WIDE, Box, Sheet, percent_axis, sheet
 from inspection.charts.themed import COLOUR
 
 HEIGHT = 320.0
 STYLES = 6
+FEW = 5  # classes that fit into half a page
 _LETTER = 7.0
 _TITLE = "Flagged patches by class"
 
@@ -38,7 +39,8 @@ def pareto(bars: Sequence[ClassBar], name: str = "pareto") -> Drawing:
     total = running[-1] if running else 0
     shares = [patches / total if total else 0.0 for patches in running]
     summary = _summary(ordered, total)
-    with sheet(name, WIDE, HEIGHT) as paper:
+    width = NARROW if len(ordered) <= FEW else WIDE
+    with sheet(name, width, HEIGHT) as paper:
         if total:
             _draw(paper, ordered, shares, total)
         else:
@@ -63,7 +65,7 @@ def _summary(ordered: Sequence[ClassBar], total: int) -> str:
     if not total:
         return "No patch is flagged."
     found = [
-        f"{shortened(plain(bar.name), 60)} {bar.patches} ({percent(bar.patches / total)})"
+        f"{shortened(plain(bar.name), 60)}: {bar.patches} ({percent(bar.patches / total)})"
         for bar in ordered
         if bar.patches
     ]
@@ -86,7 +88,7 @@ def _draw(paper: Sheet, ordered: Sequence[ClassBar], shares: Sequence[float], to
             f"{bar.patches} on {on}", (place, 0), (0, -42), xycoords=("data", "axes fraction"),
             textcoords="offset points", ha="center", color=COLOUR["muted"],
         )  # fmt: skip
-    most = max(4, int((WIDE - 128) / len(ordered) / _LETTER) - 4)
+    most = max(4, int((paper.width - 128) / len(ordered) / _LETTER) - 4)
     labels = [paper.text(f"{bar.symbol} {shortened(bar.name, most)}") for bar in ordered]
     axes.set_xticks(list(places), labels, color=COLOUR["ink"])
     cumulative = axes.twinx()

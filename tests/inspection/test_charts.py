@@ -145,7 +145,7 @@ def test_pareto_by_hand() -> None:
         ("c", "3", "3", "30.0 %", "90.0 %"),
         ("a", "1", "1", "10.0 %", "100.0 %"),
     )
-    assert drawing.summary == "10 flagged patches: b 6 (60.0 %), c 3 (30.0 %), a 1 (10.0 %)."
+    assert drawing.summary == "10 flagged patches: b: 6 (60.0 %), c: 3 (30.0 %), a: 1 (10.0 %)."
     top, bottom = PLOT["pareto"]
     whole = (bottom - top) / 1.08
     # The ninth style is the third again: there are six.
@@ -153,7 +153,7 @@ def test_pareto_by_hand() -> None:
         ((left, high, right, low),) = boxes(drawing, fill)
         assert low == pytest.approx(bottom, abs=0.06)
         assert low - high == pytest.approx(share * whole, abs=0.12)
-        assert (left + right) / 2 == pytest.approx(64 + 872 * (place + 0.5) / 3, abs=0.1)
+        assert (left + right) / 2 == pytest.approx(64 + 392 * (place + 0.5) / 3, abs=0.1)
     line = uses(drawing, fill="var(--card)")
     for (_, y), share in zip(line, (0.6, 0.9, 1.0), strict=True):
         assert bottom - y == pytest.approx(share * whole, abs=0.12)
