@@ -58,6 +58,9 @@ def test_from_strips_to_a_report_with_real_sise(
     assert row["flagged"]
     assert row["map_status"] == "ok"
     assert 50 < row["forwards"] <= 98
+    assert 50 < row["runner_up_forwards"] <= 98
+    assert row["runner_up"] not in ("", row["target"])
+    assert -1 <= row["runner_up_similarity"] <= 1
     heat = read_image(out / row["map_path"])
     assert heat.shape == (256, 256, 3)
     assert (heat.min(), heat.max()) == (0, 255)
@@ -91,6 +94,39 @@ def test_options_of_the_explanation_are_obeyed_and_recorded(
     assert "masked-out pixels: the patch, blurred; surroundings: edge" in page
 
 
+def test_options_of_quality_are_obeyed_and_recorded(
+    bundle: Path, batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("inspection.run.make_explainer", lambda *_: FakeExplainer())
+    write_strip(batch / "b.png", strip(1600, bright=range(30, 1500, 90)))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("ImageId,ClassId,EncodedPixels\nb.png,1,1 9\n")
+    write_strip(tmp_path / "other" / "c.png", strip(256, bright=[9]))
+    assert run(bundle, tmp_path / "other", tmp_path / "earlier") == 0
+    out = tmp_path / "out"
+    options = ["--truth", str(labels), "--earlier", str(tmp_path / "earlier"), str(out)]
+    options += ["--by", "coil", "--mm-per-px", "0.4", "--runner-up", "false"]
+    assert run(bundle, batch, out, *options) == 0
+    config = json.loads((out / "batch.json").read_text("utf-8"))["config"]
+    assert config["truth"]["file"] == str(labels)
+    assert [entry["folder"] for entry in config["earlier"]] == [str(tmp_path / "earlier")]
+    assert (config["by"], config["mm_per_px"], config["runner_up"]) == ("coil", 0.4, False)
+    found = json.loads((out / "figures.json").read_text("utf-8"))
+    assert found["left_out"] == [[str(out), "the same strips"]]
+    assert found["no_drift"] == "the bundle's card has no metrics.confidence to compare with"
+    assert found["truth"]["unlisted"] == 1
+    (batch / "b.png").unlink()
+    capsys.readouterr()
+    assert run(bundle, batch, tmp_path / "out 2", *options) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        f"defect-inspect: {labels}: names no strip of the batch, such as a.png; "
+        "give the label file of these strips"
+    ]
+    assert not (tmp_path / "out 2").exists()
+
+
 def test_fail_on_gives_three(
     bundle: Path, batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +154,8 @@ def test_ctrl_c_gives_130_and_the_same_command_continues(
         ("bundle", "no model bundle here"),
         ("batch", "no such folder"),
         ("policy", "cannot be read"),
+        ("truth", "there is no such file"),
+        ("earlier", "no finished report here"),
     ],
 )
 def test_what_is_missing_is_one_line_and_exit_2(
@@ -129,7 +167,7 @@ def test_what_is_missing_is_one_line_and_exit_2(
         none if missing == "bundle" else bundle,
         none if missing == "batch" else batch,
         tmp_path / "out",
-        *(["--policy", str(none)] if missing == "policy" else []),
+        *([f"--{missing}", str(none)] if missing in ("policy", "truth", "earlier") else []),
     )
     assert status == 2
     lines = capsys.readouterr().err.splitlines()
@@ -145,7 +183,13 @@ def test_an_empty_folder(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().err.startswith(f"defect-inspect: {tmp_path / 'empty'}: no strip")
 
 
-@pytest.mark.parametrize("option", ["--explain=none", "--batch-size=0", "--precision=int8"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--explain=none", "--batch-size=0", "--precision=int8", "--by=batch", "--runner-up=2",
+        "--mm-per-px=wide",
+    ],
+)  # fmt: skip
 def test_wrong_options_are_usage_errors(
     bundle: Path, batch: Path, tmp_path: Path, option: str
 ) -> None:
