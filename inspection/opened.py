@@ -41,18 +41,28 @@ def open_report(root: Path) -> OpenedReport:
         card = json.loads((root / CARD).read_text("utf-8"))
         if card["format"] != FORMAT:
             raise ValueError(f"its format is {card['format']!r}, not {FORMAT!r}")
+        _check(card)
         tables = [pd.read_parquet(root / name) for name in ("results.parquet", "strips.parquet")]
+        tables[0][["strip_id", "coil", "steel", "flagged"]]
     except FileNotFoundError as error:
         raise ReportFolderError(
             f"{root}: no finished report here ({Path(str(error.filename)).name} is missing); "
             "name a folder that defect-inspect run has written"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowInvalid) as error:
-        reason = " ".join(str(error).split())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowInvalid) as error:
+        missing = "no entry " if isinstance(error, KeyError) else ""
+        reason = missing + " ".join(str(error).split())
         raise ReportFolderError(
             f"{root}: a damaged report ({reason}); make it again with defect-inspect run"
         ) from error
     return OpenedReport(root, card, *tables)
+
+
+def _check(card: Any) -> None:
+    """Raise KeyError, TypeError or AttributeError for a card without what comparing it takes."""
+    [card[name].casefold() for name in ("fingerprint", "batch", "started", "ended")]
+    [entry["sha256"] for entry in card["inputs"]]
+    card["bundle"]["sha256"], card["bundle"]["classes"], card["config"].keys()
 
 
 def read_map(report: Path, name: str) -> npt.NDArray[np.uint8]:

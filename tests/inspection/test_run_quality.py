@@ -382,6 +382,28 @@ def test_what_is_missing_stops_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"started": None}, "has no attribute"),
+        ({"bundle": {}}, "no entry 'sha256'"),
+        ({"inputs": [3]}, "not subscriptable"),
+        ({"format": "x"}, "its format is 'x'"),
+    ],
+)
+def test_a_damaged_earlier_report_stops_before_any_work(
+    batch: Path, tmp_path: Path, inspect_toy: Inspect, changes: dict[str, Any], reason: str
+) -> None:
+    write_strip(tmp_path / "other" / "a.png", strip(256))
+    inspect_toy(tmp_path / "other", tmp_path / "earlier")
+    path = tmp_path / "earlier" / "batch.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes))
+    with pytest.raises(ReportFolderError, match=f"a damaged report .*{reason}") as caught:
+        inspect_toy(batch, tmp_path / "out", earlier=(tmp_path / "earlier",))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_card_names_the_label_file(
     batch: Path, labels: Path, tmp_path: Path, inspect_toy: Inspect
 ) -> None:
