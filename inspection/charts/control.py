@@ -22,7 +22,7 @@ have names to point at: the drawing stays at about 100 KB at most."""
 
 _MOST_NAMES = 3
 _MOST_OUTSIDE = 100
-_BOX = Box(left=64, right=96, top=22, bottom=48)
+_BOX = Box(left=72, right=96, top=22, bottom=48)
 _MANY = 4000
 
 

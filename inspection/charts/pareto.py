@@ -74,7 +74,7 @@ def _summary(ordered: Sequence[ClassBar], total: int) -> str:
 
 def _draw(paper: Sheet, ordered: Sequence[ClassBar], shares: Sequence[float], total: int) -> None:
     places = range(len(ordered))
-    axes = paper.axes(Box(left=64, right=64, bottom=52))
+    axes = paper.axes(Box(left=72, right=64, bottom=52))
     axes.set_xlim(-0.5, len(ordered) - 0.5)
     axes.set_ylim(0, total * 1.08)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))

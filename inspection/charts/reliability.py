@@ -22,7 +22,7 @@ def reliability(found: Reliability, name: str = "reliability") -> Drawing:
     known = [part for part in known if part.accuracy is not None]
     summary = _summary(known, found.ece)
     with sheet(name, NARROW, HEIGHT) as paper:
-        axes = paper.axes(Box(left=68, right=20, top=16, bottom=52))
+        axes = paper.axes(Box(left=76, right=20, top=16, bottom=52))
         _draw_frame(axes)
         if known:
             _draw_points(paper, axes, known)

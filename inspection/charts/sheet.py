@@ -65,7 +65,7 @@ _LOCK = Lock()
 class Box:
     """Room left around a plot, in the sheet's units."""
 
-    left: float = 64
+    left: float = 72
     right: float = 24
     top: float = 14
     bottom: float = 48

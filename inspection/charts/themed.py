@@ -87,6 +87,9 @@ def themed(source: str, caption: Caption, foreign: Foreign, css: Sequence[str] =
         ElementTree.SubElement(root, tag, {"id": f"{caption.name}-{tag}"}).text = text
     for child in drawn:
         _copy(child, root, ids, foreign)
+    if root.find(".//a") is not None:
+        # An image has no links in it, to those who look after accessibility.
+        root.set("role", "figure")
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704
 
 
@@ -114,7 +117,7 @@ def _copy(
         mark = foreign.marks[source.attrib[_HREF]]
         leads = _FRAGMENT.fullmatch(mark.href) is not None
         # A reader without a mouse has the table; hundreds of stops would stand in the way.
-        link = {"href": mark.href, "tabindex": "-1"} if leads else {}
+        link = {"href": mark.href, "tabindex": "-1", "aria-hidden": "true"} if leads else {}
         copy = ElementTree.SubElement(parent, "a" if leads else "g", link)
         ElementTree.SubElement(copy, "title").text = mark.text
     elif tag == "g" and not attributes:

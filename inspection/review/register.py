@@ -22,6 +22,7 @@ _STRIPS = "strips.parquet"
 _PATCHES = "results.parquet"
 _STRIP_COLUMNS = {"strip_id", "coil", "strip_sha256", "status", "disposition"}
 _PATCH_COLUMNS = {"strip_id", "left", "patch_key", "steel", "flagged", "indicated", "score"}
+_SETTINGS = ("thresholds", "stride", "black_threshold")
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,17 @@ def read_report(root: Path) -> Report:
 
 
 def register(database: Database, report: Report, strips_folder: Path | None = None) -> bool:
-    """Register a report; tell whether it is new. One that was moved gets its new place.
+    """Register a report; tell whether it is new. One that was moved gets its new place, one
+    that an older version registered what that did not keep.
 
     `strips_folder` is where the batch's strips lie now; where they were inspected unless
     given. Raises RegistrationError if a batch of the same fingerprint has other results.
     """
     card = report.card
-    places = {
+    renewed = {
         "report_folder": str(report.root),
         "strips_folder": str((strips_folder or Path(card["batch_folder"])).resolve()),
+        "settings": _settings(card),
     }
     with database.writing() as connection:
         known = connection.execute(
@@ -82,7 +85,7 @@ def register(database: Database, report: Report, strips_folder: Path | None = No
                     f"{report.root}: {known.report_folder} is registered for the same batch and "
                     "settings, but with other figures; keep one of the two"
                 )
-            connection.execute(batches.update().where(batches.c.id == known.id).values(places))
+            connection.execute(batches.update().where(batches.c.id == known.id).values(renewed))
             return False
         row = connection.execute(
             batches.insert()
@@ -95,12 +98,18 @@ def register(database: Database, report: Report, strips_folder: Path | None = No
                 classes=card["bundle"]["classes"],
                 inspected=datetime.fromisoformat(card["ended"]),
                 registered=datetime.now(UTC),
-                **places,
+                **renewed,
             )
             .returning(batches.c.id)
         ).one()
         _insert_rows(connection, row.id, report)
     return True
+
+
+def _settings(card: dict[str, Any]) -> str:
+    """Equal for reports whose rates of flagged patches can be compared, given the model."""
+    config = card.get("config") or {}
+    return content_key(**{name: config.get(name) for name in _SETTINGS})
 
 
 def _insert_rows(connection: sa.Connection, batch_id: int, report: Report) -> None:

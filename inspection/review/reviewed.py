@@ -1,5 +1,6 @@
 """Patches that people looked at: what the model said, what they said."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from inspection.policy import NORMAL
 from inspection.review.log import read_log
 from inspection.review.schema import batches, decisions, patches, strips
-from inspection.review.state import Decision, Status, states
+from inspection.review.state import Decision, State, Status, states
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,17 @@ def registered(connection: sa.Connection) -> list[sa.Row[Any]]:
     return list(connection.execute(sa.select(batches).order_by(batches.c.id)))
 
 
-def reviewed_patches(connection: sa.Connection, batch_id: int) -> list[Reviewed]:
-    """The patches of a batch that the log speaks of, by strip and from left to right."""
-    known = states(read_log(connection, batch_id))
+def reviewed_patches(
+    connection: sa.Connection,
+    batch_id: int,
+    known: Mapping[tuple[str, int], State] | None = None,
+) -> list[Reviewed]:
+    """The patches of a batch that the log speaks of, by strip and from left to right.
+
+    `known` are the states of the log, if they are at hand.
+    """
+    if known is None:
+        known = states(read_log(connection, batch_id))
     query = (
         sa.select(patches, strips.c.strip, strips.c.sha256)
         .join(strips, strips.c.id == patches.c.strip_id)

@@ -62,6 +62,7 @@ batches = Table(
     Column("strips_folder", Text, nullable=False),
     Column("inspected", UtcDateTime, nullable=False),
     Column("registered", UtcDateTime, nullable=False),
+    Column("settings", String(64), nullable=False, server_default=""),
 )
 
 strips = Table(

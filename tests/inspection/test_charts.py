@@ -71,7 +71,8 @@ def test_a_chart_brings_nothing_into_a_page_but_marks_and_text(number: int) -> N
     assert not names & {"style", "font-family", "target", "onclick", "height"} - {"height"}
     assert "<?xml" not in drawing.svg
     assert "<!" not in drawing.svg
-    assert (root.get("width"), root.get("height"), root.get("role")) == ("100%", None, "img")
+    assert (root.get("width"), root.get("height")) == ("100%", None)
+    assert root.get("role") == ("img" if root.find(".//a") is None else "figure")
     assert root.get("viewBox", "").split()[:2] == ["0", "0"]
     assert [root[0].tag, root[1].tag] == ["title", "desc"]
     assert (root[0].text, root[1].text) == (drawing.title, drawing.summary)
@@ -133,7 +134,9 @@ def test_only_fragments_are_links() -> None:
     links = {point.name: target for point, target in zip(points, targets, strict=True)}
     drawing = control(chart(points, []), links)
     found = [(name, value) for tag, name, value in attributes(drawing) if tag == "a"]
-    assert found == [("href", "#strip-1"), ("tabindex", "-1")]
+    assert found == [("href", "#strip-1"), ("tabindex", "-1"), ("aria-hidden", "true")]
+    assert parsed(drawing).get("role") == "figure"
+    assert parsed(control(chart(points, []), {})).get("role") == "img"
     assert len(titles(drawing)) == len(targets)
 
 
@@ -153,7 +156,7 @@ def test_pareto_by_hand() -> None:
         ((left, high, right, low),) = boxes(drawing, fill)
         assert low == pytest.approx(bottom, abs=0.06)
         assert low - high == pytest.approx(share * whole, abs=0.12)
-        assert (left + right) / 2 == pytest.approx(64 + 392 * (place + 0.5) / 3, abs=0.1)
+        assert (left + right) / 2 == pytest.approx(72 + 384 * (place + 0.5) / 3, abs=0.1)
     line = uses(drawing, fill="var(--card)")
     for (_, y), share in zip(line, (0.6, 0.9, 1.0), strict=True):
         assert bottom - y == pytest.approx(share * whole, abs=0.12)
@@ -183,10 +186,10 @@ def test_a_control_chart_by_hand() -> None:
     top, bottom = PLOT["control"]
     whole = (bottom - top) / (1.08 * 0.3)
     # Without earlier ones the x axis goes from 0.5 to 3.5, and 1 % beyond.
-    across = 840 / 3.03
+    across = 832 / 3.03
 
     def at(number: float, rate: float) -> tuple[float, float]:
-        return (64 + (number - 0.47) * across, bottom - rate * whole)
+        return (72 + (number - 0.47) * across, bottom - rate * whole)
 
     np.testing.assert_allclose(
         uses(drawing, fill="var(--link)"), [at(1, 0.1), at(3, 0.05)], atol=0.1
@@ -206,7 +209,10 @@ def test_a_control_chart_by_hand() -> None:
     np.testing.assert_allclose(
         upper, [at(0.5, 0.2), at(1.5, 0.2), at(1.5, 0.25), at(3.5, 0.25)], atol=0.1
     )
-    assert '<a href="#strip-2" tabindex="-1"><title>second: 30 of 100' in drawing.svg
+    assert (
+        '<a href="#strip-2" tabindex="-1" aria-hidden="true"><title>second: 30 of 100'
+        in drawing.svg
+    )
 
 
 def test_a_control_chart_without_limits_says_why() -> None:
@@ -235,13 +241,13 @@ def test_a_large_batch_stays_small(strips: int) -> None:
     drawing = control(
         chart(points, points[:50]), {p.name: f"#strip-{p.name[11:16]}" for p in points}
     )
-    assert len(drawing.svg) < 110_000
+    assert len(drawing.svg) < 115_000
     assert len(drawing.rows) == strips
     if strips > MOST_MARKS:
         dots = next(p for p in parsed(drawing).iter("path") if p.get("stroke-linecap") == "round")
         assert dots.attrib["d"].count("h0") > 100
     crowded = control(Chart((), tuple(Point(p, 0, 0) for p in points), None, ""), {})
-    assert len(crowded.svg) < 110_000
+    assert len(crowded.svg) < 115_000
 
 
 def test_confidence_by_hand() -> None:
@@ -293,7 +299,7 @@ def test_reliability_by_hand() -> None:
     assert drawing.rows[1] == ("50–75 %", "0", "–", "–")
     points = boxes(drawing, "k1")
     centres = [((left + right) / 2, (top + bottom) / 2) for left, top, right, bottom in points]
-    by_hand = [(68 + 432 * 0.4, 428 - 412 * 0.5), (68 + 432 * 0.9, 428 - 412 * 0.7)]
+    by_hand = [(76 + 424 * 0.4, 428 - 412 * 0.5), (76 + 424 * 0.9, 428 - 412 * 0.7)]
     np.testing.assert_allclose(centres, by_hand, atol=0.1)
     # matplotlib's area s is a square's: the circle in it has the diameter √s.
     diameters = [right - left for left, _, right, _ in points]

@@ -1,10 +1,10 @@
 """The server: guards around all routes, then pages, endpoints and reports' files."""
 
 from collections.abc import Awaitable, Callable
-from importlib.resources import files
 
-import jinja2
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -12,7 +12,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from inspection.review.database import Database
 from inspection.review.errors import DatabaseError, DecisionError, StripError
 from inspection.review.server.access import LOOPBACK, Access, is_forged
-from inspection.review.server.routes import LOGIN, STYLE, make_router
+from inspection.review.server.pages import LOGIN, STYLE, page_routes
+from inspection.review.server.routes import api_routes, file_routes
+from inspection.review.server.site import Site
 
 LARGEST_BODY = 16 * 2**20
 _CSP = (
@@ -41,15 +43,9 @@ def make_app(database: Database, access: Access) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("inspection.review.server"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = files("inspection.review.server").joinpath("templates", "review.css").read_text("utf-8")
-    app.include_router(make_router(database, access, environment, style))
+    site = Site(database, access)
+    for router in (page_routes(site), api_routes(site), file_routes(site)):
+        app.include_router(router)
 
     @app.middleware("http")
     async def guard(request: Request, go_on: Next) -> Response:
@@ -63,20 +59,42 @@ def make_app(database: Database, access: Access) -> FastAPI:
 
     if access.token is None:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))
+    _add_refusals(app, site)
+    return app
+
+
+def _add_refusals(app: FastAPI, site: Site) -> None:
+    """Programs are told in a line what is wrong, people on a page."""
+
+    def say(request: Request, status: int, words: str) -> Response:
+        if request.url.path.startswith(("/api/", "/reports/", "/crops/")):
+            return PlainTextResponse(words, status)
+        return site.page("problem.html.j2", status, words=words)
+
+    @app.exception_handler(HTTPException)
+    def answer(request: Request, error: HTTPException) -> Response:
+        return say(request, error.status_code, error.detail)
 
     @app.exception_handler(DecisionError)
-    def refuse(_request: Request, error: DecisionError) -> Response:
-        return PlainTextResponse(str(error), 422)
+    def refuse(request: Request, error: DecisionError) -> Response:
+        return say(request, 422, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    def reject(request: Request, error: RequestValidationError) -> Response:
+        # The path to the field, without what was sent there.
+        problems = (
+            f"{'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}"
+            for problem in error.errors()[:5]
+        )
+        return say(request, 422, "; ".join(problems))
 
     @app.exception_handler(StripError)
-    def miss(_request: Request, _error: StripError) -> Response:
-        return PlainTextResponse("the strip is not where it was inspected, or was changed", 404)
+    def miss(request: Request, _error: StripError) -> Response:
+        return say(request, 404, "the strip is not where it was inspected, or was changed")
 
     @app.exception_handler(DatabaseError)
-    def fail(_request: Request, _error: DatabaseError) -> Response:
-        return PlainTextResponse("the database does not answer; try again", 503)
-
-    return app
+    def fail(request: Request, _error: DatabaseError) -> Response:
+        return say(request, 503, "the database does not answer; try again")
 
 
 def _refusal(request: Request, access: Access) -> Response | None:
@@ -85,9 +103,9 @@ def _refusal(request: Request, access: Access) -> Response | None:
         return PlainTextResponse("this request does not come from a page of this server", 403)
     if request.method not in ("GET", "HEAD"):
         length = request.headers.get("content-length", "")
-        if not length.isdigit():
+        if not (length.isascii() and length.isdecimal()):
             return PlainTextResponse("the header Content-Length is missing", 411)
-        if int(length) > LARGEST_BODY:
+        if int(length[:20]) > LARGEST_BODY:
             return PlainTextResponse(f"more than {LARGEST_BODY} bytes", 413)
     if request.url.path in (LOGIN, STYLE) or access.admits(request):
         return None

@@ -1,65 +1,64 @@
-"""What pages and endpoints show, read from the database."""
+"""A batch's page: its strips and patches with their states and histories."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 from uuid import uuid4
 
 import sqlalchemy as sa
 
-from inspection.policy import NORMAL
-from inspection.review.agreement import Agreement, compare
 from inspection.review.log import read_log
-from inspection.review.reviewed import registered, reviewed_patches
-from inspection.review.schema import batches, patches, sampled, strips
-from inspection.review.state import OPEN, State, states
+from inspection.review.schema import batches, decisions, patches, sampled, samples, strips
+from inspection.review.state import OPEN, Decision, Past, State, by_subject, history, state_of
 
 PAGE = 50
+
+Show = Literal["all", "open", "disputed", "audit"]
+"""Strips with their flagged and decided patches; only what is not decided; only what people
+disagree on; or the patches drawn for audits."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A strip (`left` None) or patch, with its state. `strip_number` is the strip's in the
-    database, as forms change line ends in names; `verdict` is what the model or the
-    policy said; `form_id` the UUID of the decision that its form will make."""
+    """A strip (`left` None) or patch, with its state and all decisions on it. `strip_number` is
+    the strip's in the database, as forms change line ends in names; `verdict` is what the model
+    or the policy said; `form_id` the UUID of the decision that its form will make. `images` are
+    addresses of a patch's pictures, with what they show."""
 
     strip_number: int
     strip: str
+    coil: str
     left: int | None
     verdict: str
     flagged: bool
-    patch_key: str
+    score: float | None
     state: State
+    past: tuple[Past, ...]
     form_id: str
+    images: tuple[tuple[str, str], ...] = ()
 
     @property
-    def stem(self) -> str:
-        """The patch's images in the report's folder begin so."""
-        return f"img/{self.patch_key[:16]}"
+    def anchor(self) -> str:
+        """Where it stands on its page."""
+        if self.left is None:
+            return f"strip-{self.strip_number}"
+        return f"patch-{self.strip_number}-{self.left}"
+
+    @property
+    def settled(self) -> bool:
+        """Whether people have decided on it, and agree."""
+        return self.state.status == "decided"
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page of strips, each with its flagged and decided patches."""
+    """A page of strips, each with its patches; `found` counts the strips of all pages."""
 
     number: int
     pages: int
+    found: int
     strips: tuple[tuple[Subject, tuple[Subject, ...]], ...]
-
-
-@dataclass(frozen=True)
-class Trend:
-    """A batch in a row: the model, what it flagged per class, and what people said."""
-
-    batch_id: int
-    name: str
-    inspected: datetime
-    architecture: str
-    bundle_sha256: str
-    patches: int
-    flagged: int
-    by_class: dict[str, int]
-    agreement: Agreement
 
 
 def batch_by_id(connection: sa.Connection, batch_id: int) -> sa.Row[Any] | None:
@@ -74,80 +73,121 @@ def strip_name(connection: sa.Connection, batch_id: int, number: int) -> str | N
     )
 
 
-def page_of(connection: sa.Connection, batch_id: int, number: int, audit: bool = False) -> Page:
-    """Page `number`, from 1, of a batch: 50 strips; the nearest page there is.
-
-    With `audit`, only patches drawn as samples, and their strips.
-    """
-    drawn = sa.select(sampled.c.patch_id)
-    wanted = sa.select(strips).where(strips.c.batch_id == batch_id).order_by(strips.c.id)
-    if audit:
-        of_drawn = sa.select(patches.c.strip_id).where(patches.c.id.in_(drawn))
-        wanted = wanted.where(strips.c.id.in_(of_drawn))
-    rows = connection.execute(wanted).all()
+def page_of(connection: sa.Connection, batch: sa.Row[Any], number: int, show: Show) -> Page:
+    """Page `number`, from 1, of a batch: 50 strips; the nearest page there is."""
+    logs = by_subject(read_log(connection, batch.id))
+    states = {subject: state_of(log) for subject, log in logs.items()}
+    rows = _strips(connection, batch.id)
+    own = _patches(connection, batch.id, show)
+    if show == "audit":
+        rows = [row for row in rows if row.id in own]
+    elif show != "all":
+        own = {
+            strip: [row for row in found if _wanted(states.get(("patch", row.id), OPEN), show)]
+            for strip, found in own.items()
+        }
+        rows = [
+            row
+            for row in rows
+            if own.get(row.id) or _wanted(states.get(("strip", row.id), OPEN), show)
+        ]
     pages = max(1, -(-len(rows) // PAGE))
     number = min(max(number, 1), pages)
-    shown = rows[(number - 1) * PAGE : number * PAGE]
-    known = states(read_log(connection, batch_id))
-    own: dict[int, list[Subject]] = {row.id: [] for row in shown}
-    query = sa.select(patches).where(patches.c.strip_id.in_(own)).order_by(patches.c.left)
-    if audit:
-        query = query.where(patches.c.id.in_(drawn))
-    names = {row.id: row.strip for row in shown}
-    for row in connection.execute(query):
-        state = known.get(("patch", row.id), OPEN)
-        if audit or row.flagged or state is not OPEN:
-            own[row.strip_id].append(_patch(row, names[row.strip_id], state))
     return Page(
         number,
         pages,
+        len(rows),
         tuple(
-            (_strip(row, known.get(("strip", row.id), OPEN)), tuple(own[row.id])) for row in shown
+            (
+                _strip(row, states, logs),
+                tuple(_patch(batch, row, patch, states, logs) for patch in own.get(row.id, ())),
+            )
+            for row in rows[(number - 1) * PAGE : number * PAGE]
         ),
     )
 
 
-def _patch(row: sa.Row[Any], strip: str, state: State) -> Subject:
+def _wanted(state: State, show: Show) -> bool:
+    return state.status == "disputed" if show == "disputed" else state.status != "decided"
+
+
+def _strips(connection: sa.Connection, batch_id: int) -> list[sa.Row[Any]]:
+    query = sa.select(strips).where(strips.c.batch_id == batch_id).order_by(strips.c.id)
+    return list(connection.execute(query))
+
+
+def _patches(connection: sa.Connection, batch_id: int, show: Show) -> dict[int, list[sa.Row[Any]]]:
+    """Patches that were drawn, or flagged or decided on, per strip from left to right."""
+    chosen: sa.ColumnElement[bool]
+    if show == "audit":
+        drawn = sa.select(sampled.c.patch_id).join(samples).where(samples.c.batch_id == batch_id)
+        chosen = patches.c.id.in_(drawn)
+    else:
+        decided_on = sa.select(decisions.c.patch_id).where(
+            decisions.c.batch_id == batch_id, decisions.c.patch_id.is_not(None)
+        )
+        chosen = patches.c.flagged | patches.c.id.in_(decided_on)
+    query = (
+        sa.select(patches)
+        .join(strips)
+        .where(strips.c.batch_id == batch_id, chosen)
+        .order_by(patches.c.strip_id, patches.c.left)
+    )
+    found = dict[int, list[sa.Row[Any]]]()
+    for row in connection.execute(query):
+        found.setdefault(row.strip_id, []).append(row)
+    return found
+
+
+_States = Mapping[tuple[str, int], State]
+_Logs = Mapping[tuple[str, int], Sequence[Decision]]
+
+
+def _patch(
+    batch: sa.Row[Any], strip: sa.Row[Any], row: sa.Row[Any], states: _States, logs: _Logs
+) -> Subject:
+    subject = ("patch", row.id)
     return Subject(
-        row.strip_id,
-        strip,
-        row.left,
-        row.verdict,
-        row.flagged,
-        row.patch_key,
-        state,
-        str(uuid4()),
+        strip_number=strip.id,
+        strip=strip.strip,
+        coil=strip.coil,
+        left=row.left,
+        verdict=row.verdict,
+        flagged=row.flagged,
+        score=row.score,
+        state=states.get(subject, OPEN),
+        past=history(logs.get(subject, ())),
+        form_id=str(uuid4()),
+        images=_images(batch, row),
     )
 
 
-def _strip(row: sa.Row[Any], state: State) -> Subject:
-    return Subject(row.id, row.strip, None, row.proposed, False, "", state, str(uuid4()))
+def _strip(row: sa.Row[Any], states: _States, logs: _Logs) -> Subject:
+    subject = ("strip", row.id)
+    return Subject(
+        strip_number=row.id,
+        strip=row.strip,
+        coil=row.coil,
+        left=None,
+        verdict=row.proposed,
+        flagged=False,
+        score=None,
+        state=states.get(subject, OPEN),
+        past=history(logs.get(subject, ())),
+        form_id=str(uuid4()),
+    )
 
 
-def trends(connection: sa.Connection) -> list[Trend]:
-    """All batches in the order in which they were inspected."""
-    found = []
-    for batch in registered(connection):
-        counts = connection.execute(
-            sa.select(patches.c.verdict, sa.func.count().label("patches"))
-            .join(strips)
-            .where(strips.c.batch_id == batch.id)
-            .group_by(patches.c.verdict)
-        )
-        by_class = {row.verdict: row.patches for row in counts}
-        normal = by_class.pop(NORMAL, 0)
-        flagged = sum(by_class.values())
-        found.append(
-            Trend(
-                batch_id=batch.id,
-                name=batch.name,
-                inspected=batch.inspected,
-                architecture=batch.architecture,
-                bundle_sha256=batch.bundle_sha256,
-                patches=normal + flagged,
-                flagged=flagged,
-                by_class=dict(sorted(by_class.items(), key=lambda item: (-item[1], item[0]))),
-                agreement=compare(reviewed_patches(connection, batch.id), ()).overall,
-            )
-        )
-    return sorted(found, key=lambda trend: (trend.inspected, trend.batch_id))
+def _images(batch: sa.Row[Any], row: sa.Row[Any]) -> tuple[tuple[str, str], ...]:
+    """The patch, from the report or else cut from its strip, and its map where there is one."""
+    stem = f"img/{row.patch_key[:16]}"
+    root = Path(batch.report_folder)
+    known = {name: f"{stem}_{name}.jpg" for name in ("raw", "overlay")}
+    there = {name: path for name, path in known.items() if (root / path).is_file()}
+    raw = f"/crops/{batch.id}/{row.strip_id}/{row.left}"
+    if "raw" in there:
+        raw = f"/reports/{batch.id}/{there['raw']}"
+    shown = [(raw, "The patch")]
+    if "overlay" in there:
+        shown.append((f"/reports/{batch.id}/{there['overlay']}", "The patch with its map"))
+    return tuple(shown)

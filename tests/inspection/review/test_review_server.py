@@ -44,26 +44,34 @@ def report(database: Database, tmp_path: Path) -> Path:
     return made
 
 
+def words(page: str) -> str:
+    """What a page says, white space apart."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
+
+
 def forms(page: str) -> list[dict[str, str]]:
     """The hidden fields of each form, and its choices under "acts"."""
     found = []
-    for form in re.findall(r"<form.*?</form>", page, re.S):
+    for form in re.findall(r'<form class="decide".*?</form>', page, re.S):
         pairs = re.findall(r'<input type="hidden" name="(\w+)" value="(.*?)">', form)
         fields = {name: unescape(value) for name, value in pairs}
-        acts = [unescape(value) for value in re.findall(r'<option value="(.+?)">', form)]
+        acts = [
+            unescape(value)
+            for value in re.findall(r'<input type="radio" name="act" value="(.+?)" ?\w*>', form)
+        ]
         found.append(fields | {"acts": "|".join(acts)})
     return found
 
 
 def test_a_person_decides_by_forms_without_a_script(database: Database, report: Path) -> None:
     browser = client(database)
-    listed = browser.get("/")
-    assert "1 of 4" not in listed.text
-    assert "3 of 4 patches flagged, 0 decided" in listed.text
+    listed = words(browser.get("/").text)
+    assert "3 of 4 (75.0 %) 0 of 3 (0.0 %) 0 0 of 2 – Report" in listed
     page = browser.get("/batches/1").text
     assert "<script" not in page
     assert "&lt;img src=x onerror=&#34;alert(1)&#34;&gt;" in page
     strip, patch, other, *_ = forms(page)
+    assert {form["show"] for form in forms(page)} == {"all"}
     assert strip["acts"].split("|") == [
         "disposition accept", "disposition hold", "disposition rework", "disposition scrap",
     ]  # fmt: skip
@@ -85,7 +93,7 @@ def test_a_person_decides_by_forms_without_a_script(database: Database, report: 
     assert again["seen"] == state.decision.uuid
     undo = again | {"act": f"undo {state.decision.uuid}", "reviewer": "Ада"}
     assert browser.post("/batches/1/decide", data=undo, headers=ORIGIN).headers["location"] == (
-        "/batches/1?page=1"
+        f"/batches/1?page=1#patch-{patch['strip']}-0"
     )
     assert [state.status for state in states_of(database, report)] == ["open"]
 
@@ -104,7 +112,7 @@ def test_two_reviewers_at_once_both_keep_their_decision(database: Database, repo
     assert state.status == "disputed"
     assert {decision.reviewer for decision in state.current} == {"reviewer 0", "reviewer 1"}
     page = client(database).get("/batches/1").text
-    assert 'class="disputed"' in page
+    assert 'class="status disputed"' in page
     settled = forms(page)[1] | {"act": "reject", "reviewer": "foreman"}
     client(database).post("/batches/1/decide", data=settled, headers=ORIGIN)
     assert states_of(database, report)[0].decision.reviewer == "foreman"
@@ -116,10 +124,11 @@ def test_an_audit_shows_what_was_drawn_and_its_bound(
     with database.writing() as connection:
         draw(connection, find_one(connection, "<script>alert(2)</script>"), 1, seed=0)
     browser = client(database)
-    page = browser.get("/batches/1?audit=true").text
-    assert "1 of 1 accepted patches: 0 decided, 0 escapes." in page
+    page = browser.get("/batches/1?show=audit").text
+    said = "1 of 1 accepted patches, seed 0: 0 of 1 decided, 0 escapes; a bound when the other 1"
+    assert said in words(page)
     (_, patch) = forms(page)
-    assert (patch["left"], patch["audit"]) == ("256", "true")
+    assert (patch["left"], patch["show"]) == ("256", "audit")
     assert patch["acts"].split("|")[0] == "confirm"
     crop = browser.get(f"/crops/1/{patch['strip']}/256")
     assert crop.headers["content-type"] == "image/png"
@@ -130,6 +139,8 @@ def test_an_audit_shows_what_was_drawn_and_its_bound(
         f"/crops/1/{patch['strip']}/128",
         "/crops/1/99/0",
         f"/crops/1/{10**30}/0",
+        f"/crops/1/{-(10**30)}/0",
+        f"/crops/1/1/{-(10**30)}",
         "/crops/2/1/0",
     ):
         assert browser.get(path).status_code == 404
@@ -137,8 +148,11 @@ def test_an_audit_shows_what_was_drawn_and_its_bound(
     assert browser.get(f"/crops/1/{patch['strip']}/256").status_code == 404
     sent = patch | {"act": "confirm", "reviewer": "x"}
     answer = browser.post("/batches/1/decide", data=sent, headers=ORIGIN)
-    assert answer.headers["location"] == "/batches/1?page=1&audit=true"
-    assert "at most 95.00 % of all escape" in browser.get("/batches/1").text
+    place = f"patch-{patch['strip']}-256"
+    assert answer.headers["location"] == f"/batches/1?page=1&show=audit#{place}"
+    for path in ("/", "/batches/1"):
+        bound = "0 escapes: at most 95.00 % of all 1 accepted patches escape (95 %)"
+        assert bound in words(browser.get(path).text)
 
 
 def test_programs_read_and_append(database: Database, report: Path) -> None:
@@ -354,11 +368,13 @@ def test_pages_of_strips(database: Database, report: Path, monkeypatch: pytest.M
 def test_trends_show_model_flags_and_agreement(database: Database, report: Path) -> None:
     decide(database, report, entry(1, "reject", "b.png", 0), entry(2, "confirm", "b.png", 256))
     page = " ".join(client(database).get("/trends").text.split())
-    assert "toy <code>abababababab</code>" in page
+    assert "toy abababab" in page
     assert "3 of 4 <small>(75.0 %)</small>" in page
-    assert "class 3: 2, class 1: 1" in page
+    assert "class 3</bdi>: 2, <bdi>class 1</bdi>: 1" in page
     # Wilson for 1 of 2: 0.5 ± 0.4055
     assert "1 of 2 <small>(50.0 %, 9.5 to 90.5)</small>" in page
+    assert page.count("<svg") == 3
+    assert "<script>" not in page
 
 
 def test_beyond_loopback_a_token_is_needed(tmp_path: Path) -> None:

@@ -1,0 +1,371 @@
+"""Batches over time: rates, classes, and how far people and model agree.
+
+All three charts have the same batches at the same places, and a line wherever the model, or its
+settings, are not those of the batch before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from matplotlib.axes import Axes
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+
+from inspection.charts.drawing import Drawing, counted, listed, percent, plain, shortened
+from inspection.charts.sheet import WIDE, Box, Sheet, percent_axis, sheet
+from inspection.charts.themed import COLOUR
+
+MOST_CLASSES = 6
+
+_RIGHT = 96.0
+_LEFT = 72.0
+_LABEL = 150.0
+_RATES, _CLASSES, _AGREEMENT = (
+    "Rate of flagged patches, batch by batch",
+    "Classes among the flagged patches, batch by batch",
+    "People and model, batch by batch",
+)
+
+Layer = tuple[str, str, tuple[str, ...]]
+"""What a layer of the stack is called, its colour, and the classes in it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a batch's rate is expected, from the batches before it: Laney p′, shares of 1."""
+
+    low: float
+    centre: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A share of 1 with its 95 % interval."""
+
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class BatchPoint:
+    """A batch: its `name`, `when` it was inspected (a date as shown), the `model` that did it
+    (with its settings), `href` to lead to; flagged of judged patches, and per class.
+
+    `limits` is None where too few batches of the same model came before. Of `kappa`, `overkill`
+    and `escapes` None is what people have not decided enough for.
+    """
+
+    name: str
+    when: str
+    model: str
+    href: str
+    flagged: int
+    patches: int
+    limits: Limits | None
+    by_class: tuple[tuple[str, int], ...]
+    kappa: float | None
+    overkill: Interval | None
+    escapes: Interval | None
+
+    @property
+    def rate(self) -> float | None:
+        """Share of flagged patches; None if none was judged."""
+        return self.flagged / self.patches if self.patches else None
+
+    @property
+    def outside(self) -> bool:
+        """Whether the rate lies beyond a limit."""
+        rate, limits = self.rate, self.limits
+        return rate is not None and limits is not None and not limits.low <= rate <= limits.high
+
+
+def rates(points: Sequence[BatchPoint], name: str = "trend-rates") -> Drawing:
+    """The rate of each batch against the limits that batches of the same model before it give."""
+    outside = [point for point in points if point.outside]
+    limited = sum(point.limits is not None for point in points)
+    found = [f"{shortened(plain(p.name), 60)} ({percent(p.rate)})" for p in outside]
+    verdict = f"outside their limits: {listed(found)}" if found else "none is outside its limits"
+    if not limited:
+        verdict = "none has limits: they need 8 batches before, by the same model and settings"
+    summary = f"{counted(len(points), 'batch', 'batches')}; {verdict}. {_changes_said(points)}"
+    with sheet(name, WIDE, 376) as paper:
+        axes = paper.axes(Box(left=_LEFT, right=_RIGHT, top=50, bottom=56))
+        _draw_rates(paper, axes, points)
+        svg = paper.svg(_RATES, summary)
+    rows = tuple(
+        (
+            plain(point.name), point.when, plain(point.model), str(point.flagged),
+            str(point.patches), percent(point.rate),
+            *((percent(point.limits.low), percent(point.limits.high)) if point.limits else "––"),
+            "outside" if point.outside else "",
+        )
+        for point in points
+    )  # fmt: skip
+    head = ("Batch", "Inspected", "Model", "Flagged", "Patches", "Rate", "Lower", "Upper", "")
+    return Drawing(name, _RATES, summary, svg, head, rows)
+
+
+def classes(
+    points: Sequence[BatchPoint], styles: Mapping[str, int], name: str = "trend-classes"
+) -> Drawing:
+    """The share of each class among the flagged patches of each batch, stacked.
+
+    `styles` numbers the classes' colours from 1 to 6. The most frequent six have their own, the
+    others are one. Batches without flagged patches are gaps.
+    """
+    totals = dict[str, int]()
+    for point in points:
+        for label, number in point.by_class:
+            totals[label] = totals.get(label, 0) + number
+    order = sorted(totals, key=lambda label: -totals[label])
+    shown, rest = order[:MOST_CLASSES], order[MOST_CLASSES:]
+    whole = sum(totals.values())
+    found = [f"{shortened(plain(c), 60)} {percent(totals[c] / whole)}" for c in order if whole]
+    over_all = f"over all of them {listed(found)}" if found else "none has a flagged patch"
+    summary = f"{counted(len(points), 'batch', 'batches')}; {over_all}. {_changes_said(points)}"
+    layers: list[Layer] = [
+        (plain(c), COLOUR[f"k{(styles.get(c, 1) - 1) % 6 + 1}"], (c,)) for c in shown
+    ]
+    if rest:
+        layers.append((f"{len(rest)} others", COLOUR["k0"], tuple(rest)))
+    with sheet(name, WIDE, 356) as paper:
+        axes = paper.axes(Box(left=_LEFT, right=_RIGHT, top=74, bottom=56))
+        _draw_classes(paper, axes, points, layers)
+        svg = paper.svg(_CLASSES, summary)
+    rows = tuple(
+        (plain(point.name), *(str(dict(point.by_class).get(c, 0)) for c in order))
+        for point in points
+    )
+    return Drawing(name, _CLASSES, summary, svg, ("Batch", *map(plain, order)), rows)
+
+
+def agreement(points: Sequence[BatchPoint], name: str = "trend-agreement") -> Drawing:
+    """Kappa, overkill and escapes of each batch, the latter with their 95 % intervals."""
+    known = sum(point.kappa is not None for point in points)
+    decided = sum(point.overkill is not None or point.escapes is not None for point in points)
+    summary = (
+        f"{decided} of {counted(len(points), 'batch', 'batches')} with decided patches, "
+        f"{known} with a kappa. Bars are 95 % intervals. {_changes_said(points)}"
+    )
+    panels = (("Kappa", 0, "k5"), ("Overkill", 1, "k2"), ("Escapes", 2, "k4"))
+    with sheet(name, WIDE, 536) as paper:
+        for words, number, colour in panels:
+            top = 50 + 150 * number
+            axes = paper.axes(Box(left=_LEFT, right=_RIGHT, top=top, bottom=536 - top - 126))
+            _draw_panel(paper, axes, points, words, COLOUR[colour], last=number == 2)
+        svg = paper.svg(_AGREEMENT, summary)
+    rows = tuple(
+        (
+            plain(point.name),
+            "–" if point.kappa is None else f"{point.kappa:.2f}",
+            _with_interval(point.overkill),
+            _with_interval(point.escapes),
+        )
+        for point in points
+    )
+    head = ("Batch", "Kappa", "Overkill (95 %)", "Escapes looked at (95 %)")
+    return Drawing(name, _AGREEMENT, summary, svg, head, rows)
+
+
+def _with_interval(found: Interval | None) -> str:
+    if found is None:
+        return "–"
+    return f"{percent(found.share)} ({percent(found.low)} to {percent(found.high)})"
+
+
+def _changes(points: Sequence[BatchPoint]) -> list[int]:
+    """The places, from 0, of batches whose model is not that of the batch before."""
+    return [i for i in range(1, len(points)) if points[i].model != points[i - 1].model]
+
+
+def _changes_said(points: Sequence[BatchPoint]) -> str:
+    changes = [points[place] for place in _changes(points)]
+    if not changes:
+        return f"All by {plain(points[0].model)}." if points else ""
+    said = [f"{plain(p.model)} from {shortened(plain(p.name), 60)}" for p in changes]
+    return f"Model: first {plain(points[0].model)}, {listed(said, 5)}."
+
+
+def _frame(
+    paper: Sheet, axes: Axes, points: Sequence[BatchPoint], dates: bool = True, names: bool = True
+) -> None:
+    """Batches from left to right, dates below, and where the model changes."""
+    axes.set_xlim(0.5, max(len(points), 1) + 0.5)
+    step = max(1, -(-len(points) // 8))
+    places = range(1, len(points) + 1, step)
+    words = [points[place - 1].when if dates else "" for place in places]
+    axes.set_xticks(list(places), words)
+    if dates:
+        axes.set_xlabel("Batches by date of inspection")
+    unit = (WIDE - _LEFT - _RIGHT) / max(len(points), 1)
+    free = [0.0, 0.0]  # up to where each of two rows of labels is taken
+    for place in (0, *_changes(points)):
+        if place:
+            axes.axvline(place + 0.5, color=COLOUR["ink"], linewidth=1, dashes=(2, 3), zorder=2.6)
+        row = next((row for row in (0, 1) if place * unit >= free[row]), None)
+        if names and points and row is not None:
+            free[row] = place * unit + _LABEL
+            axes.annotate(
+                paper.text(shortened(points[place].model, 30)), (place + 0.5, 1), (4, 8 + 15 * row),
+                xycoords=("data", "axes fraction"), textcoords="offset points",
+                color=COLOUR["muted"],
+            )  # fmt: skip
+
+
+def _draw_marks(
+    paper: Sheet,
+    axes: Axes,
+    found: Sequence[tuple[int, float, str, str]],
+    colour: str,
+    marker: str = "o",
+) -> None:
+    """Marks at (x, y) that tell a text and lead to a fragment."""
+    if not found:
+        return
+    drawn = axes.scatter(
+        [x for x, *_ in found], [y for _, y, *_ in found], s=36 if marker == "o" else 64,
+        marker=marker, color=colour, edgecolor=COLOUR["card"], linewidth=1.2, zorder=3,
+        clip_on=False,
+    )  # fmt: skip
+    urls = [paper.mark(text, href) for _, _, text, href in found]
+    # With one URL for one point, matplotlib takes another way, which forgets it.
+    drawn.set_urls(urls * 2 if len(urls) == 1 else urls)
+
+
+def _draw_rates(paper: Sheet, axes: Axes, points: Sequence[BatchPoint]) -> None:
+    drawn = [(x, p, p.rate) for x, p in enumerate(points, 1) if p.rate is not None]
+    highest = max([0.01, *(rate for _, _, rate in drawn), *_tops(points)])
+    percent_axis(axes, min(1.08 * highest, 1.04), "Flagged patches")
+    _frame(paper, axes, points)
+    for runs in _runs(points):
+        edges = [runs[0] - 0.5 + i for i in range(len(runs) + 1)]
+        known = [limits for x in runs if (limits := points[x - 1].limits) is not None]
+        for values, colour, width in (
+            ([limits.low for limits in known], "rework", 1.25),
+            ([limits.high for limits in known], "rework", 1.25),
+            ([limits.centre for limits in known], "muted", 1.0),
+        ):
+            axes.stairs(values, edges, baseline=None, color=COLOUR[colour], linewidth=width)
+    last = points[-1].limits if points else None
+    if last is not None:
+        for value, label in ((last.centre, "mean"), (last.high, "upper")):
+            axes.annotate(
+                f"{label} {percent(value)}", (1, value), (6, 0), xycoords=("axes fraction", "data"),
+                textcoords="offset points", va="center",
+                color=COLOUR["muted" if label == "mean" else "rework"],
+            )  # fmt: skip
+    for start, end in _segments(points):
+        own = [(x, rate) for x, _, rate in drawn if start < x <= end]
+        if own:
+            axes.plot(*zip(*own, strict=True), color=COLOUR["link"], alpha=0.35, linewidth=1)
+    for outside, colour, marker in ((False, "link", "o"), (True, "scrap", "D")):
+        side = ", outside its limits" if outside else ""
+        marks = [
+            (
+                x,
+                rate,
+                f"{p.name}, {p.when}: {p.flagged} of {p.patches} flagged, {percent(rate)}{side}",
+                p.href,
+            )
+            for x, p, rate in drawn
+            if p.outside == outside
+        ]
+        _draw_marks(paper, axes, marks, COLOUR[colour], marker)
+
+
+def _tops(points: Sequence[BatchPoint]) -> list[float]:
+    return [point.limits.high for point in points if point.limits is not None]
+
+
+def _runs(points: Sequence[BatchPoint]) -> list[list[int]]:
+    """The places, from 1, of neighbours of one model that all have limits."""
+    runs: list[list[int]] = []
+    changes = set(_changes(points))
+    for index, point in enumerate(points):
+        if point.limits is None:
+            continue
+        if runs and runs[-1][-1] == index and index not in changes:
+            runs[-1].append(index + 1)
+        else:
+            runs.append([index + 1])
+    return runs
+
+
+def _segments(points: Sequence[BatchPoint]) -> list[tuple[int, int]]:
+    """Stretches of one model: (before the first place, last place), from 1."""
+    cuts = [0, *_changes(points), len(points)]
+    return list(pairwise(cuts))
+
+
+def _draw_classes(
+    paper: Sheet,
+    axes: Axes,
+    points: Sequence[BatchPoint],
+    layers: Sequence[Layer],
+) -> None:
+    percent_axis(axes, 1.0, "Share of flagged patches")
+    _frame(paper, axes, points)
+    edges = [index + 0.5 for index in range(len(points) + 1)]
+    below = [0.0] * len(points)
+    column = (WIDE - _LEFT - _RIGHT) / max(len(layers), 1)
+    for number, (label, colour, members) in enumerate(layers):
+        above = [
+            under
+            + (sum(dict(p.by_class).get(c, 0) for c in members) / p.flagged if p.flagged else 0)
+            for p, under in zip(points, below, strict=True)
+        ]
+        axes.stairs(above, edges, baseline=below, fill=True, color=colour, linewidth=0)
+        below = above
+        axes.annotate(
+            "■", (0, 1), (column * number, 48), xycoords="axes fraction",
+            textcoords="offset points", color=colour,
+        )  # fmt: skip
+        axes.annotate(
+            paper.text(shortened(label, max(4, int(column / 8) - 3))), (0, 1),
+            (column * number + 16, 48), xycoords="axes fraction", textcoords="offset points",
+        )  # fmt: skip
+    if len(points) <= 60:
+        for edge in edges[1:-1]:
+            axes.axvline(edge, color=COLOUR["card"], linewidth=2, zorder=2.5)
+
+
+def _draw_panel(
+    paper: Sheet, axes: Axes, points: Sequence[BatchPoint], words: str, colour: str, last: bool
+) -> None:
+    found: list[tuple[int, float, Interval | None]] = []
+    for x, point in enumerate(points, 1):
+        if words == "Kappa":
+            if point.kappa is not None:
+                found.append((x, point.kappa, None))
+            continue
+        interval = point.overkill if words == "Overkill" else point.escapes
+        if interval is not None:
+            found.append((x, interval.share, interval))
+    if words == "Kappa":
+        lowest = min([0.0, *(value for _, value, _ in found)])
+        axes.set_ylim(lowest, 1.04)
+        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    else:
+        highest = max([0.04, *(i.high for _, _, i in found if i is not None)])
+        percent_axis(axes, min(1.08 * highest, 1.04), "")
+        axes.set_yticks(axes.get_yticks()[::2])
+    axes.set_ylabel(words)
+    _frame(paper, axes, points, dates=last, names=words == "Kappa")
+    ends = [(x, end) for x, _, i in found if i is not None for end in (i.low, i.high)]
+    if ends:
+        path = Path(ends, [Path.MOVETO, Path.LINETO] * (len(ends) // 2))
+        axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linewidth=1.5, alpha=0.6))
+    marks = []
+    for x, value, interval in found:
+        shown = f"{value:.2f}" if interval is None else _with_interval(interval)
+        own = points[x - 1]
+        marks.append((x, value, f"{own.name}: {words.lower()} {shown}", own.href))
+    _draw_marks(paper, axes, marks, colour)
+    if not found:
+        axes.text(
+            0.5, 0.5, "nothing decided yet", transform=axes.transAxes, ha="center", va="center",
+            color=COLOUR["muted"],
+        )  # fmt: skip

@@ -1,0 +1,182 @@
+"""What people see: lists, batches, trends, the form to decide with, and signing in."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import quote, unquote
+
+from fastapi import APIRouter, Form, HTTPException, Query
+from pydantic import BaseModel, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from inspection.policy import DISPOSITIONS
+from inspection.review.decisions import ENTRY, first_problem
+from inspection.review.errors import DecisionError
+from inspection.review.log import AnyEntry, append, decided_at
+from inspection.review.overview import newest, number_of_batches
+from inspection.review.server.access import COOKIE, SESSION_SECONDS
+from inspection.review.server.site import LARGEST_NUMBER, Site
+from inspection.review.server.trends import MOST_BATCHES, drawings, styles_of, trends
+from inspection.review.server.views import Show, page_of, strip_name
+
+LOGIN = "/login"
+STYLE = "/review.css"
+LISTED = 50
+NAME_COOKIE = "steel_reviewer"
+
+Number = Annotated[int, Query(alias="page", ge=1, le=LARGEST_NUMBER)]
+
+
+class DecisionForm(BaseModel):
+    """A decision as a page's form sends it. `act` is a kind, or "KIND VALUE"; `strip` the
+    strip's number in the database, `left` "" for a decision on the strip."""
+
+    id: str
+    act: str
+    strip: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
+    left: Annotated[str, Field(pattern="^[0-9]{0,9}$")] = ""
+    seen: str = ""
+    reviewer: str = ""
+    reason: str = ""
+    page: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)] = 1
+    show: Show = "all"
+
+
+def page_routes(site: Site) -> APIRouter:
+    """The pages of a site."""
+    router = APIRouter()
+    _add_reading(router, site)
+    _add_deciding(router, site)
+    _add_signing_in(router, site)
+    return router
+
+
+def _add_reading(router: APIRouter, site: Site) -> None:
+    @router.get(STYLE)
+    def stylesheet() -> Response:
+        return Response(site.style, media_type="text/css")
+
+    @router.get("/")
+    def index(number: Number = 1) -> Response:
+        with site.database.reading() as connection:
+            total = number_of_batches(connection)
+            pages = max(1, -(-total // LISTED))
+            number = min(number, pages)
+            rows = newest(connection, LISTED, LISTED * (number - 1))
+            found = site.overviews.of(connection, rows)
+        return site.page(
+            "batches.html.j2",
+            here="batches",
+            batches=found,
+            number=number,
+            pages=pages,
+            total=total,
+        )
+
+    @router.get("/trends")
+    def trend() -> Response:
+        with site.database.reading() as connection:
+            total = number_of_batches(connection)
+            found = site.overviews.of(connection, newest(connection, MOST_BATCHES)[::-1])
+        shown = trends(found)
+        return site.page(
+            "trends.html.j2",
+            here="trends",
+            trends=shown,
+            drawings=drawings(shown),
+            total=total,
+            most=MOST_BATCHES,
+        )
+
+    @router.get("/batches/{batch_id}")
+    def batch(request: Request, batch_id: int, number: Number = 1, show: Show = "all") -> Response:
+        with site.database.reading() as connection:
+            row = site.batch(connection, batch_id)
+            shown = page_of(connection, row, number, show)
+            (overview,) = site.overviews.of(connection, [row])
+        return site.page(
+            "batch.html.j2",
+            batch=overview,
+            page=shown,
+            show=show,
+            styles=styles_of(overview.classes),
+            dispositions=DISPOSITIONS,
+            reviewer=_remembered(request),
+        )
+
+
+def _add_deciding(router: APIRouter, site: Site) -> None:
+    @router.post("/batches/{batch_id}/decide")
+    def decide(batch_id: int, form: Annotated[DecisionForm, Form()]) -> Response:
+        with site.database.writing() as connection:
+            batch = site.batch(connection, batch_id)
+            strip = strip_name(connection, batch_id, form.strip)
+            if strip is None:
+                raise HTTPException(404, "no such strip")
+            # A form sent twice is one decision, made when it came first.
+            now = decided_at(connection, form.id) or datetime.now(UTC)
+            append(connection, batch, [_from_form(form, strip, now)], "server")
+        show = "" if form.show == "all" else f"&show={form.show}"
+        place = f"patch-{form.strip}-{int(form.left)}" if form.left else f"strip-{form.strip}"
+        answer = RedirectResponse(f"/batches/{batch_id}?page={form.page}{show}#{place}", 303)
+        # Until the browser is closed, forms begin with the name that was written last.
+        answer.set_cookie(
+            NAME_COOKIE, quote(form.reviewer.strip()), httponly=True, samesite="strict"
+        )
+        return answer
+
+
+def _remembered(request: Request) -> str:
+    name = unquote(request.cookies.get(NAME_COOKIE, ""))
+    return name if name.isprintable() and len(name) <= 200 else ""
+
+
+def _add_signing_in(router: APIRouter, site: Site) -> None:
+    @router.get(LOGIN)
+    def login_form() -> Response:
+        return site.page("login.html.j2", wrong=False)
+
+    @router.post(LOGIN)
+    def login(request: Request, token: Annotated[str, Form()] = "") -> Response:
+        if not site.access.is_token(token):
+            return site.page("login.html.j2", 401, wrong=True)
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(
+            COOKIE,
+            site.access.new_session(),
+            max_age=SESSION_SECONDS,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+        return answer
+
+    @router.post("/logout")
+    def logout() -> Response:
+        answer = RedirectResponse(LOGIN, 303)
+        for cookie in (COOKIE, NAME_COOKIE):
+            answer.delete_cookie(cookie, httponly=True, samesite="strict")
+        return answer
+
+
+def _from_form(form: DecisionForm, strip: str, now: datetime) -> AnyEntry:
+    kind, _, value = form.act.partition(" ")
+    made: dict[str, Any] = {
+        "id": form.id,
+        "kind": kind,
+        "strip": strip,
+        "reviewer": form.reviewer.strip(),
+        "time": now,
+        # Browsers send line ends of a text as CR LF.
+        "reason": form.reason.replace("\r\n", "\n"),
+        "in_view_of": form.seen.split(),
+    }
+    if form.left:
+        made["left"] = int(form.left)
+    value_of = {"reclass": "class", "disposition": "disposition", "undo": "undoes"}
+    if kind in value_of:
+        made[value_of[kind]] = value
+    try:
+        return ENTRY.validate_python(made)
+    except ValidationError as error:
+        raise DecisionError(first_problem(error)) from error

@@ -1,0 +1,61 @@
+"""What all routes share: the database, who may enter, and how a page is made."""
+
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import sqlalchemy as sa
+from fastapi import HTTPException
+from starlette.responses import HTMLResponse
+
+from inspection.review.database import Database
+from inspection.review.overview import Overviews
+from inspection.review.server.access import Access
+from inspection.review.server.views import batch_by_id
+
+LARGEST_NUMBER = 2**31 - 1
+"""Of what a database's integers hold."""
+
+_FIRST_RULE = "*, *::before"
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("inspection.review.server"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _style() -> str:
+    """The report's colours and fonts, which its style sheet begins with, then our own rules."""
+    report = files("inspection.report").joinpath("assets", "report.css").read_text("utf-8")
+    own = files("inspection.review.server").joinpath("templates", "review.css").read_text("utf-8")
+    return report.partition(_FIRST_RULE)[0] + own
+
+
+@dataclass(frozen=True)
+class Site:
+    """A review as a site."""
+
+    database: Database
+    access: Access
+    overviews: Overviews = field(default_factory=Overviews)
+    environment: jinja2.Environment = field(default_factory=_environment)
+    style: str = field(default_factory=_style)
+
+    def page(self, template: str, status: int = 200, **content: Any) -> HTMLResponse:
+        """A page from a template; `here` in its content names the entry of the menu."""
+        known = {"here": "", "guarded": self.access.token is not None}
+        made = self.environment.get_template(template)
+        return HTMLResponse(made.render(known | content), status)
+
+    def batch(self, connection: sa.Connection, batch_id: int) -> sa.Row[Any]:
+        """The row of a batch. Raises HTTPException, 404, if there is none."""
+        row = batch_by_id(connection, batch_id) if 0 < batch_id <= LARGEST_NUMBER else None
+        if row is None:
+            raise HTTPException(404, "no such batch")
+        return row
