@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
-from inspection.commands import export, figures, run, verify
+from inspection.commands import export, figures, report, run, verify
 from inspection.errors import InspectionError
 from inspection.review import commands as review
 from inspection.review.commands import serve
@@ -15,6 +15,7 @@ from sise.errors import SiseError
 PROGRAM = "defect-inspect"
 COMMANDS = {
     "run": (run, "inspect a folder of strips, write a report"),
+    "report": (report, "make one file or a PDF of a report"),
     "verify": (verify, "check that nothing in a report changed"),
     "export": (export, "write the flagged regions as COCO and CSV"),
     "figures": (figures, "print quality figures of a report as JSON"),

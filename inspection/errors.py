@@ -21,3 +21,7 @@ class ModelError(InspectionError):
 
 class ReportFolderError(InspectionError):
     """An output folder that holds something else than this batch's report."""
+
+
+class DocumentError(InspectionError):
+    """A report that cannot be made into one file or printed."""

@@ -126,9 +126,8 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     write_flagged_csv(folder.root / "flagged.csv", patches)
     found = _figures(run, OpenedReport(folder.root, content, patches, strips), truth)
     write_json(folder.root / FIGURES, as_json(found))
-    scale = pictures.draw_scale(folder.root)
-    write_report(build(content, strips, patches, scale), folder.root)
-    seal = folder.finish(content, {scale, *_images(strips), *_images(patches)})
+    write_report(build(content, strips, patches, found), folder.root)
+    seal = folder.finish(content, {*_images(strips), *_images(patches)})
     folder.log("sealed", seal=seal)
     return content
 

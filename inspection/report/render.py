@@ -1,4 +1,4 @@
-"""The page from the report: Jinja2 templates, escaped without exception, and its assets."""
+"""The page from the report: Jinja2 templates, escaped without exception, its scripts and data."""
 
 from datetime import datetime
 from importlib.resources import files
@@ -7,14 +7,37 @@ from pathlib import Path
 import jinja2
 
 from inspection.report.model import BatchReport
+from inspection.report.palettes import palettes
+from inspection.report.payload import as_script
 from severstal_prep.files import replacing
 
-ASSETS = ("report.css", "report.js")
+STYLE = "report.css"
+LIBRARY = "vendor/virtual-core.js"
+LICENCE = "vendor/LICENSE.virtual-core"
+SCRIPTS = (
+    "dom.js",
+    "data.js",
+    "state.js",
+    "list.js",
+    "ledger.js",
+    "decide.js",
+    "card.js",
+    "table.js",
+    "strips.js",
+    "viewer.js",
+    "printout.js",
+    "keys.js",
+    "main.js",
+)
+DATA = "data/report.js"
+ROWS_SHOWN = 500
+"""Rows of a table that grows with the batch; more are in the files beside the page."""
+
 _THIN_SPACE = "\u202f"
 
 
 def render(report: BatchReport) -> str:
-    """The HTML of the page. It refers to assets/ and img/ beside it and to nothing else."""
+    """The HTML of the page. It refers to what lies beside it in the folder and to nothing else."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("inspection.report"),
         autoescape=True,
@@ -25,12 +48,16 @@ def render(report: BatchReport) -> str:
     environment.filters.update(
         probability=lambda value: f"{value:.3f}",
         percent=lambda share: f"{100 * share:.0f}{_THIN_SPACE}%",
+        share=lambda share: f"{100 * share:.1f}{_THIN_SPACE}%",
         number=lambda value: f"{value:,}".replace(",", _THIN_SPACE),
         time=_time,
-        sortable=lambda value: f"{value:.6g}",
-        css=lambda share: f"{100 * share:.4g}%",
     )
-    return environment.get_template("index.html.j2").render(report=report)
+    return environment.get_template("index.html.j2").render(
+        report=report,
+        palettes=palettes(),
+        scripts=[f"assets/{LIBRARY}", DATA, *(f"assets/{name}" for name in SCRIPTS)],
+        rows_shown=ROWS_SHOWN,
+    )
 
 
 def _time(iso: str) -> str:
@@ -38,13 +65,17 @@ def _time(iso: str) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
+def asset(name: str) -> bytes:
+    """The content of a file in assets/."""
+    return files("inspection.report").joinpath("assets", *name.split("/")).read_bytes()
+
+
 def write_report(report: BatchReport, folder: Path) -> None:
-    """Write index.html and assets/ into a report folder, the page last."""
-    assets = folder / "assets"
-    assets.mkdir(exist_ok=True)
-    for name in ASSETS:
-        content = files("inspection.report").joinpath("assets", name).read_bytes()
-        with replacing(assets / name) as temporary:
+    """Write index.html, assets/ and data/ into a report folder, the page last."""
+    contents = {f"assets/{name}": asset(name) for name in (STYLE, LIBRARY, LICENCE, *SCRIPTS)}
+    contents |= {DATA: as_script(report).encode(), "index.html": render(report).encode()}
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
             temporary.write_bytes(content)
-    with replacing(folder / "index.html") as temporary:
-        temporary.write_text(render(report), "utf-8")

@@ -1,23 +1,38 @@
+"""The page as text: what is there before any script runs, and what the scripts are given."""
+
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
-import pandas as pd
 import pytest
+from toy_reports import report_of
 from toys import CLASSES, FakeExplainer, strip, write_strip
 
+from inspection.opened import open_report
+from inspection.quality.drift import NO_REFERENCE
+from inspection.quality.figures import Request, figures
 from inspection.report.build import build, class_marks
-from inspection.report.model import ClassMark
+from inspection.report.model import BatchReport, ClassMark
 from inspection.report.render import render
 from inspection.run import Finished
 
 Inspect = Callable[..., Finished]
-HOSTILE = ("<b>x&\"'.png", "=cmd().png", "{{ 7*7 }}.png", "a%2e b#c?.png", "Лист 7.png")
-VOID = {"meta", "link", "img", "input", "br", "use", "circle", "rect", "path", "hr"}
+HOSTILE = (
+    "<b>x&\"'.png",
+    "=cmd().png",
+    "{{ 7*7 }}.png",
+    "a%2e b#c?.png",
+    "Лист 7.png",
+    "<!--.png",
+    "<script>alert(1)<.png",
+)
+VOID = {"meta", "link", "img", "input", "br", "use", "circle", "rect", "path", "hr", "stop"}
 
 
 class Page(HTMLParser):
@@ -59,120 +74,193 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.text).split())
 
 
-@pytest.fixture
-def batch(tmp_path: Path) -> Path:
+def data_of(report: Path) -> Any:
+    """What the page's scripts get."""
+    text = (report / "data" / "report.js").read_text("utf-8")
+    literal = text.removeprefix("const REPORT = JSON.parse(").removesuffix(");\n")
+    return json.loads(json.loads(literal))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of strips with hostile names, at 0.5 mm a pixel."""
+    root = tmp_path_factory.mktemp("hostile")
     for number, name in enumerate(HOSTILE):
-        write_strip(tmp_path / "b" / name, strip(512, bright=[20 + number]))
-    write_strip(tmp_path / "b" / "coil" / "wide.png", strip(1024, black=[900]))
-    write_strip(tmp_path / "b" / "coil" / "plain.png", strip(256))
-    (tmp_path / "b" / "coil" / "<i>bad.jpg").write_bytes(b"")
-    (tmp_path / "b" / "<u>notes.txt").write_text("x")
-    return tmp_path / "b"
+        write_strip(root / "b" / name, strip(512, bright=[20 + number]))
+    write_strip(root / "b" / "coil" / "wide.png", strip(1024, black=[900]))
+    write_strip(root / "b" / "coil" / "plain.png", strip(256))
+    (root / "b" / "coil" / "<i>bad.jpg").write_bytes(b"")
+    (root / "b" / "<u>notes.txt").write_text("x")
+    explainer = FakeExplainer(statuses={2: "no positive gradient"})
+    report_of(root / "b", root / "report", explainer, mm_per_px=0.5)
+    return root / "report"
 
 
-@pytest.fixture
-def report(batch: Path, tmp_path: Path, inspect_toy: Inspect) -> tuple[Path, Page]:
-    out = tmp_path / "report"
-    finished = inspect_toy(batch, out, FakeExplainer(statuses={2: "no positive gradient"}))
-    return out, Page(finished.folder.index.read_text("utf-8"))
+@pytest.fixture(scope="module")
+def page(report: Path) -> Page:
+    return Page((report / "index.html").read_text("utf-8"))
 
 
-def test_hostile_names_are_text_and_nothing_else(report: tuple[Path, Page]) -> None:
-    _, page = report
-    for tag in ("b", "i", "u"):
-        names = {attributes.get("class", "") for attributes in page.tags(tag)}
-        assert names <= {""}
+def built(report: Path) -> BatchReport:
+    opened = open_report(report)
+    found = replace(figures(opened, Request()), no_drift=NO_REFERENCE)
+    return build(opened.card, opened.strips, opened.patches, found)
+
+
+def test_hostile_names_are_text_and_nothing_else(report: Path, page: Page) -> None:
+    for tag in ("i", "u"):
+        assert not page.tags(tag)
+    assert {attributes.get("class", "") for attributes in page.tags("b")} <= {""}
+    assert all(script.keys() == {"src", "defer"} for script in page.tags("script"))
     words = page.words()
     for name in (*HOSTILE, "<i>bad.jpg", "<u>notes.txt"):
         assert name in words
     assert "49.png" not in words
-    assert not page.tags("i")
-    assert not page.tags("u")
     assert not any(name.startswith("on") for _, found in page.elements for name in found)
+    data = (report / "data" / "report.js").read_text("utf-8")
+    assert "<" not in data
+    assert set(HOSTILE) < set(data_of(report)["strips"]["id"])
 
 
-def test_nothing_is_fetched_from_elsewhere(report: tuple[Path, Page]) -> None:
-    out, page = report
+def test_nothing_is_fetched_from_elsewhere(report: Path, page: Page) -> None:
     links = [*page.having("src"), *page.having("href")]
-    assert len(links) > 30
+    assert len(links) > 50
     for link in links:
-        if link.startswith("#"):
+        if link.startswith("#strip-"):
+            assert int(link.removeprefix("#strip-")) < len(HOSTILE) + 3
+        elif link.startswith("#"):
             assert link[1:] in page.having("id")
         elif link != "data:,":
-            assert (out / unquote(link)).is_file(), link
-    for name in ("report.css", "report.js"):
-        text = (out / "assets" / name).read_text("utf-8")
-        assert not re.search(r"https?:|//[a-z]|url\(|@import|fetch\(|XMLHttp", text)
+            assert (report / unquote(link)).is_file(), link
+    for path in (report / "assets").glob("*.*s"):
+        text = path.read_text("utf-8")
+        assert not re.search(r"https?://|@import|XMLHttp|url\((?!\"#)", text), path
+        # Scripts ask the review server that the page came from, and nobody else.
+        assert not re.search(r"fetch\((?!address)", text), path
+    asked = re.findall(r"ask\(`?([^,)]+)", (report / "assets" / "ledger.js").read_text("utf-8"))
+    assert {place for place in asked if place != "address"} == {
+        "${SERVER}/states`",
+        "${SERVER}/decisions`",
+    }
 
 
-def test_ids_are_unique_and_labels_lead_somewhere(report: tuple[Path, Page]) -> None:
-    _, page = report
+def test_the_page_has_no_inline_script_or_style(page: Page) -> None:
+    """So that the review server can forbid both."""
+    assert not page.having("style")
+    assert not page.tags("style")
+    assert all("src" in script for script in page.tags("script"))
+
+
+def test_ids_are_unique_and_labels_lead_somewhere(page: Page) -> None:
     ids = page.having("id")
     assert len(ids) == len(set(ids))
     assert set(page.having("aria-labelledby")) <= set(ids)
     assert all("alt" in attributes for attributes in page.tags("img"))
-    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+    outside = [tag for tag, found in page.elements if "card-template" not in found.get("id", "")]
+    levels = [int(tag[1]) for tag in outside if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
-def test_head_and_completeness_add_up(report: tuple[Path, Page]) -> None:
-    _, page = report
+def test_head_and_completeness_add_up(page: Page) -> None:
     words = page.words()
     assert (
-        "6 of 21 patches show an indication, on 6 of 7 strips. 1 strip could not be read." in words
+        "8 of 27 patches show an indication, on 8 of 9 strips of 1 coil. "
+        "1 strip could not be read." in words
     )
-    assert "9 found = 7 inspected + 1 unreadable + 1 skipped" in words
-    assert "0 scrap 0 rework 7 hold 1 accept" in words
+    assert "11 found = 9 inspected + 1 unreadable + 1 skipped" in words
+    heads = [words.index(text) for text in ("0 scrap", "0 rework", "9 hold", "1 accept")]
+    assert heads == sorted(heads)
 
 
-def test_each_flagged_patch_has_a_row_a_card_and_marks(report: tuple[Path, Page]) -> None:
-    _, page = report
-    assert len(page.tags("article", "card")) == 6
-    assert len(page.tags("article", "strip")) == 6
-    marks = [mark["href"] for mark in page.tags("a", "mark")]
-    assert sorted(marks) == sorted(f"#patch-{n}" for n in range(1, 7) for _ in range(2))
-    wide = next(mark for mark in page.tags("a", "mark") if "class 2" in mark["aria-label"])
-    assert wide["style"] == "left:75%;width:25%"
-    assert wide["aria-label"].startswith("class 2, 0.")
-    assert wide["aria-label"].endswith("768–1\u202f024 px")
-    bars = page.tags("span", "bar")
-    assert [bar["style"] for bar in bars if "1024/256" in bar.get("style", "")] == [
-        "width:100%;aspect-ratio:1024/256"
-    ]
-    assert len([bar for bar in bars if "width:50%;" in bar.get("style", "")]) == len(HOSTILE)
+def test_the_head_names_the_rules_that_proposed(report: Path, page: Page) -> None:
+    proposals = {proposal.disposition: proposal for proposal in built(report).proposals}
+    assert [*proposals] == ["scrap", "rework", "hold", "accept"]
+    assert proposals["hold"].strips == 9
+    assert proposals["hold"].rules[0] == ("rule 3, any indication: at least 1 patch flagged", 8)
+    ((why, strips),) = proposals["hold"].rules[1:]
+    assert why.startswith("not inspected: ")
+    assert strips == 1
+    assert proposals["accept"].rules == (("no rule fired", 1),)
+    assert "8 rule 3, any indication: at least 1 patch flagged 1 not inspected:" in page.words()
 
 
-def test_a_patch_without_a_map_says_so_and_shows_the_raw_patch(report: tuple[Path, Page]) -> None:
-    out, page = report
-    assert "No map: no feature map of the model raises this class here" in page.words()
-    assert len(page.tags("img", "over")) == 5 + 6
-    assert len(page.tags("div", "picture")) == 6
-    assert len(page.tags("span", "box")) == 5
-    assert len(list((out / "img").glob("*_map.png"))) == 5
+def test_the_scripts_get_every_strip_and_card(report: Path) -> None:
+    data = data_of(report)
+    card = json.loads((report / "batch.json").read_text("utf-8"))
+    assert data["batch"] == {"name": "b", "fingerprint": card["fingerprint"]}
+    assert data["mmPerPx"] == 0.5
+    assert [entry["name"] for entry in data["classes"]] == list(CLASSES)
+    assert [entry["threshold"] for entry in data["classes"]] == [None, 0.5, 0.5, 0.5, 0.5]
+    strips = data["strips"]
+    assert len(strips["id"]) == 10
+    wide = strips["id"].index("coil/wide.png")
+    assert (strips["coil"][wide], strips["width"][wide]) == ("coil", 1024)
+    assert (strips["patches"][wide], strips["flagged"][wide]) == (5, 1)
+    bad = strips["id"].index("coil/<i>bad.jpg")
+    assert (strips["inspected"][bad], strips["disposition"][bad]) == (False, "hold")
+    cards = data["cards"]
+    assert cards["number"] == list(range(1, 9))
+    assert all(len(values) == 8 for values in cards.values())
+    at = cards["strip"].index(wide)
+    found = [cards[name][at] for name in ("left", "size", "class", "flagged", "map")]
+    assert found == [768, 256, 2, True, ""]
+    assert cards["noMap"][at].startswith("No map: no feature map of the model raises this class")
+    assert cards["trust"][at] is None
+    assert cards["region"][at] is None
 
 
-def test_the_page_works_without_scripts(report: tuple[Path, Page]) -> None:
-    _, page = report
-    for name, attributes in page.elements:
-        if name in ("input", "fieldset"):
-            continue
-        assert "hidden" not in attributes
-    controls = [*page.tags("label", "slider"), *page.tags("fieldset")]
-    assert all("js-only" in control["class"].split() for control in controls)
+def test_a_cards_figures_are_those_of_the_table(report: Path) -> None:
+    """Against results.parquet, row by row: the fifth flagged patch."""
+    data = data_of(report)["cards"]
+    opened = open_report(report)
+    patch = opened.patches[opened.patches["flagged"]].iloc[4]
+    assert data["left"][4] == patch["left"]
+    assert data["score"][4] == pytest.approx(patch["score"], abs=5e-5)
+    assert data["p"][4] == pytest.approx(
+        [patch[f"p_{name.replace(' ', '_')}"] for name in CLASSES], abs=5e-5
+    )
+    names = (
+        "kept_score", "drop", "drop_percentile", "removed_score", "removed_share",
+        "removed_percentile", "agreement", "agreement_percentile",
+    )  # fmt: skip
+    assert data["trust"][4] == pytest.approx([patch[name] for name in names], abs=5e-5)
+    sides = ("area", "left", "top", "width", "height", "contour")
+    assert data["region"][4] == [patch[f"region_{side}"] for side in sides]
+    index, score, image, similarity = data["runnerUp"][4]
+    assert CLASSES[index] == patch["runner_up"]
+    assert image == patch["runner_up_map_path"]
+    assert [score, similarity] == pytest.approx(
+        [patch["runner_up_score"], patch["runner_up_similarity"]], abs=5e-5
+    )
+    assert (report / data["raw"][4]).is_file()
+    assert (report / data["map"][4]).is_file()
 
 
-def test_identity_names_the_hashes(report: tuple[Path, Page]) -> None:
-    out, page = report
-    card = json.loads((out / "batch.json").read_text("utf-8"))
+def test_readers_without_scripts_get_tables(page: Page, report: Path) -> None:
+    words = page.words()
+    assert len(page.tags("noscript")) == 2
+    assert "Without scripts, this table stands for the cards." in words
+    linked = [link for link in page.having("href") if link.startswith("img/")]
+    assert len([link for link in linked if link.endswith("_raw.jpg")]) == 8
+    assert len([link for link in linked if link.endswith("_overlay.jpg")]) == 7
+    for name in data_of(report)["strips"]["id"]:
+        assert name in words
+
+
+def test_identity_names_the_hashes(report: Path, page: Page) -> None:
+    card = json.loads((report / "batch.json").read_text("utf-8"))
     words = page.words()
     for text in (
+        card["fingerprint"],
         card["bundle"]["sha256"],
         card["policy"]["sha256"],
         card["config_sha256"],
         *(entry["sha256"] for entry in card["inputs"]),
         "μ = 0, hard fusion",
         "mean grey",
+        "0.5 mm",
+        "defect-inspect verify",
     ):
         assert text in words
 
@@ -185,49 +273,73 @@ def test_a_batch_without_indications_is_a_good_report(tmp_path: Path, inspect_to
     assert "No indications in 7 patches of 1 strip." in words
     assert "0 scrap 0 rework 0 hold 1 accept" in words
     assert "Every file of the folder is a strip that was inspected." in words
-    assert not page.tags("article")
+    assert "Nothing in this batch reached the threshold" in words
+    assert data_of(tmp_path / "out")["cards"]["number"] == []
     assert finished.card["exit_status"] == 0
 
 
-def test_explained_patches_that_are_not_flagged_stand_apart(
+def test_explained_patches_that_are_not_flagged_come_last(
     tmp_path: Path, inspect_toy: Inspect
 ) -> None:
-    write_strip(tmp_path / "b" / "a.png", strip(512, bright=[0]))
-    finished = inspect_toy(tmp_path / "b", tmp_path / "out", explain="all")
-    page = Page(finished.folder.index.read_text("utf-8"))
-    assert len(page.tags("article", "card")) == 3
-    assert len(page.tags("a", "mark")) == 2
-    assert "2 patches explained, not flagged" in page.words()
-    rows = [row for row in page.tags("tr") if "data-class" in row]
-    assert [row["data-class"] for row in rows] == ["class 1"]
+    write_strip(tmp_path / "b" / "a.png", strip(512, bright=[256]))
+    inspect_toy(tmp_path / "b", tmp_path / "out", explain="all")
+    cards = data_of(tmp_path / "out")["cards"]
+    assert cards["flagged"] == [True, True, False]
+    assert cards["left"] == [224, 256, 0]
+    page = Page((tmp_path / "out" / "index.html").read_text("utf-8"))
+    assert "not flagged" in page.words()
+    assert len([found for found in page.tags("select") if found["data-state"] == "show"]) == 1
 
 
-def test_the_report_is_built_from_the_tables_alone(report: tuple[Path, Page]) -> None:
-    out, _ = report
-    card = json.loads((out / "batch.json").read_text("utf-8"))
-    strips = pd.read_parquet(out / "strips.parquet")
-    patches = pd.read_parquet(out / "results.parquet")
-    assert render(build(card, strips, patches, "img/scale.png")) == (out / "index.html").read_text(
-        "utf-8"
+def test_truth_gives_rates_confusion_and_escapes(tmp_path: Path, inspect_toy: Inspect) -> None:
+    write_strip(tmp_path / "b" / "a.png", strip(1600, bright=[20]))
+    write_strip(tmp_path / "b" / "b.png", strip(1600))
+    # Column-major and from 1: 64 columns of 256 px from column 20 of a.png, from 300 of b.png.
+    (tmp_path / "truth.csv").write_text(
+        "ImageId,ClassId,EncodedPixels\n"
+        f"a.png,1,{20 * 256 + 1} {64 * 256}\nb.png,3,{300 * 256 + 1} {64 * 256}\n"
     )
+    inspect_toy(tmp_path / "b", tmp_path / "out", truth=tmp_path / "truth.csv")
+    page = Page((tmp_path / "out" / "index.html").read_text("utf-8"))
+    words = page.words()
+    assert "strips 1 of 2 50.0 % 9.5 % to 90.5 % – patches" in words
+    assert "1 defective patch was not flagged." in words
+    assert "b.png 224–480 class 3" in words
+    cards = data_of(tmp_path / "out")["cards"]
+    true_class, outcome, contour, ebpg, bbox = cards["truth"][0]
+    assert (true_class, outcome) == ("class 1", "found")
+    assert contour == "M 20 0 L 84 0 L 84 256 L 20 256 Z"
+    assert ebpg == 1.0
+    # The map marks 64 × 64 of the mask's 64 × 256 pixels; the other 3/4 are a tie at 0.
+    assert 0.25 <= bbox <= 1.0
+    assert len(page.tags("td", "right")) == 5
 
 
-def test_the_pareto_counts_patches_and_strips(report: tuple[Path, Page]) -> None:
-    out, _ = report
-    card = json.loads((out / "batch.json").read_text("utf-8"))
-    tables = (pd.read_parquet(out / f"{name}.parquet") for name in ("strips", "results"))
-    rows = build(card, *tables, "img/scale.png").pareto
+def test_the_report_is_built_from_the_folder_alone(report: Path) -> None:
+    assert render(built(report)) == (report / "index.html").read_text("utf-8")
+
+
+def test_the_pareto_counts_patches_and_strips(report: Path) -> None:
+    rows = built(report).pareto
     found = [(row.mark.name, row.patches, row.strips, row.share, row.cumulative) for row in rows]
     assert found == [
-        ("class 1", 5, 5, 5 / 6, 5 / 6),
-        ("class 2", 1, 1, 1 / 6, 1.0),
+        ("class 1", 7, 7, 7 / 8, 7 / 8),
+        ("class 2", 1, 1, 1 / 8, 1.0),
         ("class 3", 0, 0, 0.0, 1.0),
         ("class 4", 0, 0, 0.0, 1.0),
     ]
 
 
+def test_charts_stand_in_the_page(page: Page) -> None:
+    plots = [found["id"] for found in page.tags("figure", "plot")]
+    assert plots == ["chart-pareto", "chart-confidence", "chart-control"]
+
+
 def test_classes_have_a_number_a_shape_and_a_colour() -> None:
-    assert class_marks(CLASSES)[:2] == (ClassMark("normal", "–", 0), ClassMark("class 1", "1", 1))
-    many = class_marks(("normal", *(f"type {letter}" for letter in "abcdefg"), "roll 12"))
+    assert class_marks(CLASSES, {"class 1": 0.4})[:2] == (
+        ClassMark("normal", "–", 0, 0, None),
+        ClassMark("class 1", "1", 1, 1, 0.4),
+    )
+    many = class_marks(("normal", *(f"type {letter}" for letter in "abcdefg"), "roll 12"), {})
     assert [mark.symbol for mark in many] == ["–", "1", "2", "3", "4", "5", "6", "7", "12"]
     assert [mark.style for mark in many] == [0, 1, 2, 3, 4, 5, 6, 1, 2]

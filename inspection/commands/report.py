@@ -1,0 +1,66 @@
+"""`defect-inspect report`: a report as one file, or on paper."""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
+
+
+def parser() -> ArgumentParser:
+    """The options of the command."""
+    options = ArgumentParser(
+        description="Make documents of a finished report: one HTML file with everything inside, "
+        "or a PDF (printed by Chromium). They are written outside the report, which stays sealed."
+    )
+    options.add_argument("--config", action="config", help="YAML file with these options")
+    options.add_argument("report", type=Path, help="folder of the report")
+    options.add_argument(
+        "--single-file",
+        type=Path | None,
+        default=None,
+        help="HTML file to write, with all pictures inside; refused above 40 MB, which is about "
+        "900 indications",
+    )
+    options.add_argument("--pdf", type=Path | None, default=None, help="PDF file to write")
+    options.add_argument(
+        "--cards",
+        type=PositiveInt,
+        default=50,
+        help="indications printed with their evidence; all of them are in the PDF's table, up to "
+        "2,000",
+    )
+    return options
+
+
+def run(arguments: Namespace) -> int:
+    """Write the documents and print their paths. Raises ReportFolderError and DocumentError."""
+    from inspection.errors import DocumentError
+    from inspection.opened import open_report
+    from inspection.report.pdf import print_pdf
+    from inspection.report.single import write_single_file
+
+    wanted = [path for path in (arguments.single_file, arguments.pdf) if path is not None]
+    if not wanted:
+        raise DocumentError("name what to make: --single-file FILE, --pdf FILE, or both")
+    for path in wanted:
+        check_place(path, arguments.report)
+    report = open_report(arguments.report)
+    if arguments.single_file is not None:
+        size = write_single_file(report, arguments.single_file)
+        print(f"{arguments.single_file} ({size / 2**20:.1f} MB)")
+    if arguments.pdf is not None:
+        print_pdf(report.root, arguments.pdf, arguments.cards)
+        print(arguments.pdf)
+    return 0
+
+
+def check_place(path: Path, report: Path) -> None:
+    """Raise DocumentError if a document cannot be written to `path`, or would break the seal."""
+    from inspection.errors import DocumentError
+
+    if path.resolve().is_relative_to(report.resolve()):
+        raise DocumentError(f"{path}: inside the report, which is sealed; choose another place")
+    if path.is_dir():
+        raise DocumentError(f"{path}: a folder; name a file")
+    if not path.parent.is_dir():
+        raise DocumentError(f"{path}: there is no folder {path.parent}")

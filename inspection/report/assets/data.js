@@ -1,0 +1,53 @@
+"use strict";
+// The report's columns (data/report.js) as strips and cards.
+
+function rowsOf(columns) {
+  const names = Object.keys(columns);
+  const count = columns[names[0]].length;
+  return Array.from({ length: count }, (_, row) =>
+    Object.fromEntries(names.map((name) => [name, columns[name][row]])));
+}
+
+const CLASSES = REPORT.classes;
+const STRIPS = rowsOf(REPORT.strips);
+const CARDS = rowsOf(REPORT.cards);
+
+for (const [index, strip] of STRIPS.entries()) {
+  strip.index = index;
+  strip.cards = [];
+  strip.name = strip.id.slice(strip.id.lastIndexOf("/") + 1);
+}
+for (const card of CARDS) {
+  card.strip = STRIPS[card.strip];
+  card.strip.cards.push(card);
+  card.right = card.left + card.size;
+  card.text = `${card.number} ${card.strip.id}`.toLowerCase();
+  if (card.trust) {
+    const [kept, drop, dropRank, removed, left, leftRank, agreement, agreementRank] = card.trust;
+    card.trust = { kept, drop, dropRank, removed, left, leftRank, agreement, agreementRank };
+  }
+  if (card.region) {
+    const [area, left, top, width, height, contour] = card.region;
+    card.region = { area, left, top, width, height, contour };
+  }
+  if (card.runnerUp) {
+    const [cls, score, map, similarity] = card.runnerUp;
+    card.runnerUp = { class: cls, score, map, similarity };
+  }
+  if (card.truth) {
+    const [trueClass, outcome, contour, ebpg, bbox] = card.truth;
+    card.truth = { trueClass, outcome, contour, ebpg, bbox };
+  }
+}
+
+const glyph = (index) => clone(`glyph-${index}`);
+
+/** Where a card's patch lies: "224–480 px, 112–240 mm". */
+function placeOf(card) {
+  const px = `${number(card.left)}–${number(card.right)}${THIN}px`;
+  return REPORT.mmPerPx === null ? px : `${px}, ${metric(card.left)} to ${metric(card.right)}`;
+}
+
+/** What a card is called where its picture cannot be seen. */
+const nameOf = (card) =>
+  `${CLASSES[card.class].name}, ${probability(card.score)}, ${card.strip.id}, ${placeOf(card)}`;

@@ -1,0 +1,173 @@
+"use strict";
+// Decisions: appended, never overwritten; what holds is worked out from them (docs/review.md).
+//
+// Opened from disk, the page keeps them in the browser and exports them as a file for
+// `defect-inspect review import`. Opened through the review server, they go there at once.
+
+const FORMAT = "steel-sise decisions 1";
+const OPEN = Object.freeze({ status: "open", current: [], tips: [] });
+const SHELF = `steel-sise decisions ${REPORT.batch.fingerprint}`;
+const NAME_SHELF = "steel-sise reviewer";
+
+const served = location.protocol.startsWith("http") && location.pathname.match(/\/reports\/(\d+)\/[^/]*$/);
+const SERVER = served ? `../../api/batches/${served[1]}` : null;
+
+const patchSubject = (card) => ({ strip: card.strip.id, left: card.left });
+const stripSubject = (strip) => ({ strip: strip.id, left: null });
+const subjectKey = ({ strip, left }) => JSON.stringify([strip, left ?? null]);
+
+const states = new Map();
+const stateOf = (subject) => states.get(subjectKey(subject)) ?? OPEN;
+const statusOf = (subject) => stateOf(subject).status;
+
+let entries = [];
+let exported = new Set();
+let kept = true; // whether the browser keeps them when the page is closed
+
+/** What holds for one subject, from its decisions in their order. */
+function settle(log) {
+  const withdrawn = new Set();
+  for (const entry of [...log].reverse()) {
+    if (entry.kind === "undo" && !withdrawn.has(entry.id)) withdrawn.add(entry.undoes);
+  }
+  const behind = new Map();
+  for (const entry of log) {
+    const all = new Set(entry.in_view_of);
+    for (const id of entry.in_view_of) for (const older of behind.get(id) ?? []) all.add(older);
+    behind.set(entry.id, all);
+  }
+  const standing = log.filter((entry) => entry.kind !== "undo" && !withdrawn.has(entry.id));
+  const replaced = new Set(standing.flatMap((entry) => [...behind.get(entry.id)]));
+  const current = standing.filter((entry) => !replaced.has(entry.id));
+  const seen = new Set(log.flatMap((entry) => entry.in_view_of));
+  const outcomes = new Set(current.map((entry) => `${entry.kind} ${entry.class ?? entry.disposition ?? ""}`));
+  return {
+    status: outcomes.size === 0 ? "open" : outcomes.size === 1 ? "decided" : "disputed",
+    current: current.map((entry) => ({ ...entry, value: entry.class ?? entry.disposition ?? "" })),
+    tips: log.filter((entry) => !seen.has(entry.id)).map((entry) => entry.id),
+  };
+}
+
+function settleAll() {
+  const logs = new Map();
+  for (const entry of entries) {
+    const key = subjectKey(entry);
+    if (!logs.has(key)) logs.set(key, []);
+    logs.get(key).push(entry);
+  }
+  for (const [key, log] of logs) states.set(key, settle(log));
+}
+
+function take(found) {
+  for (const state of found) states.set(subjectKey(state), state);
+}
+
+function readShelf() {
+  try {
+    const found = JSON.parse(localStorage.getItem(SHELF) ?? "{}");
+    entries = Array.isArray(found.entries) ? found.entries : [];
+    exported = new Set(found.exported ?? []);
+  } catch {
+    kept = false;
+  }
+}
+
+function writeShelf() {
+  try {
+    localStorage.setItem(SHELF, JSON.stringify({ entries, exported: [...exported] }));
+    kept = true;
+  } catch {
+    kept = false;
+  }
+}
+
+/** Fetch or read the decisions there are; resolves to what is wrong, "" if nothing. */
+async function openLedger() {
+  if (!SERVER) {
+    readShelf();
+    settleAll();
+    return "";
+  }
+  try {
+    take(await ask(`${SERVER}/states`));
+    return "";
+  } catch (error) {
+    return `The review server does not answer (${error.message}): decisions cannot be stored now.`;
+  }
+}
+
+async function ask(address, body) {
+  const answer = await fetch(address, body && {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  });
+  if (answer.status === 401) throw new Error("the session has ended: sign in again in another tab");
+  if (!answer.ok) throw new Error((await answer.text()).slice(0, 500) || `status ${answer.status}`);
+  return answer.json();
+}
+
+function uuid() {
+  if (crypto.randomUUID) return crypto.randomUUID(); // not there on plain HTTP
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 15) | 64;
+  bytes[8] = (bytes[8] & 63) | 128;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/(.{8})(.{4})(.{4})(.{4})(.{12})/, "$1-$2-$3-$4-$5");
+}
+
+/** Append a decision on a subject; resolves when it is stored. */
+async function append(subject, content, reviewer, reason) {
+  const seen = new Set(stateOf(subject).tips);
+  if (content.undoes) seen.add(content.undoes);
+  const entry = {
+    id: uuid(), ...content, strip: subject.strip, ...(subject.left === null ? {} : { left: subject.left }),
+    reviewer, time: new Date().toISOString(), reason, in_view_of: [...seen],
+  };
+  if (SERVER) {
+    take((await ask(`${SERVER}/decisions`, { decisions: [entry] })).states);
+    return;
+  }
+  const other = entries;
+  readShelf(); // another tab may have added some
+  if (!kept) entries = other;
+  entries.push(entry);
+  writeShelf();
+  settleAll();
+}
+
+const unexported = () => entries.filter((entry) => !exported.has(entry.id)).length;
+
+/** The decision file: what `defect-inspect review import` takes in. */
+function decisionFile() {
+  return JSON.stringify({ format: FORMAT, batch: REPORT.batch, decisions: entries }, null, 1);
+}
+
+function exportDecisions() {
+  const link = make("a", {
+    href: URL.createObjectURL(new Blob([decisionFile()], { type: "application/json" })),
+    download: `decisions-${REPORT.batch.name.replace(/[^\p{L}\p{N}._-]+/gu, "_").slice(0, 80)}.json`,
+  });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  exported = new Set(entries.map((entry) => entry.id));
+  writeShelf();
+}
+
+function savedName() {
+  try {
+    return localStorage.getItem(NAME_SHELF) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function saveName(name) {
+  try {
+    localStorage.setItem(NAME_SHELF, name);
+  } catch {
+    // Then it is typed again next time.
+  }
+}
+
+addEventListener("beforeunload", (event) => {
+  if (!SERVER && !kept && unexported()) event.preventDefault();
+});

@@ -1,0 +1,143 @@
+"use strict";
+// Long lists of which only what is in sight is in the page: @tanstack/virtual-core decides what.
+
+/** An item's place among all, most of which are not in the page. */
+function inSet(node, index, count) {
+  node.setAttribute("aria-posinset", index + 1);
+  node.setAttribute("aria-setsize", count);
+}
+
+class VirtualList {
+  /**
+   * @param {HTMLElement} holder   gets the items, absolutely placed
+   * @param {{draw: (item: any) => HTMLElement, key: (item: any) => any, estimate: (item: any) => number,
+   *          describe?: (node: HTMLElement, index: number, count: number) => void,
+   *          scroller?: HTMLElement, gap?: number, overscan?: number}} options
+   *   without a scroller, the window scrolls
+   */
+  constructor(holder, { draw, key, estimate, describe = inSet, scroller = null, gap = 0, overscan = 3 }) {
+    Object.assign(this, { holder, draw, key, describe, scroller });
+    this.items = [];
+    this.nodes = new Map();
+    const core = VirtualCore;
+    const own = scroller
+      ? { getScrollElement: () => scroller, observeElementRect: core.observeElementRect,
+          observeElementOffset: core.observeElementOffset, scrollToFn: core.elementScroll }
+      : { getScrollElement: () => window, observeElementRect: core.observeWindowRect,
+          observeElementOffset: core.observeWindowOffset, scrollToFn: core.windowScroll,
+          initialOffset: () => scrollY };
+    this.options = {
+      ...own, gap, overscan, count: 0,
+      estimateSize: (index) => estimate(this.items[index]),
+      getItemKey: (index) => key(this.items[index]),
+      onChange: () => this.#place(),
+    };
+    this.core = new core.Virtualizer(this.options);
+    this.core._didMount();
+    holder.classList.add("virtual");
+    if (!scroller) {
+      // What lies above may grow or shrink: the list's own offset on the page moves with it.
+      new ResizeObserver(() => this.#update()).observe(document.body);
+    }
+  }
+
+  setItems(items) {
+    this.items = items;
+    this.pinned = -1;
+    for (const node of this.nodes.values()) node.remove();
+    this.nodes.clear();
+    this.#update();
+  }
+
+  /** Draw an item anew, where it is in sight. */
+  refresh(item) {
+    const old = this.nodes.get(this.key(item));
+    if (!old) return;
+    const focused = old.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
+    const fresh = this.draw(item);
+    fresh.dataset.index = old.dataset.index;
+    fresh.style.transform = old.style.transform;
+    this.describe(fresh, Number(old.dataset.index), this.items.length);
+    old.replaceWith(fresh);
+    this.nodes.set(this.key(item), fresh);
+    this.core.measureElement(fresh);
+    if (focused !== undefined) (find(`[data-focus="${focused}"]`, fresh) ?? fresh).focus({ preventScroll: true });
+  }
+
+  refreshAll() {
+    for (const item of this.items) this.refresh(item);
+  }
+
+  /** Bring an item into sight and return its element. */
+  show(item, align = "start") {
+    const index = this.items.indexOf(item);
+    if (index < 0) return null;
+    this.pinned = index; // it must be in the page before it is in sight
+    this.#update(true);
+    this.core.scrollToIndex(index, { align });
+    this.#place();
+    return this.nodes.get(this.key(item)) ?? null;
+  }
+
+  /** Tell the library what there is now; nothing, while the list is hidden. */
+  #update(forced = false) {
+    const visible = this.holder.isConnected && this.holder.offsetParent !== null;
+    const count = visible ? this.items.length : 0;
+    const margin = visible && !this.scroller ? Math.round(this.holder.getBoundingClientRect().top + scrollY) : 0;
+    if (!forced && this.core.options.count === count && this.margin === margin && this.laid === this.items) return;
+    const fresh = this.laid !== this.items;
+    this.margin = margin;
+    this.laid = this.items;
+    const sticky = this.scroller ? 0 : parseFloat(styled.scrollPaddingTop) || 0;
+    this.core.setOptions({
+      ...this.options, count, scrollMargin: margin, scrollPaddingStart: sticky,
+      // A new function each time: the library remembers what the old one gave.
+      rangeExtractor: (range) => this.#withKept(VirtualCore.defaultRangeExtractor(range)),
+    });
+    this.core._willUpdate();
+    if (fresh) this.core.measure();
+    this.#place();
+  }
+
+  #place() {
+    const shown = this.core.getVirtualItems();
+    this.holder.style.height = `${this.core.getTotalSize()}px`;
+    const keys = new Set(shown.map((item) => item.key));
+    for (const [key, node] of this.nodes) {
+      if (!keys.has(key)) {
+        node.remove();
+        this.nodes.delete(key);
+      }
+    }
+    let next = this.holder.firstElementChild;
+    for (const item of shown) {
+      const node = this.#put(item.index, item, next);
+      if (node === next) next = node.nextElementSibling;
+    }
+  }
+
+  #put(index, item, before = null) {
+    const key = this.key(this.items[index]);
+    let node = this.nodes.get(key);
+    const fresh = !node;
+    if (fresh) {
+      node = this.draw(this.items[index]);
+      node.dataset.index = index;
+      this.describe(node, index, this.items.length);
+      this.nodes.set(key, node);
+      this.holder.insertBefore(node, before);
+    }
+    node.style.transform = `translateY(${item.start - (this.margin ?? 0)}px)`;
+    if (fresh) this.core.measureElement(node);
+    return node;
+  }
+
+  /** What was asked for and what has the focus stay, in sight or not: else the focus is lost. */
+  #withKept(indexes) {
+    const kept = new Set(indexes);
+    const node = document.activeElement?.closest("[data-index]");
+    if (node?.parentElement === this.holder) kept.add(Number(node.dataset.index));
+    kept.add(this.pinned);
+    return [...kept].filter((index) => index >= 0 && index < this.items.length).sort((a, b) => a - b);
+  }
+}

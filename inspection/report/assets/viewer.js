@@ -1,0 +1,50 @@
+"use strict";
+// A whole strip, at full size, with its maps laid over, and the decision on it.
+
+let viewed = null;
+
+function openViewer(strip, card = null) {
+  viewed = strip;
+  const dialog = find("#viewer");
+  find("h2 bdi", dialog).textContent = strip.id;
+  find(".rule", dialog).textContent = strip.inspected
+    ? `Proposed: ${strip.disposition}. ${strip.rule}. ${number(strip.flagged)} of ${plural(strip.patches, "patch")} flagged.`.replace("patchs", "patches")
+    : `Not inspected: ${strip.reason}. Proposed: ${strip.disposition}.`;
+  const view = find(".strip-view", dialog);
+  view.hidden = !strip.inspected;
+  const slider = find(".slider", dialog);
+  slider.hidden = !strip.overlay;
+  if (strip.inspected) {
+    const [raw, over] = every("img", view);
+    const stack = find(".stack", view);
+    stack.style.width = `${strip.width}px`;
+    for (const image of [raw, over]) Object.assign(image, { width: strip.width, height: 256 });
+    raw.src = source(strip.raw || strip.thumb);
+    raw.alt = `Strip ${strip.id}`;
+    over.hidden = !strip.overlay;
+    if (strip.overlay) over.src = source(strip.overlay);
+    else over.removeAttribute("src");
+    find(".marks", view).replaceChildren(
+      ...strip.cards.filter((own) => own.flagged).map((own) => drawMark(own, () => dialog.close())));
+  }
+  showDecision(dialog);
+  dialog.showModal();
+  view.scrollLeft = card ? card.left - 200 : 0;
+}
+
+function showDecision(dialog = find("#viewer")) {
+  slot(dialog, "decide").replaceChildren(drawDecide(viewed));
+}
+
+function wireViewer() {
+  const dialog = find("#viewer");
+  find("input[type=range]", dialog).addEventListener("input", (event) => {
+    dialog.style.setProperty("--overlay", event.target.value / 100);
+  });
+  for (const box of every("dialog")) {
+    find("[data-act=close]", box).addEventListener("click", () => box.close());
+    box.addEventListener("click", (event) => {
+      if (event.target === box) box.close(); // the backdrop
+    });
+  }
+}

@@ -1,0 +1,66 @@
+"""What a report was made of and by: the lines of its identity block."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inspection.report.model import Fact
+
+
+def identity(card: Mapping[str, Any]) -> tuple[Fact, ...]:
+    """The identity of a run from its card (batch.json)."""
+    bundle, config, policy, sise = (
+        card["bundle"],
+        card["config"],
+        card["policy"],
+        card["config"]["sise"],
+    )
+    thresholds = ", ".join(f"{name} {value:.3g}" for name, value in config["thresholds"].items())
+    versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
+    return (
+        Fact("Model", f"{bundle['architecture']}, temperature {bundle['temperature']:.4g}"),
+        Fact("Report fingerprint", card["fingerprint"], code=True),
+        Fact("Bundle SHA-256", bundle["sha256"], code=True),
+        Fact("Weights SHA-256", bundle["weights_sha256"], code=True),
+        Fact("Thresholds", thresholds),
+        Fact("Policy SHA-256", policy["sha256"], code=True),
+        Fact("Configuration SHA-256", card["config_sha256"], code=True),
+        Fact("Tiling", f"patches of 256 × 256 px every {config['stride']} px, full coverage"),
+        Fact(
+            "Not judged",
+            f"patches with more than {config['black_threshold']:.0%} of their pixels black",
+        ),
+        Fact("Explained", "every patch" if config["explain"] == "all" else "flagged patches"),
+        Fact(
+            "SISE",
+            f"μ = {sise['mu']:g}, {sise['fusion']} fusion, {sise['layers']}; {sise['masks']}; "
+            f"{sise['budget_in_words']}; masked-out pixels: {sise['fill_in_words']}; "
+            f"surroundings: {sise['context'] or 'none'}; "
+            f"scored in {sise['scoring_precision']} by {sise['backend']}",
+        ),
+        Fact("Runner-up", "the second most probable class is explained, too")
+        if config["runner_up"]
+        else Fact("Runner-up", "not explained"),
+        Fact(
+            "Size of a pixel", f"{config['mm_per_px']:g} mm" if config["mm_per_px"] else "not given"
+        ),
+        *_truth(config["truth"]),
+        *_earlier(config["earlier"]),
+        Fact("Forward passes", f"{card['counts']['forwards']:,}".replace(",", "\u202f")),
+        Fact("Device", f"{card['device']}, {config['precision']}"),
+        Fact("Versions", versions),
+        Fact("Batch folder", card["batch_folder"], code=True),
+    )
+
+
+def _truth(truth: Mapping[str, Any] | None) -> tuple[Fact, ...]:
+    if truth is None:
+        return ()
+    return (
+        Fact("Ground truth", truth["file"], code=True),
+        Fact("Ground truth SHA-256", truth["sha256"], code=True),
+    )
+
+
+def _earlier(earlier: Sequence[Mapping[str, Any]]) -> tuple[Fact, ...]:
+    named = ", ".join(f"{entry['folder']} ({entry['fingerprint'][:12]})" for entry in earlier)
+    return (Fact("Earlier reports", named, code=True),) if named else ()

@@ -1,0 +1,77 @@
+"""A report on paper: Chromium prints its page."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from inspection.errors import DocumentError
+from severstal_prep.files import replacing
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
+VARIABLE = "STEEL_CHROMIUM"
+SECONDS = 600
+# Without the last ones Chromium calls home at its start, in vain where the network is closed.
+_ARGUMENTS = (
+    "--headless",
+    "--disable-gpu",
+    "--no-first-run",
+    "--no-pdf-header-footer",
+    "--allow-file-access-from-files",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+)
+
+
+def find_browser() -> str:
+    """The Chromium to print with: STEEL_CHROMIUM, else the first of `BROWSERS` on PATH.
+
+    Raises DocumentError if there is none.
+    """
+    named = os.environ.get(VARIABLE)
+    for name in (named,) if named else BROWSERS:
+        if path := shutil.which(name):
+            return path
+    if named:
+        raise DocumentError(f"{VARIABLE}={named}: no such program; name a Chromium, or unset it")
+    raise DocumentError(
+        "--pdf needs Chromium or Chrome, and none is on PATH: install one (apt-get install "
+        f"chromium), set {VARIABLE} to its path, or print index.html from any browser"
+    )
+
+
+def print_pdf(report: Path, out: Path, cards: int) -> None:
+    """Print the report in a folder, with the first `cards` cards (at least 1), as A4 pages.
+
+    Raises DocumentError if there is no Chromium, or it fails.
+    """
+    browser = find_browser()
+    page = f"{(report / 'index.html').resolve().as_uri()}#print={cards}"
+    with tempfile.TemporaryDirectory() as folder, replacing(out) as temporary:
+        # As root, Chromium refuses to start in its sandbox; the page is the user's own file.
+        sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        printed = Path(folder) / "report.pdf"
+        command = [
+            browser,
+            *_ARGUMENTS,
+            *sandbox,
+            f"--user-data-dir={folder}/profile",
+            f"--print-to-pdf={printed}",
+            page,
+        ]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise DocumentError(
+                f"{browser} had not printed after {SECONDS} s; ask for fewer --cards"
+            ) from error
+        if not printed.is_file() or not printed.read_bytes().startswith(b"%PDF"):
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise DocumentError(
+                f"{browser} printed nothing (exit code {done.returncode}; "
+                f"{said[-1] if said else 'it said nothing'})"
+            )
+        shutil.copyfile(printed, temporary)

@@ -1,0 +1,89 @@
+"""A report as one file: style, scripts, data and pictures inside the page."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from inspection.errors import DocumentError
+from inspection.opened import OpenedReport
+from severstal_prep.files import replacing
+
+LIMIT = 40 * 2**20
+"""Bytes above which a page is refused: browsers open it, but slowly, and mail does not take it."""
+
+_TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
+_STYLE = re.compile(r'<link rel="stylesheet" href="([^"]+)">\n?')
+_SCRIPT = re.compile(r'<script src="([^"]+)" defer></script>\n?')
+_FOLDER_ONLY = re.compile(r"<!--folder-->.*?<!--/folder-->\n?", re.DOTALL)
+
+
+def write_single_file(report: OpenedReport, out: Path) -> int:
+    """Write the report as one page; return its size in bytes.
+
+    What only the folder has, links to its tables and to pictures for readers without scripts,
+    is left out. Raises DocumentError if the page would pass `LIMIT`, or a part of the report is
+    missing.
+    """
+    names = tuple(pictures(report))
+    # Base64 takes four bytes for three.
+    size = sum(len(_read(report.root, name)) for name in names) * 4 // 3
+    if size > LIMIT:
+        raise DocumentError(
+            f"{report.root}: {size / 2**20:.0f} MB in one file; --single-file holds at most "
+            f"{LIMIT // 2**20} MB: pass the folder on instead, or print it (--pdf)"
+        )
+    page = single_page(report.root, names).encode()
+    with replacing(out) as temporary:
+        temporary.write_bytes(page)
+    return len(page)
+
+
+def pictures(report: OpenedReport) -> Iterator[str]:
+    """The pictures that the page's scripts show, as paths inside the report, each once."""
+    strips, patches = report.strips, report.patches[report.patches["explained"]]
+    columns = (
+        *(strips[name] for name in ("thumb_path", "raw_path", "overlay_path")),
+        *(patches[name] for name in ("raw_path", "map_path", "runner_up_map_path")),
+    )
+    found = pd.concat(columns).dropna()
+    return (str(name) for name in dict.fromkeys(found) if name)
+
+
+def single_page(root: Path, names: tuple[str, ...]) -> str:
+    """The page of the report in `root` with everything that it refers to inside."""
+    page = _FOLDER_ONLY.sub("", _read(root, "index.html").decode())
+    page = _STYLE.sub(lambda found: f"<style>\n{_text(root, found[1])}</style>\n", page)
+    scripts = [_text(root, name) for name in _SCRIPT.findall(page)]
+    images = json.dumps({name: _data_url(root, name) for name in names}).replace("<", "\\u003c")
+    scripts.insert(0, f"const IMAGES = {images};\n")
+    inside = "".join(f"<script>\n{text}</script>\n" for text in scripts)
+    # Scripts inside a page run where they stand: they belong behind what they work on.
+    return _SCRIPT.sub("", page).replace("</body>", f"{inside}</body>")
+
+
+def _text(root: Path, name: str) -> str:
+    text = _read(root, name).decode()
+    if re.search(r"</(script|style)", text, re.IGNORECASE):
+        raise DocumentError(f"{root / name}: would end the page's script; make the report again")
+    return text
+
+
+def _data_url(root: Path, name: str) -> str:
+    content = base64.b64encode(_read(root, name)).decode()
+    return f"data:{_TYPES[Path(name).suffix]};base64,{content}"
+
+
+def _read(root: Path, name: str) -> bytes:
+    path = root / name
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise DocumentError(f"{root}: names a file outside it, {name}")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DocumentError(
+            f"{path}: cannot be read ({error.strerror}); make the report again"
+        ) from error
