@@ -34,7 +34,11 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A connection that sees one state of the database. Raises DatabaseError."""
-        with _one_line(self.name), self.engine.begin() as connection:
+        engine = self.engine
+        if engine.dialect.name == "postgresql":
+            # By default each query sees what was committed before it, not before the first.
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        with _one_line(self.name), engine.begin() as connection:
             yield connection
 
     @contextmanager

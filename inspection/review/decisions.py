@@ -10,6 +10,7 @@ A decision file is JSON (docs/review.md has it field by field):
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 from uuid import UUID
@@ -46,8 +47,16 @@ def _text(text: str) -> str:
     return text
 
 
+def _on_record(moment: datetime) -> datetime:
+    """Refuse what cannot be kept in UTC, and shown in any zone."""
+    if not 1970 <= moment.year <= 9998:
+        raise ValueError("must lie between the years 1970 and 9998")
+    return moment
+
+
 Name = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
 Reason = Annotated[str, Field(max_length=2000), AfterValidator(_text)]
+Moment = Annotated[AwareDatetime, AfterValidator(_on_record)]
 Left = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 
 
@@ -63,7 +72,7 @@ class _Entry(_Strict):
     id: UUID
     strip: str
     reviewer: Name
-    time: AwareDatetime
+    time: Moment
     reason: Reason = ""
     in_view_of: tuple[UUID, ...] = ()
 

@@ -29,6 +29,11 @@ def find_batch(connection: sa.Connection, fingerprint: str) -> sa.Row[Any]:
     return row
 
 
+def queue_up(connection: sa.Connection, batch: sa.Row[Any]) -> None:
+    """Wait until no other writes to the log of this batch; SQLite has let in only one anyway."""
+    connection.execute(sa.select(batches.c.id).where(batches.c.id == batch.id).with_for_update())
+
+
 def append(
     connection: sa.Connection, batch: sa.Row[Any], entries: Iterable[AnyEntry], source: Source
 ) -> int:
@@ -37,8 +42,7 @@ def append(
     To be called in `Database.writing`. Raises DecisionError, naming the entry by its number,
     for an unknown strip or patch, a decision that does not fit it, and an id in use.
     """
-    # Writers of one batch queue up here; SQLite has let in only one anyway.
-    connection.execute(sa.select(batches.c.id).where(batches.c.id == batch.id).with_for_update())
+    queue_up(connection, batch)
     added = 0
     for number, entry in enumerate(entries, 1):
         try:

@@ -59,7 +59,8 @@ def as_text(statistics: Statistics) -> str:
 
 def _row(name: str, agreement: Agreement) -> tuple[str, ...]:
     return (
-        name,
+        # A class may be called anything, also what a terminal obeys.
+        name if name.isprintable() else f"{name!a}",
         str(agreement.decided),
         str(agreement.confirmed),
         str(agreement.rejected),

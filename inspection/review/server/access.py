@@ -81,7 +81,11 @@ def is_forged(request: Request) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return not has_bearer(request)
-    return urlsplit(origin).netloc != request.headers.get("host")
+    host = request.headers.get("host")
+    try:
+        return not host or urlsplit(origin).netloc != host
+    except ValueError:
+        return True
 
 
 def read_token(path: Path) -> str:

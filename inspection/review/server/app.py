@@ -17,6 +17,7 @@ from inspection.review.server.routes import api_routes, file_routes
 from inspection.review.server.site import Site
 
 LARGEST_BODY = 16 * 2**20
+_MOST_DIGITS = 20
 _CSP = (
     "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
     "font-src 'self'; {connect}form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -105,7 +106,7 @@ def _refusal(request: Request, access: Access) -> Response | None:
         length = request.headers.get("content-length", "")
         if not (length.isascii() and length.isdecimal()):
             return PlainTextResponse("the header Content-Length is missing", 411)
-        if int(length[:20]) > LARGEST_BODY:
+        if len(length) > _MOST_DIGITS or int(length) > LARGEST_BODY:
             return PlainTextResponse(f"more than {LARGEST_BODY} bytes", 413)
     if request.url.path in (LOGIN, STYLE) or access.admits(request):
         return None

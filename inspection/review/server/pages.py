@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from inspection.policy import DISPOSITIONS
 from inspection.review.decisions import ENTRY, first_problem
 from inspection.review.errors import DecisionError
-from inspection.review.log import AnyEntry, append, decided_at
+from inspection.review.log import AnyEntry, append, decided_at, queue_up
 from inspection.review.overview import newest, number_of_batches
 from inspection.review.server.access import COOKIE, SESSION_SECONDS
 from inspection.review.server.site import LARGEST_NUMBER, Site
@@ -113,6 +113,7 @@ def _add_deciding(router: APIRouter, site: Site) -> None:
             strip = strip_name(connection, batch_id, form.strip)
             if strip is None:
                 raise HTTPException(404, "no such strip")
+            queue_up(connection, batch)
             # A form sent twice is one decision, made when it came first.
             now = decided_at(connection, form.id) or datetime.now(UTC)
             append(connection, batch, [_from_form(form, strip, now)], "server")

@@ -26,6 +26,10 @@ def report_file(root: Path, name: str) -> Path | None:
     if any(not part or part.startswith(".") or "\\" in part or "\0" in part for part in parts):
         return None
     path = root.joinpath(*parts)
-    if path.suffix not in KINDS or not path.resolve().is_relative_to(root.resolve()):
+    try:
+        if path.suffix not in KINDS or not path.resolve().is_relative_to(root.resolve()):
+            return None
+        return path if path.is_file() else None
+    except (OSError, ValueError):
+        # Longer than a disk takes, or no text in its encoding.
         return None
-    return path if path.is_file() else None

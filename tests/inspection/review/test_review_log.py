@@ -1,5 +1,6 @@
 """The store, on SQLite and PostgreSQL alike: what it takes, what it refuses, what it keeps."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from inspection.review.database import Database, open_database
 from inspection.review.errors import DatabaseError, DecisionError, RegistrationError
 from inspection.review.log import find_batch, read_log
 from inspection.review.register import read_report, register
+from inspection.review.reviewed import reviewed_patches
 from inspection.review.schema import LOG, batches, decisions, metadata, patches, strips
 
 STRIPS = {"a.png": ["class 1", "normal"], "coil/b.png": ["class 3"]}
@@ -209,6 +211,24 @@ def test_many_reviewers_at_once_lose_nothing(url: str, database: Database, repor
     assert len(patch.current) == 30
     assert patch.status == "decided"
     assert len(strip.current) == 1
+
+
+def test_a_reader_sees_one_state_while_others_write(
+    url: str, database: Database, report: Path
+) -> None:
+    decide(database, report, entry(1, "confirm", "a.png", 0))
+    with ThreadPoolExecutor(1) as pool:
+        with database.reading() as connection:
+            batch = find_batch(connection, fingerprint(report))
+            before = read_log(connection, batch.id)
+            late = entry(2, "reject", "a.png", 0, seen=[1])
+            writer = pool.submit(lambda: decide(open_database(url), report, late))
+            time.sleep(0.7)
+            assert read_log(connection, batch.id) == before
+            (patch,) = reviewed_patches(connection, batch.id)
+            assert patch.human == "class 1"
+        assert writer.result() == 1
+    assert count(database, decisions) == 2
 
 
 def test_opening_again_keeps_all_and_matches_the_schema(

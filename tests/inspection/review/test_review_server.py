@@ -4,6 +4,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,25 @@ def test_two_reviewers_at_once_both_keep_their_decision(database: Database, repo
     settled = forms(page)[1] | {"act": "reject", "reviewer": "foreman"}
     client(database).post("/batches/1/decide", data=settled, headers=ORIGIN)
     assert states_of(database, report)[0].decision.reviewer == "foreman"
+
+
+def test_a_double_click_is_one_decision_even_when_both_arrive_at_once(
+    database: Database, report: Path
+) -> None:
+    for number in range(3):
+        form = forms(client(database).get("/batches/1").text)[number]
+        act = form["acts"].split("|")[0]
+        sent = form | {"act": act, "reviewer": "x"}
+        both = Barrier(4)
+
+        def send(_: int, sent: dict[str, str] = sent, both: Barrier = both) -> int:
+            browser = client(database)
+            both.wait()
+            return browser.post("/batches/1/decide", data=sent, headers=ORIGIN).status_code
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(send, range(4))) == [303] * 4
+    assert [len(state.current) for state in states_of(database, report)] == [1, 1, 1]
 
 
 def test_an_audit_shows_what_was_drawn_and_its_bound(
