@@ -1,10 +1,11 @@
 """The table of all explainers: every contract test runs over it."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
+from networks import small_cnn, some_images
 
 from sise import (
     RISE,
@@ -26,7 +27,7 @@ from sise import (
     Untrained,
     XGradCAM,
 )
-from sise.explanation import Explainer
+from sise.explanation import Explainer, Explanation
 
 EXPLAINERS: dict[str, Callable[..., Explainer]] = {
     "SISE": SISE,
@@ -81,6 +82,13 @@ ONLY_GRADIENTS = {
 
 def make(name: str, model: Any, **options: Any) -> Explainer:
     return EXPLAINERS[name](model, **options)
+
+
+@cache
+def plainly(name: str, precision: str = "auto", count: int = 2) -> Explanation:
+    """What a method says of `some_images(count)` and `small_cnn()`, untouched: what tests of
+    another way to ask for the same compare with. It is computed once; leave it as it is."""
+    return make(name, small_cnn(), precision=precision)(some_images(count))
 
 
 def layers_for(name: str, *layers: str) -> dict[str, list[str]]:
