@@ -6,7 +6,8 @@
 
 const FORMAT = "steel-sise decisions 1";
 const OPEN = Object.freeze({ status: "open", current: [], tips: [] });
-const SHELF = `steel-sise decisions ${REPORT.batch.fingerprint}`;
+const SHELF = `steel-sise decision ${REPORT.batch.fingerprint}`;
+const MARKED = `steel-sise exported ${REPORT.batch.fingerprint}`;
 const NAME_SHELF = "steel-sise reviewer";
 
 const served = location.protocol.startsWith("http") && location.pathname.match(/\/reports\/(\d+)\/[^/]*$/);
@@ -62,20 +63,27 @@ function take(found) {
   for (const state of found) states.set(subjectKey(state), state);
 }
 
+/** The decisions that the browser keeps, one a key: what two tabs add at once cannot collide. */
 function readShelf() {
   try {
-    const found = JSON.parse(localStorage.getItem(SHELF) ?? "{}");
-    entries = Array.isArray(found.entries) ? found.entries : [];
-    exported = new Set(found.exported ?? []);
+    const names = Object.keys(localStorage).filter((name) => name.startsWith(`${SHELF} `));
+    entries = names.map((name) => JSON.parse(localStorage.getItem(name)));
+    exported = new Set(JSON.parse(localStorage.getItem(MARKED) ?? "[]"));
+    inOrder();
   } catch {
     kept = false;
   }
 }
 
-function writeShelf() {
+/** By time; of two made in the same moment, the one in sight of the other comes first. */
+function inOrder() {
+  const before = (a, b) => Number(a.in_view_of.includes(b.id)) - Number(b.in_view_of.includes(a.id));
+  entries.sort((a, b) => a.time.localeCompare(b.time) || before(a, b));
+}
+
+function keep(name, content) {
   try {
-    localStorage.setItem(SHELF, JSON.stringify({ entries, exported: [...exported] }));
-    kept = true;
+    localStorage.setItem(name, JSON.stringify(content));
   } catch {
     kept = false;
   }
@@ -126,11 +134,8 @@ async function append(subject, content, reviewer, reason) {
     take((await ask(`${SERVER}/decisions`, { decisions: [entry] })).states);
     return;
   }
-  const other = entries;
-  readShelf(); // another tab may have added some
-  if (!kept) entries = other;
   entries.push(entry);
-  writeShelf();
+  keep(`${SHELF} ${entry.id}`, entry);
   settleAll();
 }
 
@@ -149,7 +154,7 @@ function exportDecisions() {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   exported = new Set(entries.map((entry) => entry.id));
-  writeShelf();
+  keep(MARKED, [...exported]);
 }
 
 function savedName() {
@@ -166,6 +171,19 @@ function saveName(name) {
   } catch {
     // Then it is typed again next time.
   }
+}
+
+/** Call `tell(strip)` when another tab decides about a strip. */
+function watchOtherTabs(tell) {
+  addEventListener("storage", ({ key, newValue }) => {
+    if (SERVER || !key?.startsWith(`${SHELF} `) || !newValue) return;
+    const entry = JSON.parse(newValue);
+    if (entries.some((known) => known.id === entry.id)) return;
+    entries.push(entry);
+    inOrder();
+    settleAll();
+    tell(entry.strip);
+  });
 }
 
 addEventListener("beforeunload", (event) => {

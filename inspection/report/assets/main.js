@@ -197,6 +197,7 @@ async function start() {
   showLedger();
   if (trouble) refuse(trouble);
   if (CARDS.length) openLists();
+  watchOtherTabs((id) => decided(STRIPS.find((strip) => strip.id === id)));
   preparePrint();
   document.documentElement.dataset.ready = "yes";
 }

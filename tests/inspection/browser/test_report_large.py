@@ -1,0 +1,109 @@
+"""Ten thousand indications; one file; paper. Speed is in benchmarks/report."""
+
+import re
+from pathlib import Path
+
+import pytest
+from browsing import axe
+from large_reports import enlarge
+from pages import cards, current, make_report, open_page, press
+from playwright.sync_api import Page, expect
+
+from inspection import cli
+
+MANY = 10_000
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_report(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def large(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return enlarge(small, tmp_path_factory.mktemp("large") / "report", MANY).parent
+
+
+def test_a_large_report_keeps_the_page_small(page: Page, large: Path) -> None:
+    open_page(page, large)
+    expect(page.locator("#matches")).to_have_text("10\u202f000 shown")
+    count = "document.querySelectorAll('*').length"
+    at_first = page.evaluate(count)
+    assert at_first < 15_000
+    assert cards(page).count() < 12
+    for share in (0.2, 0.5, 0.9, 0.4):
+        page.evaluate(f"scrollTo(0, {share} * document.documentElement.scrollHeight)")
+        page.wait_for_timeout(100)
+        expect(cards(page).first).to_be_attached()
+        assert cards(page).count() < 20
+    assert page.evaluate(count) < at_first + 3_000
+
+
+def test_the_last_of_ten_thousand_is_a_key_away(page: Page, large: Path) -> None:
+    open_page(page, large, f"card={MANY}")
+    assert current(page) == str(MANY)
+    expect(page.locator(".card.current")).to_be_in_viewport(ratio=0.5)
+    press(page, "k")
+    assert current(page) == str(MANY - 1)
+    expect(page.locator(".card.current")).to_be_in_viewport(ratio=0.5)
+    expect(page.locator(".card.current")).to_be_focused()
+    assert page.locator(".card.current").get_attribute("aria-posinset") == str(MANY - 1)
+    # Places further on are reached too: the list ends.
+    page.click("nav.sections a[href='#limits']")
+    expect(page.locator("#limits")).to_be_in_viewport()
+
+
+def test_the_table_and_the_map_of_many_are_lists_too(page: Page, large: Path) -> None:
+    open_page(page, large, "view=table&sort=-score")
+    lines = page.locator("#table .line:not(.head)")
+    assert 5 < lines.count() < 80
+    assert page.locator("#table").get_attribute("aria-rowcount") == str(MANY + 1)
+    rows = page.locator("#strip-map .row")
+    assert 5 < rows.count() < 80
+    expect(page.locator("#strip-map .coil").first).to_contain_text("coil-001")
+    page.locator("#strip-map .map-rows").evaluate("(e) => e.scrollTo(0, e.scrollHeight)")
+    expect(page.locator("#strip-map .row").last).to_contain_text(re.compile(r"\d{5}\.jpg"))
+    page.locator("#strip-map .mark").last.click()
+    expect(page.locator("#table .line.current")).to_be_in_viewport()
+
+
+def test_search_among_many(page: Page, large: Path) -> None:
+    open_page(page, large)
+    page.fill("[data-state=q]", "coil-003/00085")
+    expect(page.locator("#matches")).to_contain_text("of 10\u202f000 shown")
+    expect(cards(page).first).to_contain_text("coil-003/00085.jpg")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_on_a_large_report(page: Page, large: Path, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    open_page(page, large, "card=5000")
+    assert axe(page) == []
+
+
+def test_one_file_shows_what_the_folder_shows(page: Page, small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "один файл.html"
+    assert cli.main(["report", str(small), "--single-file", str(out)]) == 0
+    page.goto(out.as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached")
+    expect(page.locator("#matches")).to_have_text("6 shown")
+    press(page, "jjt")
+    assert current(page) == "2"
+    page.wait_for_function(
+        "[...document.querySelectorAll('.card.current img, #strip-map img')]"
+        ".every((image) => image.complete && image.naturalWidth > 0)"
+    )
+    assert page.locator(".card.current img").count() == 5
+    sources = page.locator("#cards img").evaluate_all("(all) => all.map((image) => image.src)")
+    assert all(source.startswith("data:image/") for source in sources)
+
+
+def test_a_report_on_paper(small: Path, tmp_path: Path, chromium: str) -> None:
+    out = tmp_path / "report.pdf"
+    assert cli.main(["report", str(small), "--pdf", str(out), "--cards", "2"]) == 0
+    content = out.read_bytes()
+    assert content.startswith(b"%PDF")
+    pages = [int(count) for count in re.findall(rb"/Count (\d+)", content)]
+    assert 4 <= max(pages) <= 12
+    # Pictures of two cards: the patch twice (alone, and under its map), and the map.
+    assert content.count(b"/Subtype /Image") >= 4
