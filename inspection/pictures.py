@@ -11,7 +11,7 @@ import pandas as pd
 from inspection.frames import rows
 from severstal_prep.images import write_jpeg, write_png
 from sise.explanation import OK
-from sise.overlay import colorize, overlay
+from sise.overlay import overlay
 from sise.tiling import merge_tiles
 
 FOLDER = "img"
@@ -83,14 +83,6 @@ def draw_strip(
     height, width = strip.shape[:2]
     merged = merge_tiles(maps, list(shown["left"]), width, height)
     write_jpeg(report / over, overlay(strip, merged), QUALITY)
-
-
-def draw_scale(report: Path) -> str:
-    """Write the colour scale from 0 (left) to 1 (right); return its path."""
-    ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (8, 1))
-    path = f"{FOLDER}/scale.png"
-    write_png(report / path, colorize(ramp))
-    return path
 
 
 def to_unit(heat: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -106,7 +106,7 @@ def test_a_report_on_real_strips_covers_every_tile(
     assert (judged["map_status"] == "ok").sum() >= 6
     page = (report / "index.html").read_text()
     for row in patches[patches["map_status"] == "ok"].itertuples():
-        assert f'src="{row.overlay_path}"' in page
+        assert f'href="{row.overlay_path}"' in page
         assert (report / str(row.overlay_path)).is_file()
     for name in STRIPS:
         assert name in page

@@ -7,11 +7,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from toy_reports import report_of
+from toy_reports import data_of, report_of
 from toys import CLASSES, FakeExplainer, strip, write_strip
 
 from inspection.opened import open_report
@@ -72,13 +71,6 @@ class Page(HTMLParser):
 
     def words(self) -> str:
         return " ".join(" ".join(self.text).split())
-
-
-def data_of(report: Path) -> Any:
-    """What the page's scripts get."""
-    text = (report / "data" / "report.js").read_text("utf-8")
-    literal = text.removeprefix("const REPORT = JSON.parse(").removesuffix(");\n")
-    return json.loads(json.loads(literal))
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def test_the_sums_are_those_of_sha256sum(report: Path) -> None:
     )  # fmt: skip
     assert (listed.returncode, listed.stdout) == (0, "")
     assert set(read_sums(report)) == set(report_files(report))
-    for name in ("index.html", "batch.json", "results.parquet", "flagged.csv", "assets/report.js"):
+    for name in ("index.html", "batch.json", "results.parquet", "flagged.csv", "data/report.js"):
         assert name in read_sums(report)
     assert not {"log.jsonl", "SHA256SUMS"} & set(read_sums(report))
 

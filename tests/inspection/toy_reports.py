@@ -1,5 +1,6 @@
 """A report of the toy classifier, for fixtures that outlive a test."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,3 +32,10 @@ def report_of(
         patch.setattr(run_module, "make_second", lambda *_: FakeExplainer())
         chosen = Settings(bundle=Path("toy"), batch=batch, out=out, policy=policy, **settings)
         return inspect(chosen)
+
+
+def data_of(report: Path) -> Any:
+    """What the page's scripts get."""
+    text = (report / "data" / "report.js").read_text("utf-8")
+    literal = text.removeprefix("const REPORT = JSON.parse(").removesuffix(");\n")
+    return json.loads(json.loads(literal))
