@@ -74,7 +74,7 @@ def test_a_report_on_real_strips_covers_every_tile(
 ) -> None:
     run = tmp_path / "run"
     options = ["fit", "--config", "demo", "--data.root", str(dataset), "--out", str(run)]
-    options += ["--model.architecture", "shufflenet_v2_x0_5", "--trainer.max_epochs", "2"]
+    options += ["--data.epoch_crops", "128", "--trainer.max_epochs", "2"]
     assert training.cli.main(options) == 0
 
     batch = tmp_path / "batch"
