@@ -79,16 +79,18 @@ def _draw(paper: Sheet, ordered: Sequence[ClassBar], shares: Sequence[float], to
     axes.set_ylim(0, total * 1.08)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.set_ylabel("Patches")
+    room = (paper.width - 128) / len(ordered) / _LETTER
     for place, bar in zip(places, ordered, strict=True):
         colour = COLOUR[f"k{(bar.style - 1) % STYLES + 1}"]
         (drawn,) = axes.bar([place], [bar.patches], width=0.56, color=colour)
         on = counted(bar.strips, "strip")
         drawn.set_url(paper.mark(f"{bar.name}: {counted(bar.patches, 'patch', 'patches')} on {on}"))
+        below = f"{bar.patches} on {on}"
         axes.annotate(
-            f"{bar.patches} on {on}", (place, 0), (0, -42), xycoords=("data", "axes fraction"),
+            below if len(below) <= room else str(bar.patches), (place, 0), (0, -42), xycoords=("data", "axes fraction"),
             textcoords="offset points", ha="center", color=COLOUR["muted"],
         )  # fmt: skip
-    most = max(4, int((paper.width - 128) / len(ordered) / _LETTER) - 4)
+    most = max(4, int(room) - 4)
     labels = [paper.text(f"{bar.symbol} {shortened(bar.name, most)}") for bar in ordered]
     axes.set_xticks(list(places), labels, color=COLOUR["ink"])
     cumulative = axes.twinx()

@@ -164,6 +164,13 @@ def test_pareto_by_hand() -> None:
     assert {"2 b", "9 c", "1 a", "6 on 4 strips", "1 on 1 strip", "100 %"} <= set(written)
 
 
+def test_words_below_the_bars_do_not_run_into_each_other() -> None:
+    many = [ClassBar(str(n), str(n), n, 4285, 2857) for n in range(1, 5)]
+    written = [text for text, _ in texts(pareto(many))]
+    assert written.count("4285") == 4
+    assert not [text for text in written if "strips" in text]
+
+
 def test_a_pareto_without_flags_says_so() -> None:
     assert pareto([]).summary == "No patch is flagged."
     none = pareto([ClassBar("a", "1", 1, 0, 0)])

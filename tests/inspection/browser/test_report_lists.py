@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from browsing import axe
 from pages import HOSTILE, cards, current, make_report, open_page, press
 from playwright.sync_api import Browser, Page, expect
+
+from inspection.opened import open_report
+from severstal_prep.images import read_image
+from sise.overlay import PALETTES, overlay
 
 
 @pytest.fixture(scope="module")
@@ -256,3 +261,30 @@ def test_a_narrow_screen_does_not_scroll_sideways(page: Page, report: Path) -> N
     open_page(page, report, "card=1")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert axe(page) == []
+
+
+@pytest.mark.parametrize("palette", PALETTES)
+def test_the_pages_colours_are_those_of_the_library(
+    page: Page, report: Path, palette: str, tmp_path: Path
+) -> None:
+    """The SVG filter over the grey map, against `sise.overlay.overlay`, pixel by pixel."""
+    open_page(page, report, f"palette={palette}")
+    card = cards(page).first
+    stack = card.locator(".stack")
+    page.add_style_tag(
+        content=".outline { display: none } .picture .stack { width: 256px; border-radius: 0 }"
+    )
+    page.wait_for_function(
+        "[...document.querySelectorAll('#cards .card:first-child .stack img')]"
+        ".every((image) => image.complete && image.naturalWidth > 0)"
+    )
+    stack.screenshot(path=tmp_path / "stack.png")
+    patch = open_report(report).patches.query("flagged").iloc[0]
+    raw = read_image(report / patch["raw_path"])
+    heat = read_image(report / patch["map_path"])[:, :, 0] / 255
+    seen = read_image(tmp_path / "stack.png")[: raw.shape[0], : raw.shape[1]].astype(int)
+    difference = np.abs(seen - overlay(raw, heat, palette=palette))
+    assert heat.max() == 1.0
+    # 33 steps stand for 256; where the map jumps, the browser's position may be off by a part.
+    assert np.percentile(difference, 99) <= 6
+    assert difference.mean() < 1
