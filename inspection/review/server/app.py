@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from inspection.review.database import Database
 from inspection.review.errors import DatabaseError, DecisionError, StripError
 from inspection.review.server.access import LOOPBACK, Access, is_forged
-from inspection.review.server.pages import LOGIN, STYLE, page_routes
+from inspection.review.server.pages import ICON, LOGIN, STYLE, page_routes
 from inspection.review.server.routes import api_routes, file_routes
 from inspection.review.server.site import Site
 
@@ -108,7 +108,7 @@ def _refusal(request: Request, access: Access) -> Response | None:
             return PlainTextResponse("the header Content-Length is missing", 411)
         if len(length) > _MOST_DIGITS or int(length) > LARGEST_BODY:
             return PlainTextResponse(f"more than {LARGEST_BODY} bytes", 413)
-    if request.url.path in (LOGIN, STYLE) or access.admits(request):
+    if request.url.path in (LOGIN, STYLE, ICON) or access.admits(request):
         return None
     if request.url.path.startswith("/api/"):
         return PlainTextResponse("a token is needed", 401, {"WWW-Authenticate": "Bearer"})

@@ -21,6 +21,7 @@ from inspection.review.server.views import Show, page_of, strip_name
 
 LOGIN = "/login"
 STYLE = "/review.css"
+ICON = "/favicon.ico"
 LISTED = 50
 NAME_COOKIE = "steel_reviewer"
 
@@ -55,6 +56,11 @@ def _add_reading(router: APIRouter, site: Site) -> None:
     @router.get(STYLE)
     def stylesheet() -> Response:
         return Response(site.style, media_type="text/css")
+
+    @router.get(ICON)
+    def icon() -> Response:
+        # Browsers ask for one, and complain in their console where there is none.
+        return Response(status_code=204)
 
     @router.get("/")
     def index(number: Number = 1) -> Response:
@@ -135,12 +141,12 @@ def _remembered(request: Request) -> str:
 def _add_signing_in(router: APIRouter, site: Site) -> None:
     @router.get(LOGIN)
     def login_form() -> Response:
-        return site.page("login.html.j2", wrong=False)
+        return site.page("login.html.j2", guarded=False, wrong=False)
 
     @router.post(LOGIN)
     def login(request: Request, token: Annotated[str, Form()] = "") -> Response:
         if not site.access.is_token(token):
-            return site.page("login.html.j2", 401, wrong=True)
+            return site.page("login.html.j2", 401, guarded=False, wrong=True)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             COOKIE,

@@ -206,6 +206,8 @@ def test_a_remembered_name_is_a_name(sqlite: Database, tmp_path: Path) -> None:
 def test_signing_out_ends_the_session(sqlite: Database) -> None:
     token = "0123456789abcdef"  # noqa: S105
     person = browser(sqlite, token)
+    assert "Sign out" not in person.get("/login").text
+    assert person.get("/favicon.ico").status_code == 204
     person.post("/login", data={"token": token}, headers=ORIGIN)
     assert "Sign out" in person.get("/").text
     assert person.post("/logout", headers=ORIGIN | {"Content-Length": "0"}).status_code == 303
