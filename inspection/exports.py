@@ -23,7 +23,7 @@ from inspection.policy import NORMAL
 from inspection.results import guard_cell, write_json
 from severstal_prep.files import replacing
 from severstal_prep.patches import PATCH
-from sise.explanation import OK
+from sise.status import OK
 
 COCO_NAME = "regions.coco.json"
 CSV_NAME = "regions.csv"

@@ -10,8 +10,8 @@ import pandas as pd
 
 from inspection.frames import rows
 from severstal_prep.images import write_jpeg, write_png
-from sise.explanation import OK
 from sise.overlay import overlay
+from sise.status import OK
 from sise.tiling import merge_tiles
 
 FOLDER = "img"

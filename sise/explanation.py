@@ -6,11 +6,10 @@ from typing import Protocol
 import torch
 
 from sise.capture import Target
-
-OK = "ok"
-NO_POSITIVE_GRADIENT = "no positive gradient"
-CONSTANT_MAP = "constant map"
-NOT_FINITE = "not finite"
+from sise.status import CONSTANT_MAP as CONSTANT_MAP
+from sise.status import NO_POSITIVE_GRADIENT as NO_POSITIVE_GRADIENT
+from sise.status import NOT_FINITE as NOT_FINITE
+from sise.status import OK as OK
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How a large report behaves in headless Chromium, opened from disk: first paint, scrolling, memory.
+"""How a large report behaves in headless Chromium: first paint, scrolling, memory.
 
 A finished report is enlarged to so many indications (its flagged strips under new names, each
 patch with pictures of its own), then opened three times in a fresh browser. Per opening: first
@@ -28,9 +28,15 @@ from large_reports import enlarge
 ROUNDS = 3
 SECONDS = 5
 FLAGS = (
-    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-quic --enable-precise-memory-info"
-).split()
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--enable-precise-memory-info",
+)
 
 _SCROLL = """
 (seconds) => new Promise((done) => {

@@ -12,7 +12,8 @@ def parser() -> ArgumentParser:
     options = ArgumentParser(
         description="Recompute every SHA-256 that a report records, and print a line for whatever "
         "changed, is missing or is new: in the report, in the batch's folder, in the bundle, "
-        "in the policy, in the label file. Sources that are not on this machine are named and not counted against it. Exit codes: "
+        "in the policy, in the label file. Sources that are not on this machine are named and not "
+        "counted against it. Exit codes: "
         "0 nothing differs; 2 no report, or wrong usage; 3 something changed, is missing or is "
         "new; 4 nothing differs, but something could not be read.",
     )

@@ -12,8 +12,8 @@ import torch
 from inspection.frames import rows
 from inspection.opened import read_map
 from inspection.quality.truth import Truth, true_mask
-from sise.explanation import OK
 from sise.metrics import bbox, ebpg
+from sise.status import OK
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from inspection.errors import PolicyError
-from sise.explanation import OK
+from sise.status import OK
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from inspection.policy import probability_column
 from inspection.report.model import Card, ClassMark, Region, RunnerUp, Trust, Truth
-from sise.explanation import CONSTANT_MAP, NO_POSITIVE_GRADIENT, NOT_FINITE, OK
+from sise.status import CONSTANT_MAP, NO_POSITIVE_GRADIENT, NOT_FINITE, OK
 
 _NO_MAP = {
     NO_POSITIVE_GRADIENT: (

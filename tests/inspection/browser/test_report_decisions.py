@@ -60,9 +60,7 @@ def test_keys_and_buttons_decide_and_the_file_has_it_all(
     press(page, "j4")
     press(page, "h")
     press(page, "u")
-    expect(page.locator("#ledger")).to_have_text(
-        "3 of these 6 open. 6 decisions, 6 not exported."
-    )
+    expect(page.locator("#ledger")).to_have_text("3 of these 6 open. 6 decisions, 6 not exported.")
     found = exported(page, tmp_path)
     assert found.batch.name == "batch"
     kinds = [(entry.kind, entry.strip, getattr(entry, "left", None)) for entry in found.decisions]

@@ -17,7 +17,7 @@ from inspection.review.register import read_report, register
 from inspection.review.server.access import Access
 from inspection.review.server.app import make_app
 
-TOKEN = "0123456789abcdef0123"
+TOKEN = "no secret: " + "7" * 16
 
 
 @pytest.fixture(scope="module")

@@ -113,3 +113,9 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "decision files" in done.stdout
+
+
+def test_the_server_needs_no_network() -> None:
+    """It shows reports and decisions; PyTorch would cost it seconds and most of its memory."""
+    code = "import sys, inspection.review.server.app; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,6 @@
+"""Whether there is a map, in words: for readers of results, who need no network."""
+
+OK = "ok"
+NO_POSITIVE_GRADIENT = "no positive gradient"
+CONSTANT_MAP = "constant map"
+NOT_FINITE = "not finite"
