@@ -88,7 +88,8 @@ def _draw(paper: Sheet, ordered: Sequence[ClassBar], shares: Sequence[float], to
         below = f"{bar.patches} on {on}"
         axes.annotate(
             below if len(below) <= room else str(bar.patches), (place, 0), (0, -42),
-            xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", color=COLOUR["muted"],
+            xycoords=("data", "axes fraction"), textcoords="offset points", ha="center",
+            color=COLOUR["muted"],
         )  # fmt: skip
     most = max(4, int(room) - 4)
     labels = [paper.text(f"{bar.symbol} {shortened(bar.name, most)}") for bar in ordered]
