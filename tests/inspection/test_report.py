@@ -131,8 +131,8 @@ def test_nothing_is_fetched_from_elsewhere(report: Path, page: Page) -> None:
         assert not re.search(r"fetch\((?!address)", text), path
     asked = re.findall(r"ask\(`?([^,)]+)", (report / "assets" / "ledger.js").read_text("utf-8"))
     assert {place for place in asked if place != "address"} == {
-        "${SERVER}/states`",
-        "${SERVER}/decisions`",
+        "${server}/states`",
+        "${server}/decisions`",
     }
 
 

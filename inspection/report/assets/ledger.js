@@ -11,7 +11,7 @@ const MARKED = `steel-sise exported ${REPORT.batch.fingerprint}`;
 const NAME_SHELF = "steel-sise reviewer";
 
 const served = location.protocol.startsWith("http") && location.pathname.match(/\/reports\/(\d+)\/[^/]*$/);
-const SERVER = served ? `../../api/batches/${served[1]}` : null;
+let server = served ? `../../api/batches/${served[1]}` : null;
 
 const patchSubject = (card) => ({ strip: card.strip.id, left: card.left });
 const stripSubject = (strip) => ({ strip: strip.id, left: null });
@@ -91,17 +91,29 @@ function keep(name, content) {
 
 /** Fetch or read the decisions there are; resolves to what is wrong, "" if nothing. */
 async function openLedger() {
-  if (!SERVER) {
+  try {
+    if (server) take(await ask(`${server}/states`));
+  } catch (error) {
+    // Some other server that has a folder of this name: the page is as it is from disk.
+    if (error.status === 404) server = null;
+    else return `The review server does not answer (${error.message}): decisions cannot be stored now.`;
+  }
+  if (!server) {
     readShelf();
     settleAll();
-    return "";
   }
+  return "";
+}
+
+/** Take in what others decided meanwhile; resolves to whether that was asked of a server. */
+async function renewLedger() {
+  if (!server) return false;
   try {
-    take(await ask(`${SERVER}/states`));
-    return "";
-  } catch (error) {
-    return `The review server does not answer (${error.message}): decisions cannot be stored now.`;
+    take(await ask(`${server}/states`));
+  } catch {
+    return false; // the next decision will say what is wrong
   }
+  return true;
 }
 
 async function ask(address, body) {
@@ -109,7 +121,10 @@ async function ask(address, body) {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
   });
   if (answer.status === 401) throw new Error("the session has ended: sign in again in another tab");
-  if (!answer.ok) throw new Error((await answer.text()).slice(0, 500) || `status ${answer.status}`);
+  if (!answer.ok) {
+    const text = (await answer.text()).slice(0, 500) || `status ${answer.status}`;
+    throw Object.assign(new Error(text), { status: answer.status });
+  }
   return answer.json();
 }
 
@@ -130,8 +145,8 @@ async function append(subject, content, reviewer, reason) {
     id: uuid(), ...content, strip: subject.strip, ...(subject.left === null ? {} : { left: subject.left }),
     reviewer, time: new Date().toISOString(), reason, in_view_of: [...seen],
   };
-  if (SERVER) {
-    take((await ask(`${SERVER}/decisions`, { decisions: [entry] })).states);
+  if (server) {
+    take((await ask(`${server}/decisions`, { decisions: [entry] })).states);
     return;
   }
   entries.push(entry);
@@ -176,7 +191,7 @@ function saveName(name) {
 /** Call `tell(strip)` when another tab decides about a strip. */
 function watchOtherTabs(tell) {
   addEventListener("storage", ({ key, newValue }) => {
-    if (SERVER || !key?.startsWith(`${SHELF} `) || !newValue) return;
+    if (server || !key?.startsWith(`${SHELF} `) || !newValue) return;
     const entry = JSON.parse(newValue);
     if (entries.some((known) => known.id === entry.id)) return;
     entries.push(entry);
@@ -187,5 +202,5 @@ function watchOtherTabs(tell) {
 }
 
 addEventListener("beforeunload", (event) => {
-  if (!SERVER && !kept && unexported()) event.preventDefault();
+  if (!server && !kept && unexported()) event.preventDefault();
 });

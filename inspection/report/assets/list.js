@@ -53,7 +53,7 @@ class VirtualList {
   refresh(item) {
     const old = this.nodes.get(this.key(item));
     if (!old) return;
-    const focused = old.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
+    const focused = old.contains(document.activeElement) ? document.activeElement : null;
     const fresh = this.draw(item);
     fresh.dataset.index = old.dataset.index;
     fresh.style.transform = old.style.transform;
@@ -61,7 +61,7 @@ class VirtualList {
     old.replaceWith(fresh);
     this.nodes.set(this.key(item), fresh);
     this.core.measureElement(fresh);
-    if (focused !== undefined) (find(`[data-focus="${focused}"]`, fresh) ?? fresh).focus({ preventScroll: true });
+    if (focused) (find(`[data-focus="${focused.dataset.focus}"]`, fresh) ?? fresh).focus({ preventScroll: true });
   }
 
   refreshAll() {

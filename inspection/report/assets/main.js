@@ -22,13 +22,22 @@ function decided(strip) {
   showLedger();
 }
 
+/** When somebody comes back to the page: what others decided meanwhile. */
+async function renew() {
+  if (document.visibilityState !== "visible" || !(await renewLedger())) return;
+  lists?.cards.refreshAll();
+  lists?.table.refreshAll();
+  map.refreshAll();
+  showLedger();
+}
+
 function showLedger() {
   const ledger = find("#ledger");
   const open = shown.filter((card) => statusOf(patchSubject(card)) === "open").length;
   const still = shown.length ? `${number(open)} of these ${number(shown.length)} open.` : "";
-  find("#export").hidden = Boolean(SERVER);
+  find("#export").hidden = Boolean(server);
   find("#export").disabled = !entries.length;
-  if (SERVER) {
+  if (server) {
     ledger.textContent = `${still} Decisions go to the review at once.`;
     return;
   }
@@ -163,7 +172,7 @@ function wireLinks() {
     });
   }
   const back = find(".review-link");
-  if (SERVER) {
+  if (server) {
     back.hidden = false;
     back.href = `../../batches/${served[1]}`;
   }
@@ -197,6 +206,7 @@ async function start() {
   showLedger();
   if (trouble) refuse(trouble);
   if (CARDS.length) openLists();
+  document.addEventListener("visibilitychange", renew);
   watchOtherTabs((id) => decided(STRIPS.find((strip) => strip.id === id)));
   preparePrint();
   document.documentElement.dataset.ready = "yes";

@@ -26,14 +26,14 @@ function drawStripMap() {
   holder.append(scroller);
   if (roomy) {
     list.append(...items.map(drawMapItem));
-    return { refresh: (strip) => refreshRow(list, strip) };
+    return { refresh: (strip) => refreshRow(list, strip), refreshAll: () => STRIPS.forEach((strip) => refreshRow(list, strip)) };
   }
   const virtual = new VirtualList(list, {
     draw: drawMapItem, key: (item) => (item.coil !== undefined && item.index === undefined ? `coil ${item.coil}` : item.index),
     estimate: () => 34, scroller, overscan: 10,
   });
   virtual.setItems(items);
-  return { refresh: (strip) => virtual.refresh(strip) };
+  return virtual;
 }
 
 function refreshRow(list, strip) {

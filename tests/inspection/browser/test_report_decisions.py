@@ -46,6 +46,10 @@ def test_a_decision_needs_a_name(page: Page, report: Path) -> None:
     press(page, "c")
     expect(cards(page).first.locator(".log li")).to_have_count(1)
     assert log_of(page, 0)[0].startswith("Patch: confirmed, class 1, A. Smith, ")
+    press(page, "j")
+    page.keyboard.press("x")
+    expect(cards(page).nth(1).locator(".log li")).to_have_count(1)
+    expect(cards(page).nth(1)).to_be_focused()  # drawn anew, it keeps the focus
 
 
 def test_keys_and_buttons_decide_and_the_file_has_it_all(

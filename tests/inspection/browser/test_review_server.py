@@ -1,5 +1,7 @@
 """The report through the review server: decisions are stored at once, by several people."""
 
+import functools
+import http.server
 import threading
 import time
 from collections.abc import Iterator
@@ -43,7 +45,7 @@ def serve_with_token(database: Database) -> Iterator[str]:
 
 
 def running(database: Database, access: Access) -> Iterator[str]:
-    """A server on a port of its own, for as long as the test takes."""
+    """A server on a port of its own. Tests name it before their pages: it outlives them."""
     config = uvicorn.Config(make_app(database, access), port=0, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -70,7 +72,7 @@ def kinds(database: Database, report: Path) -> list[tuple[str, str, str]]:
 
 
 def test_decisions_go_to_the_database_at_once(
-    page: Page, serve: str, database: Database, report: Path
+    serve: str, page: Page, database: Database, report: Path
 ) -> None:
     open_served(page, serve, "card=1")
     expect(page.locator("#ledger")).to_contain_text("Decisions go to the review at once.")
@@ -91,7 +93,7 @@ def test_decisions_go_to_the_database_at_once(
 
 
 def test_two_reviewers_at_once_lose_nothing(
-    context: BrowserContext, serve: str, database: Database, report: Path
+    serve: str, context: BrowserContext, database: Database, report: Path
 ) -> None:
     one, other = context.new_page(), context.new_page()
     for page, name in ((one, "A. Smith"), (other, "B. Jones")):
@@ -109,8 +111,39 @@ def test_two_reviewers_at_once_lose_nothing(
     assert "B. Jones" in cards(one).first.locator(".log li").inner_text()
 
 
+def test_who_comes_back_sees_what_others_decided(serve: str, context: BrowserContext) -> None:
+    one, other = context.new_page(), context.new_page()
+    for page in (one, other):
+        open_served(page, serve, "card=1")
+    sign(other, "B. Jones")
+    press(other, "x")
+    expect(cards(other).first.locator(".log li")).to_have_count(1)
+    assert cards(one).first.locator(".log li").count() == 0
+    one.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(cards(one).first.locator(".log li")).to_contain_text("no defect, B. Jones")
+
+
+def test_on_another_server_the_page_is_as_from_disk(
+    page: Page, report: Path, tmp_path: Path, problems: list[str]
+) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "7").symlink_to(report)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page.goto(f"http://127.0.0.1:{server.server_port}/reports/7/index.html#card=1")
+        page.wait_for_selector("html[data-ready]", state="attached")
+        sign(page)
+        press(page, "c")
+        expect(page.locator("#ledger")).to_contain_text("1 decision, 1 not exported")
+        server.shutdown()
+    (complaint,) = problems
+    assert "404" in complaint
+    problems.clear()
+
+
 def test_the_page_says_when_nothing_is_stored(
-    page: Page, serve_with_token: str, database: Database, report: Path, problems: list[str]
+    serve_with_token: str, page: Page, database: Database, report: Path, problems: list[str]
 ) -> None:
     page.goto(f"{serve_with_token}/")
     page.fill("[name=token]", TOKEN)
@@ -128,7 +161,7 @@ def test_the_page_says_when_nothing_is_stored(
     problems.clear()
 
 
-def test_the_pages_of_the_review_lead_around(page: Page, serve: str) -> None:
+def test_the_pages_of_the_review_lead_around(serve: str, page: Page) -> None:
     page.goto(serve)
     page.get_by_role("link", name="batch", exact=True).first.click()
     page.wait_for_url("**/batches/1*")
@@ -143,7 +176,7 @@ def test_the_pages_of_the_review_lead_around(page: Page, serve: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(
-    page: Page, serve: str, database: Database, report: Path, scheme: str
+    serve: str, page: Page, database: Database, report: Path, scheme: str
 ) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     open_served(page, serve, "card=1")
@@ -158,7 +191,7 @@ def test_axe_finds_nothing_serious(
         assert page.locator("main b:text('A. Smith')").count() == 0
 
 
-def test_the_sign_in_page_is_accessible(page: Page, serve_with_token: str) -> None:
+def test_the_sign_in_page_is_accessible(serve_with_token: str, page: Page) -> None:
     page.goto(f"{serve_with_token}/trends")
     page.wait_for_url("**/login")
     assert axe(page) == []
