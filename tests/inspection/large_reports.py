@@ -41,7 +41,7 @@ def enlarge(report: Path, out: Path, cards: int) -> Path:
 
 
 def _repeat(small: OpenedReport, cards: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    by_strip = dict(iter(small.patches.groupby("strip_id")))
+    by_strip = {strip: records(own) for strip, own in small.patches.groupby("strip_id")}
     flagged = small.strips[small.strips["flagged"] > 0]
     strips: list[dict[str, Any]] = []
     patches: list[dict[str, Any]] = []
@@ -51,7 +51,7 @@ def _repeat(small: OpenedReport, cards: int) -> tuple[pd.DataFrame, pd.DataFrame
             break
         coil = f"coil-{1 + number // STRIPS_PER_COIL:03d}"
         name = f"{coil}/{number:05d}.jpg"
-        own = records(by_strip[strip["strip_id"]])
+        own = [dict(patch) for patch in by_strip[strip["strip_id"]]]
         for patch in own:
             if patch["flagged"] and have >= cards:
                 patch |= {"flagged": False, "explained": False, "indicated": ""}
