@@ -1,9 +1,10 @@
 """`defect-inspect figures`: a finished report's quality figures."""
 
 from pathlib import Path
-from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
+
+from inspection.commands.comparison import add_comparison
 
 
 def parser() -> ArgumentParser:
@@ -15,25 +16,7 @@ def parser() -> ArgumentParser:
     )
     options.add_argument("--config", action="config", help="YAML file with these options")
     options.add_argument("report", type=Path, help="folder of the report")
-    options.add_argument(
-        "--truth",
-        type=Path | None,
-        default=None,
-        help="CSV file of true masks, in either of Severstal's layouts",
-    )
-    options.add_argument(
-        "--earlier",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="folders of earlier reports by the same model, for the control chart",
-    )
-    options.add_argument(
-        "--by",
-        type=Literal["strip", "coil"],
-        default="strip",
-        help="what a point of the control chart is",
-    )
+    add_comparison(options)
     options.add_argument(
         "--bundle",
         type=Path | None,

@@ -6,6 +6,8 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
+from inspection.commands.comparison import add_comparison
+
 
 def parser() -> ArgumentParser:
     """The options of the command."""
@@ -91,25 +93,7 @@ def parser() -> ArgumentParser:
         help="explain the second most probable class of each explained patch, too, which takes "
         "as many passes again",
     )
-    options.add_argument(
-        "--truth",
-        type=Path | None,
-        default=None,
-        help="CSV file of true masks, in either of Severstal's layouts, to hold the batch against",
-    )
-    options.add_argument(
-        "--earlier",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="folders of earlier reports by the same model, for the control chart",
-    )
-    options.add_argument(
-        "--by",
-        type=Literal["strip", "coil"],
-        default="strip",
-        help="what a point of the control chart is",
-    )
+    add_comparison(options)
     options.add_argument(
         "--mm-per-px",
         type=float | None,

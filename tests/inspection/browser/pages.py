@@ -7,8 +7,6 @@ from toy_reports import report_of
 from toys import FakeExplainer, strip, write_strip
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
-FLAGGED = 6
-"""Indications of `make_report`: five of class 1, one of class 2."""
 
 
 def make_report(root: Path) -> Path:

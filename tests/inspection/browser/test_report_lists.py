@@ -253,7 +253,10 @@ def test_paper_gets_the_table_and_the_first_cards(page: Page, report: Path) -> N
     # The patch alone, and with its map: paper has no slider.
     expect(printed.first.locator(".picture")).to_have_count(2)
     expect(printed.first.locator("h3")).to_be_visible()
-    assert page.locator(".printed-cards button:visible, .printed-cards input:visible").count() <= 6
+    # Of what can be pressed, only the strip with the patch's place is printed.
+    pressed = page.locator(".printed-cards :is(button, input):visible")
+    assert pressed.count() == 3
+    assert page.locator(".printed-cards .where:visible").count() == 3
 
 
 def test_a_narrow_screen_does_not_scroll_sideways(page: Page, report: Path) -> None:
