@@ -108,12 +108,22 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
 
     `network` is the bare classifier (logits before the temperature); its weights are written
     in float32 on the CPU. The card's hash, versions and time are filled in here.
+
+    Raises BundleError, writing nothing, for a weight or a number of the card that is not finite.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     weights = {
         name: (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous()
         for name, tensor in network.state_dict().items()
     }
+    _check_finite(weights, f"{folder}: no bundle is written")
+    for name, value in asdict(card).items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError as error:
+            raise BundleError(
+                f"{folder}: no bundle is written: the card's {name} holds NaN or infinity"
+            ) from error
+    folder.mkdir(parents=True, exist_ok=True)
     temporary_weights = folder / f".{WEIGHTS_NAME}.partial"
     safetensors.torch.save_file(weights, temporary_weights)
     filled = {
@@ -123,7 +133,8 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
         "versions": library_versions(),
     }
     temporary_card = folder / f".{CARD_NAME}.partial"
-    temporary_card.write_text(json.dumps({"format": FORMAT, **filled}, indent=2) + "\n", "utf-8")
+    text = json.dumps({"format": FORMAT, **filled}, indent=2, allow_nan=False) + "\n"
+    temporary_card.write_text(text, "utf-8")
     temporary_weights.replace(folder / WEIGHTS_NAME)
     temporary_card.replace(folder / CARD_NAME)
     return load(folder)
@@ -134,11 +145,12 @@ def load(folder: Path, device: str | torch.device = "cpu") -> ModelBundle:
 
     Raises BundleError, naming the file and the cure, for a folder that is missing or holds
     no bundle, for a card that does not parse, for weights that were changed since they were
-    written, and for weights that do not fit the architecture.
+    written, that do not fit the architecture, or that are not finite.
     """
     card = read_card(folder)
     network = build_network(card.architecture, len(card.classes))
     _load_weights(network, folder / WEIGHTS_NAME, card)
+    _check_finite(network.state_dict(), f"{folder / WEIGHTS_NAME}: no usable weights")
     model = Calibrated(network, card.temperature).eval().to(device)
     return ModelBundle(card, model, file_sha256(folder / CARD_NAME))
 
@@ -181,6 +193,24 @@ def _load_weights(network: nn.Module, path: Path, card: ModelCard) -> None:
             f"{path}: the weights do not fit {card.architecture} with "
             f"{len(card.classes)} classes ({first_line})"
         ) from error
+
+
+def not_finite(state: Mapping[str, torch.Tensor]) -> tuple[str, ...]:
+    """The names of the tensors, weights or buffers, that hold NaN or an infinity."""
+    return tuple(
+        name
+        for name, tensor in state.items()
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all())
+    )
+
+
+def _check_finite(state: Mapping[str, torch.Tensor], what: str) -> None:
+    names = not_finite(state)
+    if names:
+        raise BundleError(
+            f"{what}: {len(names)} of {len(state)} tensors hold NaN or infinity ({names[0]}, …); "
+            "the training diverged, train again with a lower learning rate or in 32-true"
+        )
 
 
 def file_sha256(path: Path) -> str:

@@ -97,6 +97,66 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
         bundles.save(tmp_path / "b", card(), wide)
 
 
+def spoil(network: torch.nn.Module, name: str, value: float) -> torch.nn.Module:
+    with torch.no_grad():
+        network.state_dict()[name].view(-1)[-1] = value
+    return network
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", ["fc.weight", "conv1.1.running_var"])
+def test_weights_that_are_not_finite_are_not_written(
+    tmp_path: Path, name: str, value: float
+) -> None:
+    network = spoil(bundles.build_network("shufflenet_v2_x0_5", 3), name, value)
+    with pytest.raises(BundleError, match=rf"no bundle is written: 1 of .*infinity \({name}, …"):
+        bundles.save(tmp_path / "b", card(architecture="shufflenet_v2_x0_5"), network)
+    assert not (tmp_path / "b").exists()
+
+
+def test_weights_that_float32_cannot_hold_are_not_written(tmp_path: Path) -> None:
+    network = bundles.build_network("squeezenet1_1", 3).double()
+    spoil(network, "classifier.1.bias", 1e39)
+    with pytest.raises(BundleError, match=r"infinity \(classifier\.1\.bias, …"):
+        bundles.save(tmp_path / "b", card(), network)
+
+
+def test_a_bundle_there_outlives_one_that_is_not_written(folder: Path) -> None:
+    before = bundles.load(folder).sha256
+    network = spoil(bundles.build_network("squeezenet1_1", 3), "features.0.bias", float("nan"))
+    with pytest.raises(BundleError, match="no bundle is written"):
+        bundles.save(folder, card(), network)
+    assert bundles.load(folder).sha256 == before
+
+
+def test_weights_that_are_not_finite_are_not_loaded(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    weights = safetensors.torch.load_file(path)
+    weights["classifier.1.weight"][2, 0] = float("nan")
+    safetensors.torch.save_file(weights, path)
+    content = json.loads((folder / "model.json").read_text())
+    content["weights_sha256"] = bundles.file_sha256(path)
+    (folder / "model.json").write_text(json.dumps(content))
+    with pytest.raises(BundleError, match=r"safetensors: .*1 of 52 .*\(classifier\.1\.weight, …"):
+        bundles.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("metrics", {"recall": {"class 1": float("nan")}}),
+        ("temperature", float("inf")),
+        ("thresholds", {"class 1": float("nan")}),
+    ],
+)
+def test_a_card_with_a_number_that_is_not_finite_is_not_written(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    with pytest.raises(BundleError, match=f"no bundle is written: the card's {field} holds NaN"):
+        bundles.save(tmp_path / "b", card(**{field: value}), torch.nn.Linear(1, 1))
+    assert not (tmp_path / "b").exists()
+
+
 def test_missing_parts_are_named(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(BundleError, match=r"no model bundle here \(model.json is missing\)"):
         bundles.load(tmp_path)
