@@ -31,7 +31,7 @@ from inspection.quality.truth import Labels
 from inspection.results import content_key
 from sise.budget import Budget
 from sise.context import Continuation
-from sise.explanation import OK
+from sise.explanation import OK, REVISION
 from sise.fills import FillName
 from sise.metrics import KEPT_SHARE
 
@@ -39,7 +39,8 @@ ExplainWhich = Literal["all", "flagged"]
 FailOn = Literal["hold", "rework", "scrap", "any"]
 
 KEPT = 2
-"""Goes up with every change of what is kept of an explanation: what was kept before is not used."""
+"""Goes up with every change of what is kept of an explanation, `sise.explanation.REVISION` with
+every change of the map itself: what was kept before is not used, and a report is made anew."""
 
 COMPLETE, QUALITY_RULE, UNREADABLE = 0, 3, 4
 _LIBRARIES = ("steel-sise", "torch", "torchvision", "numpy", "pandas", "pillow", "scikit-image")
@@ -103,7 +104,7 @@ class Run:
         """All that a patch's map and measures depend on, but the patch and its target."""
         parts = self.prediction_parts() | sise_parameters(self.sise, self.classifier.precision)
         del parts["stride"]
-        return parts | {"second_method": SECOND_METHOD, "kept": KEPT}
+        return parts | {"second_method": SECOND_METHOD}
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,8 @@ def sise_parameters(options: SiseOptions, precision: str) -> dict[str, Any]:
         "fill_in_words": FILL_IN_WORDS[options.fill],
         "context": options.context,
         "backend": options.backend,
+        "revision": REVISION,
+        "kept": KEPT,
     }
 
 

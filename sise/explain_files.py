@@ -13,7 +13,7 @@ import torch
 from sise.bundle import ModelBundle, file_sha256, library_versions
 from sise.catalogue import Choice, choose, defaults, make
 from sise.errors import ImageError, SiseError
-from sise.explanation import OK, Explainer, Explanation
+from sise.explanation import OK, REVISION, Explainer, Explanation
 from sise.images import read_image, write_png, write_whole
 from sise.overlay import overlay, to_grey
 from sise.tiling import merge_tiles, tile_lefts
@@ -96,8 +96,9 @@ def explain_files(
     """Explain each image, a crop or a whole strip, and write its map and overlay to `out`.
 
     Writes NAME_map.npy (float32 in [0, 1]), NAME_map.png (grey, 255 = 1), NAME_overlay.png and,
-    last, NAME.json. An image whose NAME.json was made from the same bundle, settings and file,
-    and whose other files are still there, is not computed again. An image that cannot be read
+    last, NAME.json. An image whose NAME.json was made from the same bundle, settings, file and
+    revision of the methods, and whose other files are still there, is not computed again. An
+    image that cannot be read
     is an outcome, not an error.
 
     Raises SiseError for two images of one name, an unknown target, and as `choice_of`.
@@ -127,6 +128,7 @@ def _explain_file(
         "image_sha256": file_sha256(path),
         "bundle_sha256": bundle.sha256,
         "settings": record_of(settings),
+        "revision": REVISION,
     }
     record_path = out / f"{path.stem}.json"
     names = ("map.npy", "map.png", "overlay.png")

@@ -11,6 +11,10 @@ from sise.status import NO_POSITIVE_GRADIENT as NO_POSITIVE_GRADIENT
 from sise.status import NOT_FINITE as NOT_FINITE
 from sise.status import OK as OK
 
+REVISION = 2
+"""Goes up when a method makes another map of the same: maps kept on disk by an earlier one are
+not used. 2: the fusion of figure 5; until then F + V_b was normalised at every stage."""
+
 
 @dataclass(frozen=True)
 class LayerExplanation:

@@ -19,10 +19,11 @@ _SOFT_GATE_SHARE = 0.1
 def fuse(visualization_maps: Sequence[torch.Tensor], fusion: Fusion = "hard") -> torch.Tensor:
     """Fuse maps V₁ … V_B, shallow to deep, each (B, H, W), into one map (B, H, W) in [0, 1].
 
-    "hard" is the paper: F ← norm(F + V_b) · [V_b > Otsu(V_b)]. "soft" is the gate of the
-    authors' later code: F ← (F + V_b) · sigmoid(100·(V_b − t)), with Otsu's t raised to 1.5·t
-    where fewer than a tenth of the pixels lie above 1.5·t. A constant V_b gates nothing.
-    Raises SiseError for another word.
+    Each V_b is min–max normalised before it is added, the last F once more; nothing in between,
+    so that all maps weigh alike. "hard" is the paper: F ← (F + V_b) · [V_b > Otsu(V_b)]. "soft"
+    is the gate of the authors' later code: F ← (F + V_b) · sigmoid(100·(V_b − t)), with Otsu's t
+    raised to 1.5·t where fewer than a tenth of the pixels lie above 1.5·t. A constant V_b gates
+    nothing. Raises SiseError for another word.
     """
     if fusion not in get_args(Fusion):
         raise SiseError(f"fusion {fusion!r}: one of {', '.join(get_args(Fusion))}")
@@ -30,8 +31,7 @@ def fuse(visualization_maps: Sequence[torch.Tensor], fusion: Fusion = "hard") ->
     fused = first
     for maps in deeper:
         gate = _hard_gate(maps) if fusion == "hard" else _soft_gate(maps)
-        added = fused + maps
-        fused = (normalise(added)[0] if fusion == "hard" else added) * gate
+        fused = (fused + maps) * gate
     return normalise(fused)[0]
 
 

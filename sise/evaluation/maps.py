@@ -17,7 +17,7 @@ from sise.bundle import ModelBundle, library_versions
 from sise.catalogue import Choice
 from sise.errors import SiseError
 from sise.evaluation.subject import Subject
-from sise.explanation import Explainer
+from sise.explanation import REVISION, Explainer
 from sise.images import write_whole
 
 _FIELDS = ("key", "map", "status", "score", "forwards", "seconds")
@@ -86,6 +86,7 @@ def identity(
         "bundle": bundle.sha256,
         "options": dict(shared),
         "device": device.type,
+        "revision": REVISION,
         "versions": library_versions(),
     }
 

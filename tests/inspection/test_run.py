@@ -308,6 +308,17 @@ def test_a_new_model_computes_anew(batch: Path, out: Path, inspect_toy: Inspect)
     assert len(explainer.targets) == 8
 
 
+@pytest.mark.parametrize("number", ["REVISION", "KEPT"])
+def test_maps_made_in_another_way_are_not_used_again(
+    batch: Path, out: Path, inspect_toy: Inspect, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    inspect_toy(batch, out)
+    monkeypatch.setattr(f"inspection.record.{number}", 1)
+    explainer = FakeExplainer()
+    assert not inspect_toy(batch, out, explainer).up_to_date
+    assert len(explainer.targets) == 8
+
+
 def test_a_grown_batch_keeps_what_was_done(batch: Path, out: Path, inspect_toy: Inspect) -> None:
     inspect_toy(batch, out)
     write_strip(batch / "new.png", strip(300, black=[100]))

@@ -154,6 +154,18 @@ def test_other_pixels_another_model_or_other_options_make_another_map(
     assert torch.equal(mended.map, kept.map)
 
 
+def test_maps_of_another_revision_of_the_methods_are_made_and_measured_anew(
+    tmp_path: Path, model: ModelBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("sise.evaluation.maps.REVISION", 1)
+        before.setattr("sise.fusion.normalise", lambda maps: (maps.clamp(0, 1e-3), maps, maps))
+        old = table(run(model, Toys(), plan("sise"), tmp_path))
+    new = table(run(model, Toys(), plan("sise"), tmp_path))
+    fresh = table(run(model, Toys(), plan("sise"), tmp_path / "fresh"))
+    assert new["ebpg"].tolist() == fresh["ebpg"].tolist() != old["ebpg"].tolist()
+
+
 def test_an_image_that_cannot_be_read_is_told_and_left_out(
     tmp_path: Path, model: ModelBundle
 ) -> None:

@@ -96,7 +96,7 @@ def test_a_normal_strip_says_how_to_explain_it_anyway(tmp_path: Path, bundle: Mo
 
 
 def test_a_second_run_computes_nothing_unless_something_changed(
-    tmp_path: Path, bundle: ModelBundle
+    tmp_path: Path, bundle: ModelBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_image(tmp_path / "a.png", dotted(16, green_at=4))
     out = tmp_path / "out"
@@ -110,6 +110,10 @@ def test_a_second_run_computes_nothing_unless_something_changed(
     assert run(Settings(options={"mu": 0.5})) != "up to date"
     assert run(Settings("sise:mu=0.5")) == "up to date"  # the same, said otherwise
     write_image(path, dotted(16, green_at=6))
+    assert run(Settings(options={"mu": 0.5})) != "up to date"
+    with monkeypatch.context() as before:
+        before.setattr("sise.explain_files.REVISION", 1)
+        assert run(Settings(options={"mu": 0.5})) != "up to date"
     assert run(Settings(options={"mu": 0.5})) != "up to date"
     (out / "a.json").write_text("{ cut off")
     assert run(Settings(options={"mu": 0.5})) != "up to date"

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from skimage.filters import threshold_otsu
 
 from sise.errors import SiseError
-from sise.fusion import fuse, otsu_thresholds
+from sise.fusion import Fusion, fuse, otsu_thresholds
 
 
 @given(
@@ -47,19 +49,35 @@ def test_a_map_alone_is_only_normalised() -> None:
 def test_hard_fusion_by_hand() -> None:
     shallow = torch.tensor([[[0.0, 1.0, 0.5, 0.0]]])
     deep = torch.tensor([[[0.0, 0.2, 0.8, 1.0]]])
-    # F + V = 0, 1.2, 1.3, 1.0; over its maximum 1.3; Otsu keeps the last two; then / maximum.
+    # F + V = 0, 1.2, 1.3, 1.0; Otsu keeps the last two; then / maximum.
     expected = [0.0, 0.0, 1.0, 1.0 / 1.3]
     assert fuse([shallow, deep])[0, 0].tolist() == pytest.approx(expected)
 
 
-def test_hard_fusion_normalises_between_two_stages() -> None:
+def test_hard_fusion_normalises_nothing_between_two_stages() -> None:
     first = torch.tensor([[[0.0, 1.0, 1.0, 0.0]]])
     second = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
     third = torch.tensor([[[0.0, 0.099, 0.9, 1.0]]])
-    # Stage 2: (0, 1, 2, 1) / 2 · (0, 0, 1, 1) = 0, 0, 1, 0.5.
-    # Stage 3: (0, 0.099, 1.9, 1.5) / 1.9 · (0, 0, 1, 1), the same after the last norm.
-    expected = [0.0, 0.0, 1.0, 1.5 / 1.9]
-    assert fuse([first, second, third])[0, 0].tolist() == pytest.approx(expected)
+    # Stage 2: (0, 1, 2, 1) · (0, 0, 1, 1) = 0, 0, 2, 1.
+    # Stage 3: (0, 0.099, 2.9, 2) · (0, 0, 1, 1); then / 2.9.
+    assert fuse([first, second, third])[0, 0].tolist() == pytest.approx([0, 0, 1, 2 / 2.9])
+
+
+@pytest.mark.parametrize("fusion", ["hard", "soft"])
+def test_all_maps_weigh_alike_where_every_gate_is_open(fusion: Fusion) -> None:
+    # Six dark pixels and six bright ones, of which map b has its own at 1 and the others at 0.8.
+    bright = 0.8 + 0.2 * torch.eye(6)[:5]
+    maps = [torch.cat([torch.zeros(6), one]).reshape(1, 3, 4) for one in bright]
+    fused = fuse(maps, fusion).flatten()
+    assert fused.tolist() == pytest.approx([0] * 6 + [1] * 5 + [4 / 4.2], abs=1e-6)
+
+
+def test_the_range_and_offset_of_a_map_count_for_nothing() -> None:
+    generator = torch.Generator().manual_seed(1)
+    maps = [torch.rand(2, 6, 6, generator=generator, dtype=torch.float64) for _ in range(4)]
+    scaled = [values * 10.0**-depth + depth for depth, values in enumerate(maps)]
+    for fusion in get_args(Fusion):
+        assert torch.allclose(fuse(maps, fusion), fuse(scaled, fusion), atol=1e-9)
 
 
 def test_a_constant_visualization_map_gates_nothing() -> None:

@@ -76,14 +76,15 @@ def visualization_maps(
 
 
 def fuse(maps: Sequence[VisualizationMap], fusion: str = "hard") -> np.ndarray:
-    """Figure 5, or the gate of the authors' later code; both of normalised maps."""
+    """Figure 5, or the gate of the authors' later code. In the figure a map is normalised on its
+    way to the addition, and nothing between the addition and the multiplication."""
     first, *deeper = [_norm(one.values) for one in maps]
     fused = first
     for values in deeper:
         if not values.any():
-            fused = fused if fusion == "soft" else _norm(fused)
-        elif fusion == "hard":
-            fused = _norm(fused + values) * (values > threshold_otsu(values))
+            continue
+        if fusion == "hard":
+            fused = (fused + values) * (values > threshold_otsu(values))
         else:
             threshold = threshold_otsu(values)
             if (values > 1.5 * threshold).mean() < 0.1:
