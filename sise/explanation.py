@@ -13,7 +13,8 @@ from sise.status import OK as OK
 
 REVISION = 2
 """Goes up when a method makes another map of the same: maps kept on disk by an earlier one are
-not used. 2: the fusion of figure 5; until then F + V_b was normalised at every stage."""
+not used. 2, 2026-11-26: the fusion of figure 5 (until then F + V_b was normalised at every stage),
+the soft fusion's threshold, Otsu's partition of α, areas of extremal perturbation."""
 
 
 @dataclass(frozen=True)

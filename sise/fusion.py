@@ -21,9 +21,10 @@ def fuse(visualization_maps: Sequence[torch.Tensor], fusion: Fusion = "hard") ->
 
     Each V_b is min–max normalised before it is added, the last F once more; nothing in between,
     so that all maps weigh alike. "hard" is the paper: F ← (F + V_b) · [V_b > Otsu(V_b)]. "soft"
-    is the gate of the authors' later code: F ← (F + V_b) · sigmoid(100·(V_b − t)), with Otsu's t
-    raised to 1.5·t where fewer than a tenth of the pixels lie above 1.5·t. A constant V_b gates
-    nothing. Raises SiseError for another word.
+    is the gate of the authors' later code: F ← (F + V_b) · sigmoid(100·(V_b − t/256)). There t is
+    the lowest level of Otsu's upper class, of V_b rounded to levels 0 to 256 (the last counted as
+    255), and raised to 1.5·t where fewer than a tenth of the pixels reach that level. A constant
+    V_b gates nothing. Raises SiseError for another word.
     """
     if fusion not in get_args(Fusion):
         raise SiseError(f"fusion {fusion!r}: one of {', '.join(get_args(Fusion))}")
@@ -38,25 +39,34 @@ def fuse(visualization_maps: Sequence[torch.Tensor], fusion: Fusion = "hard") ->
 def otsu_thresholds(maps: torch.Tensor) -> torch.Tensor:
     """Otsu's threshold of each map in [0, 1]: (B, H, W) -> (B,), in the maps' dtype.
 
-    256 bins between the map's minimum and maximum, as scikit-image's `threshold_otsu`. A
-    constant map returns its constant.
+    The centre of one of 256 bins between the map's minimum and maximum, as scikit-image's
+    `threshold_otsu`. A constant map returns its constant.
     """
-    flat = maps.flatten(1).double()
+    flat = maps.flatten(1)
     low, high = flat.amin(dim=1, keepdim=True), flat.amax(dim=1, keepdim=True)
     extent = torch.where(high > low, high - low, torch.ones_like(low))
-    bins = ((flat - low) / extent * _BINS).long().clamp_(0, _BINS - 1)
-    counts = torch.zeros(len(flat), _BINS, dtype=torch.int64, device=maps.device)
-    counts = counts.scatter_add(1, bins, torch.ones_like(bins)).double()
-    steps = (torch.arange(_BINS, device=maps.device) + 0.5) / _BINS
-    centres = low + extent * steps.double()
+    counts = _counts(((flat - low) / extent * _BINS).long())
+    centre = ((_last_below(counts) + 0.5) / _BINS).to(maps)[:, None]
+    return torch.where(high > low, low + extent * centre, low).squeeze(1)
 
-    below, above = counts.cumsum(1), counts.flip(1).cumsum(1).flip(1)
-    moments = counts * centres
-    mean_below = moments.cumsum(1) / below.clamp(min=1)
-    mean_above = moments.flip(1).cumsum(1).flip(1) / above.clamp(min=1)
-    variance = below[:, :-1] * above[:, 1:] * (mean_below[:, :-1] - mean_above[:, 1:]) ** 2
-    threshold = centres.gather(1, variance.argmax(dim=1, keepdim=True))
-    return torch.where(high > low, threshold, low).squeeze(1).to(maps.dtype)
+
+def _counts(levels: torch.Tensor) -> torch.Tensor:
+    """How often each level from 0 to 255 occurs, higher ones counted as 255: (B, P) -> (B, 256).
+
+    float64, on the processor: some devices have no such numbers.
+    """
+    counts = torch.zeros(len(levels), _BINS, dtype=torch.int64, device=levels.device)
+    levels = levels.clamp(0, _BINS - 1)
+    return counts.scatter_add(1, levels, torch.ones_like(levels)).cpu().double()
+
+
+def _last_below(counts: torch.Tensor) -> torch.Tensor:
+    """The last level of Otsu's lower class, the first of equals: (B, 256) -> (B,)."""
+    moments = counts * torch.arange(_BINS)
+    below, above = counts.cumsum(1)[:, :-1], counts.flip(1).cumsum(1).flip(1)[:, 1:]
+    mean_below = moments.cumsum(1)[:, :-1] / below.clamp(min=1)
+    mean_above = moments.flip(1).cumsum(1).flip(1)[:, 1:] / above.clamp(min=1)
+    return (below * above * (mean_above - mean_below) ** 2).argmax(dim=1)
 
 
 def _hard_gate(maps: torch.Tensor) -> torch.Tensor:
@@ -65,12 +75,18 @@ def _hard_gate(maps: torch.Tensor) -> torch.Tensor:
 
 
 def _soft_gate(maps: torch.Tensor) -> torch.Tensor:
-    threshold = otsu_thresholds(maps)[:, None, None]
-    raised = _SOFT_GATE_RAISE * threshold
-    share_above = (maps > raised).to(maps.dtype).mean(dim=(1, 2), keepdim=True)
-    threshold = torch.where(share_above < _SOFT_GATE_SHARE, raised, threshold)
-    gate = torch.sigmoid(_SOFT_GATE_SLOPE * (maps - threshold))
+    gate = torch.sigmoid(_SOFT_GATE_SLOPE * (maps - _soft_thresholds(maps)[:, None, None]))
     return torch.where(_is_constant(maps), torch.ones_like(gate), gate)
+
+
+def _soft_thresholds(maps: torch.Tensor) -> torch.Tensor:
+    """The authors' thresholds of normalised maps: (B, H, W) -> (B,), in the maps' dtype."""
+    counts = _counts((maps.flatten(1) * _BINS).round().long())
+    first = _last_below(counts) + 1  # the first level of the upper class
+    raised = _SOFT_GATE_RAISE * first.double()
+    above = torch.arange(_BINS) >= raised.round()[:, None]
+    few = (counts * above).sum(dim=1) < _SOFT_GATE_SHARE * counts.sum(dim=1)
+    return (torch.where(few, raised, first) / _BINS).to(maps)
 
 
 def _is_constant(maps: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,6 @@ from typing import Literal
 import torch
 
 from sise.errors import SiseError
-from sise.fusion import otsu_thresholds
 
 Mu = float | Literal["otsu"]
 
@@ -31,7 +30,8 @@ def positive_gradient_maps(alpha: torch.Tensor, mu: Mu) -> torch.Tensor:
 
     Equations 7 and 8. Maps with α ≤ 0 are never kept, so that a layer without any positive
     gradient (β ≤ 0) keeps none. With "otsu" μ·β is, for each image, Otsu's threshold of its
-    positive α (Ada-SISE); where these are all the same, none is above another and all are kept.
+    positive α (Ada-SISE), over the values themselves, without a histogram: the upper class is kept,
+    the larger of two equally good ones. Where these are all the same, all are kept.
     """
     if mu == "otsu":
         return torch.stack([_above_otsu(image) for image in alpha])
@@ -42,10 +42,24 @@ def positive_gradient_maps(alpha: torch.Tensor, mu: Mu) -> torch.Tensor:
 def _above_otsu(alpha: torch.Tensor) -> torch.Tensor:
     """(N,) -> (N,) bool."""
     positive = alpha > 0
-    candidates = alpha[positive]
-    # Infinite and missing gradients are told of elsewhere: they have no histogram.
-    if not candidates.isfinite().all() or len(candidates) < 2:
+    candidates = alpha[positive].sort().values
+    # Infinite and missing gradients are told of elsewhere: they have no classes.
+    if not candidates.isfinite().all() or len(candidates) < 2 or candidates[0] == candidates[-1]:
         return positive
-    if candidates.amin() == candidates.amax():
-        return positive
-    return alpha > otsu_thresholds(candidates[None, None])
+    return alpha > candidates[_last_of_lower_class(candidates)]
+
+
+def _last_of_lower_class(values: torch.Tensor) -> int:
+    """Where Otsu parts sorted values (K,), of which two differ: the index before the gap.
+
+    Between-class variance n₀·n₁·(m₁ − m₀)² is compared at every gap, in float64 on the processor
+    (some devices have none), scaled by a power of two so that no square vanishes.
+    """
+    wide = values.cpu().double()
+    wide = torch.ldexp(wide, -torch.frexp(wide[-1]).exponent)
+    below = torch.arange(1, len(wide), dtype=torch.float64)
+    above = len(wide) - below
+    mean_below = wide.cumsum(0)[:-1] / below
+    mean_above = wide.flip(0).cumsum(0).flip(0)[1:] / above
+    variance = below * above * (mean_above - mean_below) ** 2
+    return int(torch.where(wide.diff() > 0, variance, -1.0).argmax())

@@ -29,12 +29,12 @@ from sise import bundle
 from sise.blocks import find_blocks
 from sise.budget import Estimate, correlation
 from sise.capture import capture
-from sise.fusion import fuse, otsu_thresholds
+from sise.fusion import fuse
 from sise.masks import SmallMasks, attribution_masks, upsample
 from sise.metrics import METRICS, Case, Probe, measure
 from sise.precision import forward_in
 from sise.sampling import Probes
-from sise.selection import average_gradients
+from sise.selection import average_gradients, positive_gradient_maps
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 TITLES = ("ebpg", "miou", "bbox", "drop", "increase")
@@ -253,11 +253,11 @@ def threshold(
 
 
 def ada_sise(layers: Sequence[Layer], size: tuple[int, int]) -> tuple[torch.Tensor, int]:
-    """Ada-SISE (Sudhakar et al., ICASSP 2021): of each layer the α above Otsu's threshold."""
+    """Ada-SISE (Sudhakar et al., ICASSP 2021): of each layer Otsu's upper class of α."""
     subset = [
-        layer.alpha > otsu_thresholds(layer.alpha[None, None])[0]
-        if len(layer.alpha) > 1
-        else torch.ones_like(layer.alpha, dtype=torch.bool)
+        positive_gradient_maps(layer.alpha[None], "otsu")[0]
+        if len(layer.alpha)
+        else layer.alpha > 0
         for layer in layers
     ]
     exact = [layer.scores for layer in layers]

@@ -1,9 +1,10 @@
+from fractions import Fraction
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import small_cnn, some_images
-from skimage.filters import threshold_otsu
 
 from sise import SISE
 from sise.errors import SiseError
@@ -36,15 +37,53 @@ def test_without_two_different_values_all_that_are_positive_are_kept(
     assert positive_gradient_maps(torch.tensor([alpha]), mu="otsu").tolist() == [kept]
 
 
-@given(st.lists(st.floats(-5, 5), min_size=1, max_size=40))
-def test_it_is_otsus_threshold_of_the_positive_values(values: list[float]) -> None:
-    alpha = torch.tensor([values], dtype=torch.float64)
-    kept = positive_gradient_maps(alpha, mu="otsu")
-    candidates = alpha[alpha > 0]
-    if candidates.numel() and candidates.max() - candidates.min() > 1e-6:
-        assert torch.equal(kept, alpha > threshold_otsu(candidates.numpy()))
-    assert not (kept & (alpha <= 0)).any()
-    assert kept.any() == (alpha > 0).any()
+@pytest.mark.parametrize(
+    ("alpha", "kept"),
+    [
+        ([0.001, 0.3, 1.0], [1.0]),  # 2·1·0.8495² > 1·2·0.649²
+        ([0.0, 0.001, 0.3, 1.0, -5.0], [1.0]),
+        ([1.0, 2.0, 3.0], [2.0, 3.0]),  # as good as {1, 2} | {3}
+        ([1.0, 1.0, 1.0, 2.0], [2.0]),
+        ([1.0, 2.0, 2.0, 2.0], [2.0] * 3),
+        ([1.0, 1.0 + 1e-6], [1.0 + 1e-6]),
+        ([1e-30, 2e-30, 9e-30], [9e-30]),
+        ([1e-3, 1e30], [1e30]),
+    ],
+)
+def test_by_hand(alpha: list[float], kept: list[float]) -> None:
+    for order in (alpha, alpha[::-1]):
+        for dtype in (torch.float32, torch.float64):
+            values = torch.tensor([order], dtype=dtype)
+            found = values[positive_gradient_maps(values, mu="otsu")].sort().values
+            assert found.tolist() == torch.tensor(kept, dtype=dtype).tolist()
+
+
+def between(lower: list[float], upper: list[float]) -> Fraction:
+    """n₀·n₁·(m₁ − m₀)², exactly."""
+    first, second = [list(map(Fraction, values)) for values in (lower, upper)]
+    apart = sum(second) / len(second) - sum(first) / len(first)
+    return len(first) * len(second) * apart**2
+
+
+@given(
+    st.lists(
+        st.floats(-5, 5) | st.integers(1, 4).map(float) | st.floats(1e-30, 1e-20),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_no_partition_of_the_positive_values_is_better(values: list[float]) -> None:
+    (kept,) = positive_gradient_maps(torch.tensor([values], dtype=torch.float64), mu="otsu")
+    positive = sorted(value for value in values if value > 0)
+    upper = sorted(value for value, one in zip(values, kept.tolist(), strict=True) if one)
+    if len(set(positive)) < 2:
+        assert upper == positive
+        return
+    lower = positive[: len(positive) - len(upper)]
+    assert lower + upper == positive
+    assert lower[-1] < upper[0]
+    best = max(between(positive[:k], positive[k:]) for k in range(1, len(positive)))
+    assert float(between(lower, upper) / best) > 1 - 1e-12
 
 
 def test_ada_sise_scores_fewer_masks_of_the_same_maps() -> None:

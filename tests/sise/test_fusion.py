@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import get_args
 
 import numpy as np
@@ -7,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.filters import threshold_otsu
+from textbook import VisualizationMap
+from textbook import fuse as textbook_fuse
 
 from sise.errors import SiseError
 from sise.fusion import Fusion, fuse, otsu_thresholds
@@ -94,28 +97,53 @@ def test_each_image_of_a_batch_is_fused_alone() -> None:
     assert torch.equal(fuse(maps), one_by_one)
 
 
+def soft_gate(values: Sequence[float]) -> torch.Tensor:
+    """What a deep map of these values does to a shallow one, seen where its sum is flat."""
+    deep = torch.tensor([[values]], dtype=torch.float64)
+    return fuse([1 - deep, deep], "soft")[0, 0]
+
+
 def test_soft_fusion_by_hand() -> None:
-    shallow = torch.tensor([[[0.0, 1.0, 0.5, 0.0]]])
-    deep = torch.tensor([[[0.0, 0.2, 0.8, 1.0]]])
-    t = threshold_otsu(deep[0].numpy())
-    share_above = float((deep > 1.5 * t).float().mean())
-    assert share_above >= 0.1  # so t is not raised
-    gate = 1 / (1 + np.exp(-100 * (deep[0, 0].numpy() - t)))
-    added = np.array([0.0, 1.2, 1.3, 1.0]) * gate
-    expected = (added - added.min()) / (added.max() - added.min())
-    assert fuse([shallow, deep], "soft")[0, 0].tolist() == pytest.approx(expected, abs=1e-5)
+    # Levels 0, 51, 205, 256 of which the last counts as 255. Between-class variances are 1·3·170²,
+    # 2·2·204², 3·1·170²: so t is 52, the lowest level above 51, and half of the pixels reach 78.
+    shallow = torch.tensor([[[0.0, 1.0, 0.5, 0.0]]], dtype=torch.float64)
+    deep = torch.tensor([[[0.0, 0.2, 0.8, 1.0]]], dtype=torch.float64)
+    added = np.array([0.0, 1.2, 1.3, 1.0])
+    gated = added / (1 + np.exp(-100 * (deep[0, 0].numpy() - 52 / 256)))
+    assert fuse([shallow, deep], "soft")[0, 0].tolist() == pytest.approx(gated / gated.max())
+    assert gated[1] == pytest.approx(1.2 * 0.4225, abs=1e-4)  # 0.2 lies just below 52 / 256
 
 
 def test_soft_fusion_raises_a_threshold_that_hardly_any_pixel_clears() -> None:
-    values = [*np.linspace(0, 0.3, 12), *[0.4] * 12, 1.0]
-    deep = torch.tensor(values, dtype=torch.float64).reshape(1, 5, 5)
-    t = threshold_otsu(deep[0].numpy())
-    assert t < 0.4 < 1.5 * t  # above 1.5 · t there is but one pixel in 25
-    gate = torch.sigmoid(100 * (deep - 1.5 * t))
-    expected = (deep * gate - (deep * gate).min()) / ((deep * gate).max() - (deep * gate).min())
-    fused = fuse([torch.zeros_like(deep), deep], "soft")
-    assert torch.allclose(fused, expected, atol=1e-6)
-    assert fused[0, 4, 3] < 0.2  # the plateau, which Otsu's own threshold would have kept
+    # Of 400 pixels, one at level 0, 199 each at 64 and 96, one at 255: Otsu parts 64 from 96, so
+    # that t is 65. Only one pixel reaches 1.5 · 65 = 97.5, rounded 98: so 97.5 it is.
+    gate = soft_gate([0.0] + [0.25] * 199 + [0.375] * 199 + [1.0])
+    assert gate[[1, 399]].tolist() == pytest.approx([0, 1], abs=1e-5)
+    assert gate[200].item() == pytest.approx(1 / (1 + np.exp(0.5859375)))
+    # Where 39 lie at 98 instead of 96, a tenth of the pixels reaches it, and t stays.
+    gate = soft_gate([0.0] + [0.25] * 199 + [0.375] * 160 + [98 / 256] * 39 + [1.0])
+    assert gate[200].item() == pytest.approx(1, abs=1e-4)
+
+
+@given(
+    hnp.arrays(
+        np.float64,
+        hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=9),
+        elements=st.floats(0, 1) | st.sampled_from([k / 512 for k in range(513)]),
+    ),
+    st.floats(0.2, 6),
+)
+def test_soft_fusion_is_that_of_the_authors_code(values: np.ndarray, power: float) -> None:
+    if np.ptp(values) < 1e-3:
+        return
+    deep = ((values - values.min()) / np.ptp(values)) ** power
+    maps = [VisualizationMap(one, 1) for one in (1 - values, deep, deep.T[::-1].T)]
+    tensors = [torch.from_numpy(np.ascontiguousarray(one.values))[None] for one in maps]
+    assert np.allclose(fuse(tensors, "soft")[0], textbook_fuse(maps, "soft"), atol=1e-9)
+    singles = [one.float() for one in tensors]
+    again = [VisualizationMap(one[0].double().numpy(), 1) for one in singles]
+    assert fuse(singles, "soft").dtype == torch.float32
+    assert np.allclose(fuse(singles, "soft")[0], textbook_fuse(again, "soft"), atol=2e-5)
 
 
 def test_an_unknown_fusion_is_refused_by_name() -> None:

@@ -86,11 +86,20 @@ def fuse(maps: Sequence[VisualizationMap], fusion: str = "hard") -> np.ndarray:
         if fusion == "hard":
             fused = (fused + values) * (values > threshold_otsu(values))
         else:
-            threshold = threshold_otsu(values)
-            if (values > 1.5 * threshold).mean() < 0.1:
-                threshold = 1.5 * threshold
-            fused = (fused + values) * expit(100 * (values - threshold))
+            fused = (fused + values) * expit(100 * (values - soft_threshold(values)))
     return _norm(fused)
+
+
+def soft_threshold(values: np.ndarray) -> float:
+    """The threshold of the authors' later code, of a map in [0, 1]."""
+    levels = np.minimum(np.rint(values * 256), 255).ravel()
+    apart = [0.0] * 256  # of the levels below t and from t on, between-class variance · n²
+    for t in range(1, 256):
+        lower, upper = levels[levels < t], levels[levels >= t]
+        apart[t] = len(lower) * len(upper) * (lower.mean() - upper.mean()) ** 2
+    t = apart.index(max(apart))
+    reached = (levels >= round(1.5 * t)).mean()
+    return (1.5 * t if reached < 0.1 else t) / 256
 
 
 def _visualization_map(
