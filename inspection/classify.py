@@ -14,6 +14,7 @@ import torch
 import sise.bundle
 from inspection.errors import ModelError
 from inspection.frames import rows
+from inspection.judged import WHITE_LEVEL
 from inspection.policy import NORMAL, probability_column
 from inspection.results import patch_key
 from severstal_prep.images import to_grey
@@ -36,6 +37,7 @@ PATCH_COLUMNS = [
     "size",
     "patch_key",
     "black_fraction",
+    "white_fraction",
 ]
 
 _BATCH_SIZES = {"cpu": 8, "cuda": 64}
@@ -108,8 +110,9 @@ def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.Da
     """Stage "classify": a row per patch, from rows of read strips (with `pixels`).
 
     Patches cover each strip completely. Columns: strip_id, coil, strip_sha256, width, left,
-    top, size (px), patch_key, black_fraction (share of pixels too dark for steel), and a
-    probability per class (see `probability_column`).
+    top, size (px), patch_key, black_fraction and white_fraction (shares of pixels too dark and too
+    bright for steel), and a probability per class (see `probability_column`), NaN where the model's
+    answer is not finite.
     """
     patches = []
     tiles: list[npt.NDArray[np.uint8]] = []
@@ -117,6 +120,7 @@ def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.Da
         pixels = strip.pixels
         for left in tile_lefts(pixels.shape[1], PATCH, stride):
             tile = pixels[:, left : left + PATCH]
+            grey = to_grey(tile)
             tiles.append(tile)
             patches.append(
                 (
@@ -128,7 +132,8 @@ def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.Da
                     0,
                     PATCH,
                     patch_key(strip.strip_sha256, left, 0, PATCH),
-                    float((to_grey(tile) < BLACK_LEVEL).mean()),
+                    float((grey < BLACK_LEVEL).mean()),
+                    float((grey >= WHITE_LEVEL).mean()),
                 )
             )
     found = probabilities(tiles, classifier)
@@ -142,7 +147,8 @@ def probabilities(
     """Class probabilities (N, classes) of tiles (H, W, 3) uint8, in batches of one fixed size.
 
     The last batch is filled up, so that a tile's probabilities do not depend on how many
-    others come with it: an interrupted run that continues gives the same bits.
+    others come with it: an interrupted run that continues gives the same bits. Logits that are not
+    all finite give NaN.
     """
     found = [np.empty((0, len(classifier.classes)), np.float32)]
     for batch in _batches(tiles, classifier.batch_size):
@@ -150,8 +156,9 @@ def probabilities(
         filled = np.stack([*batch, *[np.zeros_like(batch[0])] * missing])
         inputs = classifier.bundle.preprocess(filled).to(classifier.device)
         with torch.inference_mode():
-            logits = classifier.forward(inputs)[: len(batch)]
-        found.append(logits.float().softmax(dim=1).cpu().numpy())
+            logits = classifier.forward(inputs)[: len(batch)].float()
+        answered = logits.isfinite().all(dim=1, keepdim=True)
+        found.append(logits.softmax(dim=1).where(answered, torch.nan).cpu().numpy())
     return np.concatenate(found)
 
 

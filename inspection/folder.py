@@ -103,6 +103,7 @@ class ReportFolder:
 
     def log(self, event: str, **details: Any) -> None:
         """Append a line of JSON to log.jsonl."""
-        line = json.dumps({"time": utc_now(), "event": event, **details}, ensure_ascii=False)
+        entry = {"time": utc_now(), "event": event, **details}
+        line = json.dumps(entry, ensure_ascii=False, allow_nan=False)
         with (self.root / "log.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")

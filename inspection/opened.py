@@ -13,8 +13,14 @@ import pyarrow as pa
 
 from inspection.errors import ReportFolderError
 from inspection.folder import CARD, FORMAT
+from inspection.judged import finite
 from severstal_prep.errors import UnreadableImageError
 from severstal_prep.images import read_image
+
+NOT_FINITE = (
+    "holds probabilities that are not finite, so that its proposals mean nothing; inspect the "
+    "batch again, with a bundle whose weights are finite"
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,8 @@ class OpenedReport:
 def open_report(root: Path) -> OpenedReport:
     """Read a report folder's card and tables.
 
-    Raises ReportFolderError for a folder without a finished report, and for one that is damaged.
+    Raises ReportFolderError for a folder without a finished report, for one that is damaged, and
+    for one in which the model's answers are not finite, as earlier versions made them.
     """
     try:
         card = json.loads((root / CARD).read_text("utf-8"))
@@ -44,6 +51,7 @@ def open_report(root: Path) -> OpenedReport:
         _check(card)
         tables = [pd.read_parquet(root / name) for name in ("results.parquet", "strips.parquet")]
         tables[0][["strip_id", "coil", "steel", "flagged"]]
+        known = finite(tables[0], card["bundle"]["classes"])
     except FileNotFoundError as error:
         raise ReportFolderError(
             f"{root}: no finished report here ({Path(str(error.filename)).name} is missing); "
@@ -55,6 +63,8 @@ def open_report(root: Path) -> OpenedReport:
         raise ReportFolderError(
             f"{root}: a damaged report ({reason}); make it again with defect-inspect run"
         ) from error
+    if not known.all():
+        raise ReportFolderError(f"{root}: {NOT_FINITE}")
     return OpenedReport(root, card, *tables)
 
 

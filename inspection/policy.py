@@ -97,6 +97,12 @@ def parse_policy(content: bytes, source: str) -> Policy:
     rules = entries.take("rules", [])
     if not isinstance(rules, list):
         raise PolicyError(f"{source}: rules must be a list")
+    not_inspected = entries.disposition("not_inspected", "hold")
+    if not_inspected == "accept":
+        raise PolicyError(
+            f"{source}: not_inspected must be hold, rework or scrap: what was not inspected "
+            "cannot be accepted"
+        )
     return Policy(
         name=entries.text("name"),
         version=entries.text("version"),
@@ -105,7 +111,7 @@ def parse_policy(content: bytes, source: str) -> Policy:
         black_threshold=entries.probability("black_threshold", 0.95),
         rules=tuple(_rule(rule, f"{source}: rule {n}") for n, rule in enumerate(rules, 1)),
         otherwise=entries.disposition("otherwise", "accept"),
-        not_inspected=entries.disposition("not_inspected", "hold"),
+        not_inspected=not_inspected,
         source=source,
         sha256=hashlib.sha256(content).hexdigest(),
         weak=parse_weak_rule(entries.take("weak_explanation", None), f"{source}: weak_explanation"),
@@ -240,4 +246,6 @@ def propose(patches: pd.DataFrame, policy: Policy) -> Proposal:
             matching = matching[matching["indicated"].isin(rule.classes)]
         if len(matching) >= rule.min_patches:
             return Proposal(rule.disposition, f"rule {number}, {rule}")
-    return Proposal(policy.otherwise, "no rule fired")
+    return Proposal(
+        policy.otherwise, "no rule fired" if policy.rules else "the policy has no rules"
+    )

@@ -23,6 +23,7 @@ from inspection.explain import (
     SiseOptions,
 )
 from inspection.folder import FORMAT
+from inspection.judged import NOT_JUDGED, WHITE_LEVEL, WHITE_SHARE
 from inspection.opened import OpenedReport
 from inspection.policy import Policy
 from inspection.quality.history import By
@@ -42,7 +43,7 @@ KEPT = 2
 """Goes up with every change of what is kept of an explanation, `sise.explanation.REVISION` with
 every change of the map itself: what was kept before is not used, and a report is made anew."""
 
-COMPLETE, QUALITY_RULE, UNREADABLE = 0, 3, 4
+COMPLETE, QUALITY_RULE, NOT_INSPECTED = 0, 3, 4
 _LIBRARIES = ("steel-sise", "torch", "torchvision", "numpy", "pandas", "pillow", "scikit-image")
 
 
@@ -98,20 +99,22 @@ class Run:
             "device": self.classifier.device.type,
             "precision": self.classifier.precision,
             "stride": self.settings.stride,
+            "white_level": WHITE_LEVEL,
         }
 
     def explanation_parts(self) -> dict[str, Any]:
         """All that a patch's map and measures depend on, but the patch and its target."""
         parts = self.prediction_parts() | sise_parameters(self.sise, self.classifier.precision)
-        del parts["stride"]
+        del parts["stride"], parts["white_level"]
         return parts | {"second_method": SECOND_METHOD}
 
 
 @dataclass(frozen=True)
 class Counts:
     """What came of a run, in numbers. `entries` = strips + skipped; strips = inspected +
-    unreadable. `flagged_by_class` counts patches, `dispositions` strips, and `rules` inspected
-    strips by the rule that fired (strips.parquet's `rule`). `forwards` are those of all maps."""
+    unreadable + not_judged. `flagged_by_class` counts patches, `dispositions` strips, and `rules`
+    inspected strips by the rule that fired (strips.parquet's `rule`). `forwards` are those of all
+    maps."""
 
     entries: int
     strips: int
@@ -128,6 +131,7 @@ class Counts:
     explained: int
     without_map: int
     forwards: int
+    not_judged: int = 0
 
 
 def count(batch: Batch, strips: pd.DataFrame, patches: pd.DataFrame) -> Counts:
@@ -139,7 +143,7 @@ def count(batch: Batch, strips: pd.DataFrame, patches: pd.DataFrame) -> Counts:
         entries=len(strips) + len(batch.skipped),
         strips=len(strips),
         inspected=len(inspected),
-        unreadable=len(strips) - len(inspected),
+        unreadable=int((strips["status"] == "unreadable").sum()),
         skipped=len(batch.skipped),
         patches=len(patches),
         without_steel=int((~patches["steel"]).sum()),
@@ -151,6 +155,7 @@ def count(batch: Batch, strips: pd.DataFrame, patches: pd.DataFrame) -> Counts:
         explained=len(explained),
         without_map=int((explained["map_status"] != OK).sum()),
         forwards=int(explained[["forwards", "runner_up_forwards"]].sum().sum()),
+        not_judged=int((strips["status"] == NOT_JUDGED).sum()),
     )
 
 
@@ -208,6 +213,8 @@ def config(run: Run) -> dict[str, Any]:
         "by": settings.by,
         "thresholds": dict(run.thresholds),
         "black_threshold": run.policy.black_threshold,
+        "white_level": WHITE_LEVEL,
+        "white_threshold": WHITE_SHARE,
         "sise": sise_parameters(run.sise, run.classifier.precision),
     }
 
@@ -270,9 +277,9 @@ def card(run: Run, counts: Counts, started: str, ended: str, status: int) -> dic
 
 
 def exit_status(counts: Counts, fail_on: FailOn | None) -> int:
-    """3 if a rule proposed a disposition of `fail_on`, else 4 if a strip was unreadable, else 0.
+    """3 if a rule proposed a disposition of `fail_on`, else 4 if a strip was not inspected, else 0.
 
-    Only rules count: a strip that could not be read has no quality to judge.
+    Only rules count: a strip that could not be read or judged has no quality.
     """
     proposed = counts.dispositions_by_rule
     fired = (
@@ -282,7 +289,7 @@ def exit_status(counts: Counts, fail_on: FailOn | None) -> int:
     )
     if fail_on is not None and fired:
         return QUALITY_RULE
-    return UNREADABLE if counts.unreadable else COMPLETE
+    return NOT_INSPECTED if counts.unreadable or counts.not_judged else COMPLETE
 
 
 def versions() -> dict[str, str]:

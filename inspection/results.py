@@ -40,7 +40,9 @@ def patch_key(strip_sha256: str, left: int, top: int, size: int) -> str:
 
 def content_key(**parts: Any) -> str:
     """SHA-256 (hex) of named values in canonical JSON: equal parts, equal key."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(
+        parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -127,7 +129,7 @@ def patch_schema(classes: Sequence[str]) -> pa.Schema:
 
 
 def strip_schema(classes: Sequence[str]) -> pa.Schema:
-    """The columns of strips.parquet: a row per strip found, read or not."""
+    """The columns of strips.parquet: a row per strip found, inspected or not."""
     counts = [
         _field(flagged_column(name), pa.int32(), f"patches that indicate {name!r}")
         for name in classes
@@ -140,8 +142,8 @@ def strip_schema(classes: Sequence[str]) -> pa.Schema:
             _field("strip_sha256", pa.string(), "SHA-256 of the file; empty if it cannot be read"),
             _field("bytes", pa.int64(), "size of the file"),
             _field("width", pa.int32(), "px; null if not inspected"),
-            _field("status", pa.string(), "inspected or unreadable"),
-            _field("reason", pa.string(), "why it is unreadable, else empty"),
+            _field("status", pa.string(), "inspected, unreadable or not judged"),
+            _field("reason", pa.string(), "why it was not inspected, else empty"),
             _field("patches", pa.int32(), "patches classified"),
             _field("flagged", pa.int32(), "patches flagged"),
             *counts,
@@ -200,6 +202,7 @@ def guard_cell(text: str) -> str:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON, indented: the whole file or none."""
+    """Write JSON, indented: the whole file or none. Raises ValueError for NaN, which JSON lacks."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        temporary.write_text(text, "utf-8")

@@ -34,6 +34,7 @@ from inspection.results import (
     write_table,
 )
 from inspection.stages import classify_batch, dispose, explain_batch
+from severstal_prep.console import note
 from severstal_prep.patches import PATCH
 
 
@@ -82,6 +83,8 @@ def resolve(settings: Settings) -> Run:
         raise BatchError(f"--mm-per-px must be a positive number of mm, not {size:g}")
     batch = list_batch(settings.batch)
     policy = default_policy() if settings.policy is None else read_policy(settings.policy.resolve())
+    if not policy.rules:
+        note(f"note: {policy.source} has no rules: every judged strip is {policy.otherwise}")
     classifier = load_classifier(
         settings.bundle, settings.device, settings.precision, settings.batch_size
     )

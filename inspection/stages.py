@@ -20,6 +20,7 @@ from inspection.errors import BatchError
 from inspection.explain import MEASURES, explain, measure
 from inspection.folder import ReportFolder
 from inspection.frames import arrays, rows
+from inspection.judged import NOT_JUDGED, why_not_judged
 from inspection.policy import Proposal, propose
 from inspection.quality.second import agree
 from inspection.record import Run
@@ -48,16 +49,24 @@ _TEXTS = ["region_contour", "runner_up", "runner_up_status", "runner_up_map_path
 def classify_batch(run: Run, folder: ReportFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Stages "read" and "classify" over the batch: rows of patches, and rows of strips.
 
-    Strips get width, status ("inspected" or "unreadable") and reason.
+    Strips get width, status ("inspected", "unreadable" or "not judged") and reason; only inspected
+    ones have patches.
     """
-    tables, reasons = [classify(read(strip_rows([])), run.classifier, run.settings.stride)], []
+    tables = [classify(read(strip_rows([])), run.classifier, run.settings.stride)]
+    statuses: list[str] = []
+    reasons: list[str] = []
     for table, reason in track(_classified(run, folder), len(run.batch.strips), "classify"):
-        tables.append(table)
+        status = "unreadable" if reason else "inspected"
+        if not reason:
+            reason = why_not_judged(table, run.classifier.classes, run.policy.black_threshold)
+            status = NOT_JUDGED if reason else status
+        if status != "inspected":
+            strip_id = run.batch.strips[len(statuses)].strip_id
+            folder.log(status, strip_id=strip_id, reason=reason)
+        tables.append(table if status == "inspected" else table.iloc[:0])
+        statuses.append(status)
         reasons.append(reason)
-    strips = strip_rows(run.batch.strips).assign(
-        status=["unreadable" if reason else "inspected" for reason in reasons],
-        reason=reasons,
-    )
+    strips = strip_rows(run.batch.strips).assign(status=statuses, reason=reasons)
     patches = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
     widths = patches.drop_duplicates("strip_id").set_index("strip_id")["width"]
     return patches, strips.assign(width=strips["strip_id"].map(widths))
@@ -94,9 +103,7 @@ def _classify_fresh(
     predictions = classify(readable, run.classifier, run.settings.stride)
     for strip in rows(read_strips):
         own = predictions[predictions["strip_id"] == strip.strip_id]
-        if strip.reason:
-            folder.log("unreadable", strip_id=strip.strip_id, reason=strip.reason)
-        else:
+        if not strip.reason:
             pictures.draw_thumb(strip.pixels, strip.strip_sha256, folder.root)
             folder.predictions.put(_prediction_key(run, strip.strip_sha256), own)
         yield own, strip.reason

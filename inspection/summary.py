@@ -19,7 +19,9 @@ def summarise(card: Mapping[str, Any], index: Path, seconds: float, up_to_date: 
     lines = [
         f"batch         {card['batch']}{' (up to date)' if up_to_date else ''}",
         f"strips        {counts['strips']} found: {counts['inspected']} inspected, "
-        f"{counts['unreadable']} unreadable; {counts['skipped']} other files skipped",
+        f"{counts['unreadable']} unreadable"
+        + (f", {counts['not_judged']} not judged" if counts["not_judged"] else "")
+        + f"; {counts['skipped']} other files skipped",
         f"patches       {counts['patches']}, {counts['without_steel']} of them without steel; "
         f"{counts['flagged']} flagged" + (f": {by_class}" if by_class else ""),
         f"dispositions  {_listed(dispositions)} (proposed)",

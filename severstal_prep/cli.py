@@ -169,7 +169,7 @@ def _stats(options: Namespace) -> int:
     from severstal_prep.stats import as_json, as_text, count
 
     stats = count(options.csv, options.images, Rules(recipe=options.recipe))
-    print(json.dumps(as_json(stats), indent=2) if options.json else as_text(stats))
+    print(json.dumps(as_json(stats), indent=2, allow_nan=False) if options.json else as_text(stats))
     return 0
 
 

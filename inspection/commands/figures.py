@@ -35,5 +35,5 @@ def run(arguments: Namespace) -> int:
 
     request = Request(arguments.truth, arguments.earlier, arguments.by, arguments.bundle)
     found = figures(open_report(arguments.report), request)
-    print(json.dumps(as_json(found), indent=2, ensure_ascii=False))
+    print(json.dumps(as_json(found), indent=2, ensure_ascii=False, allow_nan=False))
     return 0

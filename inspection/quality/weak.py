@@ -72,7 +72,8 @@ def judge(patches: pd.DataFrame, rule: WeakRule) -> pd.DataFrame:
     """Stage: add removed_share, weak and weak_because to rows of patches.
 
     Rows have explained, map_status, whole_score, removed_score, drop and agreement.
-    `removed_share` is removed_score / whole_score, from 0; NaN without a map. `weak_because`
+    `removed_share` is removed_score / whole_score, from 0; NaN without a map. An explanation whose
+    scores are not finite is weak. `weak_because`
     lists the tests that failed, weak or not; both are False and "" for patches that were not to
     be explained.
     """
@@ -88,10 +89,12 @@ def judge(patches: pd.DataFrame, rule: WeakRule) -> pd.DataFrame:
     tests = np.stack(list(failed.values()), axis=1).reshape(len(patches), len(failed))
     tests &= mapped[:, None]
     reasons = ["; ".join(np.array(list(failed), object)[row]) for row in tests]
+    unmeasured = mapped & ~np.isfinite(_numbers(patches, "drop"))
+    why = np.where(unmeasured, "its scores are not finite", np.array(reasons, object))
     return patches.assign(
         removed_share=removed,
-        weak=(explained & ~mapped) | (tests.sum(axis=1) >= rule.failures),
-        weak_because=np.where(explained & ~mapped, "no map", np.array(reasons, object)),
+        weak=(explained & ~mapped) | unmeasured | (tests.sum(axis=1) >= rule.failures),
+        weak_because=np.where(explained & ~mapped, "no map", why),
     )
 
 

@@ -95,7 +95,7 @@ def _strip(strip: Any) -> Strip:
         strip_id=strip.strip_id,
         coil=strip.coil,
         sha256=strip.strip_sha256,
-        inspected=inspected,
+        status=strip.status,
         reason=strip.reason,
         width=int(strip.width) if inspected else 0,
         patches=strip.patches,

@@ -38,7 +38,7 @@ def make_card(
         overlay=patch["overlay_path"],
         heat=patch["map_path"],
         no_map="" if has_map else _NO_MAP.get(status, f"No map: {status}."),
-        trust=_trust(patch) if has_map else None,
+        trust=_trust(patch) if has_map and known(patch["drop"]) is not None else None,
         weak=patch["weak"],
         weak_because=patch["weak_because"],
         region=_region(patch) if has_map else None,

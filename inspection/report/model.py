@@ -125,12 +125,13 @@ class Card:
 
 @dataclass(frozen=True)
 class Strip:
-    """A strip found, inspected or not. `flagged` counts its indications."""
+    """A strip found. `status` is "inspected", "unreadable" or "not judged", `reason` why;
+    `flagged` counts its indications."""
 
     strip_id: str
     coil: str
     sha256: str
-    inspected: bool
+    status: str
     reason: str
     width: int
     patches: int
@@ -140,6 +141,11 @@ class Strip:
     thumb: str
     raw: str
     overlay: str
+
+    @property
+    def inspected(self) -> bool:
+        """Whether it was read and judged."""
+        return self.status == "inspected"
 
 
 @dataclass(frozen=True)
@@ -214,6 +220,6 @@ class BatchReport:
         return tuple(card for card in self.cards if card.flagged)
 
     @property
-    def unreadable(self) -> tuple[Strip, ...]:
-        """Strips that could not be inspected."""
+    def not_inspected_strips(self) -> tuple[Strip, ...]:
+        """Strips that could not be read or judged."""
         return tuple(strip for strip in self.strips if not strip.inspected)

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
 from inspection import folder
 from inspection.frames import records
+from inspection.opened import NOT_FINITE
 from inspection.policy import NORMAL
 from inspection.results import content_key
 from inspection.review.database import Database
@@ -59,6 +61,8 @@ def read_report(root: Path) -> Report:
                 f"{root / name}: made by another version, {min(missing)!r} is missing; "
                 "inspect the batch again"
             )
+    if not np.isfinite(tables[1]["score"].to_numpy(np.float64, na_value=np.nan)).all():
+        raise RegistrationError(f"{root}: {NOT_FINITE}")
     return Report(root.resolve(), card, sha256, *tables)
 
 

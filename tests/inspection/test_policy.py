@@ -150,6 +150,7 @@ def test_rules_can_ask_for_classes_and_the_first_that_holds_decides() -> None:
         (policy_text(thresholds="{class 1: true}"), "thresholds: class 1 must be a number"),
         (policy_text(default_threshold=".nan"), "default_threshold must be a number"),
         (policy_text(default_threshold="null"), "default_threshold must be a number"),
+        (policy_text(not_inspected="accept"), "not_inspected must be hold, rework or scrap"),
         (policy_text(otherwise="maybe"), "otherwise must be one of accept, hold, rework, scrap"),
         (policy_text(rules="{}"), "rules must be a list"),
         (policy_text(rules="[{name: a, disposition: bin}]"), "rule 1: disposition must be one of"),
@@ -172,6 +173,11 @@ def test_a_policy_at_fault_is_named_with_its_entry(content: bytes, message: str)
         parse_policy(content, "mill.yaml")
     assert str(caught.value).startswith("mill.yaml")
     assert "\n" not in str(caught.value)
+
+
+def test_a_policy_without_rules_says_so() -> None:
+    proposal = propose(flagged_rows(), parse_policy(policy_text(), "mill.yaml"))
+    assert (proposal.disposition, proposal.rule) == ("accept", "the policy has no rules")
 
 
 def test_a_missing_policy_file(tmp_path: Path) -> None:

@@ -156,3 +156,9 @@ def test_a_constant_map_correlates_with_nothing() -> None:
 
 def test_the_second_method_is_grad_cam() -> None:
     assert isinstance(make_second(toy_classifier()), GradCAM)
+
+
+def test_a_map_whose_scores_are_not_finite_is_weak() -> None:
+    found = judged(row(drop=math.nan, removed=math.nan))
+    assert found["weak"].tolist() == [True]
+    assert found["weak_because"].tolist() == ["its scores are not finite"]

@@ -5,7 +5,7 @@ import pytest
 from inspection.record import Counts, FailOn, exit_status
 
 
-def counts(by_rule: dict[str, int], unreadable: int = 0) -> Counts:
+def counts(by_rule: dict[str, int], unreadable: int = 0, not_judged: int = 0) -> Counts:
     numbers: dict[str, Any] = dict.fromkeys(
         ("entries", "strips", "inspected", "skipped", "patches", "without_steel", "flagged",
          "explained", "without_map", "forwards"), 0
@@ -17,6 +17,7 @@ def counts(by_rule: dict[str, int], unreadable: int = 0) -> Counts:
         dispositions=by_rule | ({"hold": unreadable} if unreadable else {}),
         dispositions_by_rule=by_rule,
         rules={},
+        not_judged=not_judged,
     )
 
 
@@ -39,3 +40,8 @@ def test_exit_status(
     by_rule: dict[str, int], unreadable: int, fail_on: FailOn | None, status: int
 ) -> None:
     assert exit_status(counts(by_rule, unreadable), fail_on) == status
+
+
+@pytest.mark.parametrize(("fail_on", "status"), [(None, 4), ("hold", 4), ("any", 4)])
+def test_a_strip_that_could_not_be_judged_is_4(fail_on: FailOn | None, status: int) -> None:
+    assert exit_status(counts({"accept": 3}, not_judged=1), fail_on) == status

@@ -23,5 +23,7 @@ def run(arguments: Namespace) -> int:
     from inspection.review.stats import as_json, as_text, statistics
 
     found = statistics(open_database(arguments.db))
-    print(json.dumps(as_json(found), indent=2) if arguments.json else as_text(found))
+    print(
+        json.dumps(as_json(found), indent=2, allow_nan=False) if arguments.json else as_text(found)
+    )
     return 0
