@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ import pandas as pd
 from inspection.errors import BatchError
 from inspection.frames import arrays
 from severstal_prep.errors import UnreadableImageError
-from severstal_prep.images import IMAGE_SUFFIXES, decode_image, read_bytes
+from severstal_prep.images import decode_image, looks_like_image, read_bytes
 from severstal_prep.patches import PATCH
+
+_LOOKED_INTO = 10_000
+"""Files in a folder that is passed over, at most."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,16 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class Batch:
-    """A listed batch folder. `strips` are sorted by identity, `skipped` by name."""
+    """A listed batch folder. `strips` are sorted by identity, `skipped` by name.
+
+    `passed_over` are the names of those skipped that look like an image or hold one.
+    """
 
     name: str
     root: Path
     strips: tuple[StripFile, ...]
     skipped: tuple[SkippedFile, ...]
+    passed_over: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """SHA-256 over the identities and contents of all strips."""
@@ -68,6 +76,7 @@ def strip_rows(strips: Iterable[StripFile]) -> pd.DataFrame:
 def list_batch(folder: Path) -> Batch:
     """List a batch folder and all folders in it, and hash every strip.
 
+    Strips are files that are images by their content, and those that are named as images.
     Links that lead out of the folder, linked folders and hidden files are skipped.
     Raises BatchError for a folder that is missing, cannot be listed, or holds no image.
     """
@@ -76,20 +85,27 @@ def list_batch(folder: Path) -> Batch:
     root = folder.resolve()
     strips: list[StripFile] = []
     skipped: list[SkippedFile] = []
+    passed_over: list[str] = []
     for path in _walk(root):
         reason = _why_skipped(path, root)
         if reason is None:
             strips.append(_strip_file(path, root))
         else:
+            holds_image = _holds_image(path)
+            if holds_image:
+                passed_over.append(_name(path, root))
+                reason += "; it holds images" if path.is_dir() else "; it looks like an image"
             skipped.append(SkippedFile(_name(path, root), reason))
     if not strips:
-        others = f" ({len(skipped)} other entries)" if skipped else ""
+        skipped.sort(key=lambda entry: (entry.name not in passed_over, entry.name))
+        others = f" ({_others(skipped)})" if skipped else ""
         raise BatchError(
-            f"{folder}: no strip images here{others}; expected {', '.join(sorted(IMAGE_SUFFIXES))}"
+            f"{folder}: no strip images here{others}; expected JPEG, PNG, TIFF, BMP, PGM or WebP"
         )
     strips.sort(key=lambda strip: strip.strip_id)
     skipped.sort(key=lambda entry: entry.name)
-    return Batch(root.name or str(root), root, tuple(strips), tuple(skipped))
+    name = root.name or str(root)
+    return Batch(name, root, tuple(strips), tuple(skipped), tuple(sorted(passed_over)))
 
 
 def _walk(root: Path) -> Iterator[Path]:
@@ -108,17 +124,43 @@ def _is_left_out(folder: Path) -> bool:
     return folder.is_symlink() or folder.name.startswith(".")
 
 
+def _others(skipped: list[SkippedFile]) -> str:
+    first = skipped[0]
+    more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+    return f"{first.name}: {first.reason}{more}"
+
+
 def _why_skipped(path: Path, root: Path) -> str | None:
     if path.name.startswith("."):
         return "hidden"
     if path.is_symlink():
         if path.is_dir():
             return "link to a folder"
-        if not path.resolve().is_relative_to(root):
-            return "link out of the batch folder"
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        try:
+            if not path.resolve().is_relative_to(root):
+                return "link out of the batch folder"
+        except (OSError, RuntimeError):
+            return "link that leads round in a circle"
+    if path.exists() and not path.is_file():
+        return "not a file, but a pipe or a device"
+    if not looks_like_image(path):
         return f"not an image ({path.suffix or 'no suffix'})"
     return None
+
+
+def _holds_image(path: Path) -> bool:
+    """Whether a path looks like an image, or is a folder that holds one.
+
+    Of a folder so large that its end is not soon reached, yes.
+    """
+    if not path.is_dir():
+        return looks_like_image(path)
+    files = (Path(here, name) for here, _, names in os.walk(path) for name in names)
+    seen = 0
+    for seen, file in enumerate(islice(files, _LOOKED_INTO), 1):  # noqa: B007
+        if looks_like_image(file):
+            return True
+    return seen == _LOOKED_INTO
 
 
 def _strip_file(path: Path, root: Path) -> StripFile:

@@ -114,7 +114,7 @@ class Counts:
     """What came of a run, in numbers. `entries` = strips + skipped; strips = inspected +
     unreadable + not_judged. `flagged_by_class` counts patches, `dispositions` strips, and `rules`
     inspected strips by the rule that fired (strips.parquet's `rule`). `forwards` are those of all
-    maps."""
+    maps, `passed_over` those of the skipped that look like an image or hold one."""
 
     entries: int
     strips: int
@@ -132,6 +132,7 @@ class Counts:
     without_map: int
     forwards: int
     not_judged: int = 0
+    passed_over: int = 0
 
 
 def count(batch: Batch, strips: pd.DataFrame, patches: pd.DataFrame) -> Counts:
@@ -156,6 +157,7 @@ def count(batch: Batch, strips: pd.DataFrame, patches: pd.DataFrame) -> Counts:
         without_map=int((explained["map_status"] != OK).sum()),
         forwards=int(explained[["forwards", "runner_up_forwards"]].sum().sum()),
         not_judged=int((strips["status"] == NOT_JUDGED).sum()),
+        passed_over=len(batch.passed_over),
     )
 
 
@@ -277,7 +279,8 @@ def card(run: Run, counts: Counts, started: str, ended: str, status: int) -> dic
 
 
 def exit_status(counts: Counts, fail_on: FailOn | None) -> int:
-    """3 if a rule proposed a disposition of `fail_on`, else 4 if a strip was not inspected, else 0.
+    """3 if a rule proposed a disposition of `fail_on`, else 4 if a strip was not inspected or an
+    image passed over, else 0.
 
     Only rules count: a strip that could not be read or judged has no quality.
     """
@@ -289,7 +292,8 @@ def exit_status(counts: Counts, fail_on: FailOn | None) -> int:
     )
     if fail_on is not None and fired:
         return QUALITY_RULE
-    return NOT_INSPECTED if counts.unreadable or counts.not_judged else COMPLETE
+    incomplete = counts.unreadable or counts.not_judged or counts.passed_over
+    return NOT_INSPECTED if incomplete else COMPLETE
 
 
 def versions() -> dict[str, str]:

@@ -21,7 +21,8 @@ def summarise(card: Mapping[str, Any], index: Path, seconds: float, up_to_date: 
         f"strips        {counts['strips']} found: {counts['inspected']} inspected, "
         f"{counts['unreadable']} unreadable"
         + (f", {counts['not_judged']} not judged" if counts["not_judged"] else "")
-        + f"; {counts['skipped']} other files skipped",
+        + f"; {counts['skipped']} other files skipped"
+        + (f", {counts['passed_over']} of them images" if counts["passed_over"] else ""),
         f"patches       {counts['patches']}, {counts['without_steel']} of them without steel; "
         f"{counts['flagged']} flagged" + (f": {by_class}" if by_class else ""),
         f"dispositions  {_listed(dispositions)} (proposed)",

@@ -1,8 +1,9 @@
 """The one reader and writer of images.
 
 Pillow reads, because it tells a truncated file from a whole one (OpenCV returns the rest as
-grey, without a word). OpenCV writes, because its PNG encoder is twice as fast; bytes go
-through Python's own files, so that any path works on any system.
+grey, without a word); what it passes over, `pixels` refuses. OpenCV writes, because its PNG
+encoder is twice as fast; bytes go through Python's own files, so that any path works on any
+system.
 """
 
 import io
@@ -11,12 +12,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from severstal_prep.errors import UnreadableImageError
 from severstal_prep.files import replacing
+from severstal_prep.pixels import SIGNATURE_BYTES, PixelsError, decode, kind_of
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".tif", ".tiff", ".webp",
+     ".gif", ".pgm", ".ppm", ".pbm", ".pnm"}
+)  # fmt: skip
+"""Suffixes of the kinds that are read; a file of another kind or content may bear them."""
 PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 # Steel is noise to a compressor: run lengths of the filtered rows alone give smaller files
@@ -27,8 +32,7 @@ _PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, 3)
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """Read an image as RGB, (H, W, 3) uint8 in [0, 255], free to be changed.
 
-    Raises UnreadableImageError for a file that is missing, of no known format, damaged,
-    truncated, or has more than 8 bits per channel.
+    Raises UnreadableImageError for a file that is missing, and as `pixels.decode`.
     """
     return decode_image(read_bytes(path), path)
 
@@ -47,28 +51,27 @@ def read_bytes(path: Path) -> bytes:
 
 def decode_image(content: bytes, path: Path) -> npt.NDArray[np.uint8]:
     """Decode an image file's bytes as `read_image` does; `path` serves the messages alone."""
-    if not content:
-        raise UnreadableImageError(path, "the file is empty; copy it again")
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
-            if image.mode.startswith(("I", "F")):
-                raise UnreadableImageError(
-                    path, f"pixels of mode {image.mode}; save it with 8 bits per channel"
-                )
-            return np.array(image if image.mode == "RGB" else image.convert("RGB"))
-    except UnidentifiedImageError as error:
-        raise UnreadableImageError(path, "not an image of a known format") from error
-    except Image.DecompressionBombError as error:
-        raise UnreadableImageError(path, "too many pixels for a strip") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
-        raise UnreadableImageError(path, _damage(error)) from error
+        return decode(content)
+    except PixelsError as error:
+        raise UnreadableImageError(path, str(error)) from error
 
 
-def _damage(error: Exception) -> str:
-    if "truncated" in str(error).lower():
-        return "truncated, the end of the file is missing; copy it again"
-    return f"damaged ({error}); copy it again"
+def looks_like_image(path: Path) -> bool:
+    """Whether a file begins as an image of any kind does, or is named as one.
+
+    What macOS leaves beside a file on other disks ("._a.jpg") is none.
+    """
+    if path.name.startswith("._"):
+        return False
+    try:
+        if path.is_file():
+            with path.open("rb") as stream:
+                if kind_of(stream.read(SIGNATURE_BYTES)):
+                    return True
+    except OSError:
+        pass
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def to_grey(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

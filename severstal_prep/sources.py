@@ -4,7 +4,7 @@ from pathlib import Path
 
 from severstal_prep.annotations import Annotations, Rejection
 from severstal_prep.errors import DatasetError
-from severstal_prep.images import IMAGE_SUFFIXES
+from severstal_prep.images import looks_like_image
 from severstal_prep.recast import Rules
 from severstal_prep.strips import Source
 
@@ -35,9 +35,7 @@ def choose_sources(
         sources += [
             Source(path, None, {})
             for name, path in files.items()
-            if name not in annotations.strips
-            and name not in rejected
-            and path.suffix.lower() in IMAGE_SUFFIXES
+            if name not in annotations.strips and name not in rejected and looks_like_image(path)
         ]
     sources.sort(key=lambda source: source.path.name)
     _check_names(sources)

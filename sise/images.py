@@ -5,28 +5,27 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from sise.errors import ImageError
+from sise.pixels import PixelsError, decode
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """Read an image as RGB, (H, W, 3) uint8.
 
-    Raises ImageError for a file that is missing, damaged, truncated or no image, and for
-    more than 8 bits per channel, which a conversion would cut off.
+    Raises ImageError for a file that is missing, and as `pixels.decode`.
     """
     try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise ImageError(f"{path}: pixels of mode {image.mode}; save it with 8 bits each")
-            return np.asarray(image.convert("RGB"))
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not an image; give JPEG or PNG files") from error
+        return decode(path.read_bytes())
+    except PixelsError as error:
+        raise ImageError(f"{path}: {error}") from error
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: cannot be read ({error}); copy it again") from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{path}: a folder; name the images in it") from error
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be opened ({error.strerror})") from error
 
 
 def write_png(path: Path, image: npt.NDArray[np.uint8]) -> None:

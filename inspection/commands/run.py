@@ -15,7 +15,8 @@ def parser() -> ArgumentParser:
         description="Inspect a folder of strips (256 px high, at least 256 px wide), explain the "
         "flagged patches with SISE, and write a report that opens in any browser. Exit codes: 0 "
         "complete; 2 wrong usage; 3 a rule fired (--fail-on); 4 complete, but some strips could "
-        "not be read or judged; 130 interrupted (the same command continues)."
+        "not be read or judged, or images were passed over; 130 interrupted (the same command "
+        "continues)."
     )
     options.add_argument("--config", action="config", help="YAML file with these options")
     options.add_argument("--bundle", type=Path, required=True, help="folder of the model bundle")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from inspection.batch import list_batch, read, strip_rows
 from inspection.errors import BatchError
@@ -50,8 +51,8 @@ def test_other_files_are_skipped_with_a_reason(folder: Path) -> None:
     batch = list_batch(folder)
     assert [strip.strip_id for strip in batch.strips] == ["a.PNG"]
     assert {entry.name: entry.reason for entry in batch.skipped} == {
-        ".cache": "hidden",
-        ".hidden.jpg": "hidden",
+        ".cache": "hidden; it holds images",
+        ".hidden.jpg": "hidden; it looks like an image",
         "README": "not an image (no suffix)",
         "notes.txt": "not an image (.txt)",
         "train.csv": "not an image (.csv)",
@@ -69,9 +70,53 @@ def test_links_do_not_lead_out_of_the_folder(folder: Path, tmp_path: Path) -> No
     batch = list_batch(folder)
     assert [strip.strip_id for strip in batch.strips] == ["a.png", "inside.png"]
     assert {entry.name: entry.reason for entry in batch.skipped} == {
-        "folder": "link to a folder",
-        "link.png": "link out of the batch folder",
+        "folder": "link to a folder; it holds images",
+        "link.png": "link out of the batch folder; it looks like an image",
     }
+    assert batch.passed_over == ("folder", "link.png")
+
+
+def test_images_are_known_by_content(folder: Path) -> None:
+    for format_, name in (
+        ("JPEG", "a.jfif"), ("WEBP", "b.webp"), ("PPM", "c.pgm"), ("PNG", "d"), ("BMP", "e.txt"),
+        ("TIFF", "f.jpg"),
+    ):  # fmt: skip
+        Image.fromarray(strip_image()).save(folder / name, format=format_)
+    (folder / "g.bin").write_bytes(b"\0\0\0\x0cjP  \r\n")  # JPEG 2000, which is not read
+    (folder / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (folder / "._a.jfif").write_bytes(b"\0\5\x16\7")
+    (folder / "BM notes").write_text("BM is also a word, and P5 a number")
+    batch = list_batch(folder)
+    rows = read(strip_rows(batch.strips)).set_index("strip_id")
+    assert rows["reason"].to_dict() == dict.fromkeys(["a.jfif", "b.webp", "c.pgm", "d"], "") | {
+        "e.txt": "",
+        "f.jpg": "",
+        "g.bin": "JPEG 2000 is not read; save it as PNG with 8 bits per channel",
+    }
+    assert {entry.name for entry in batch.skipped} == {"Thumbs.db", "._a.jfif", "BM notes"}
+    assert batch.passed_over == ()
+
+
+def test_links_that_lead_nowhere_and_pipes_have_a_reason(folder: Path, tmp_path: Path) -> None:
+    write_png(folder / "a.png", strip_image())
+    (folder / "gone.png").symlink_to(folder / "none.png")
+    (folder / "away.png").symlink_to(tmp_path / "none.png")
+    (folder / "away.csv").symlink_to(tmp_path / "none.csv")
+    (folder / "circle.png").symlink_to(folder / "circle.png")
+    (tmp_path / "texts").mkdir()
+    (folder / "texts").symlink_to(tmp_path / "texts")
+    os.mkfifo(folder / "pipe.jpg")
+    batch = list_batch(folder)
+    assert [strip.strip_id for strip in batch.strips] == ["a.png", "gone.png"]
+    assert "no such file" in read(strip_rows(batch.strips))["reason"].tolist()[1]
+    assert {entry.name: entry.reason for entry in batch.skipped} == {
+        "away.csv": "link out of the batch folder",
+        "away.png": "link out of the batch folder; it looks like an image",
+        "circle.png": "link that leads round in a circle; it looks like an image",
+        "pipe.jpg": "not a file, but a pipe or a device; it looks like an image",
+        "texts": "link to a folder",
+    }
+    assert batch.passed_over == ("away.png", "circle.png", "pipe.jpg")
 
 
 def test_a_batch_folder_may_itself_be_a_link(folder: Path, tmp_path: Path) -> None:
@@ -84,7 +129,9 @@ def test_missing_and_empty_folders_are_told_apart(folder: Path, tmp_path: Path) 
     with pytest.raises(BatchError, match="no such folder"):
         list_batch(tmp_path / "none")
     (folder / "a.csv").write_text("x")
-    with pytest.raises(BatchError, match=r"no strip images here \(1 other entries\)"):
+    with pytest.raises(
+        BatchError, match=r"no strip images here \(a\.csv: not an image \(\.csv\)\)"
+    ):
         list_batch(folder)
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,3 +46,7 @@ def test_exit_status(
 @pytest.mark.parametrize(("fail_on", "status"), [(None, 4), ("hold", 4), ("any", 4)])
 def test_a_strip_that_could_not_be_judged_is_4(fail_on: FailOn | None, status: int) -> None:
     assert exit_status(counts({"accept": 3}, not_judged=1), fail_on) == status
+
+
+def test_an_image_that_was_passed_over_makes_a_run_incomplete() -> None:
+    assert exit_status(replace(counts({"accept": 3}), passed_over=1), None) == 4

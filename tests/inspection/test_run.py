@@ -146,6 +146,7 @@ def test_strips_have_a_disposition_and_the_rule_for_it(
         "without_map": 0,
         "forwards": 88,
         "not_judged": 0,
+        "passed_over": 0,
     }
 
 
