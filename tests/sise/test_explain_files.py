@@ -139,7 +139,7 @@ def test_unreadable_images_are_outcomes_and_the_others_go_on(
     assert "missing.png: no such file" in outcomes[0].summary
     assert "text.png: not an image" in outcomes[1].summary
     assert "small.png: 16x8 px; this bundle takes 16x16 px" in outcomes[2].summary
-    assert "cut.png: cannot be read" in outcomes[3].summary
+    assert "cut.png: truncated" in outcomes[3].summary
     written = {path.name.split("_")[0].split(".")[0] for path in (tmp_path / "out").iterdir()}
     assert written == {"good"}
 
