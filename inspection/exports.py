@@ -18,7 +18,7 @@ import pandas as pd
 from inspection.errors import ReportFolderError
 from inspection.frames import rows
 from inspection.opened import OpenedReport, read_map
-from inspection.outlines import doubled_area, outlines
+from inspection.outlines import polygons
 from inspection.policy import NORMAL
 from inspection.results import guard_cell, write_json
 from severstal_prep.files import replacing
@@ -100,13 +100,12 @@ def coco(report: OpenedReport, found: Sequence[Region]) -> dict[str, Any]:
 
     An image per inspected strip, a category per defect class by its place among the model's
     outputs, an annotation per region, with the patch's probability as score. Segmentations are
-    polygons along the pixels' edges; a region with holes has run lengths, as COCO's polygons
-    know no holes. Both give exactly the region's pixels.
+    polygons along the pixels' edges and give exactly the region's pixels. COCO's polygons know no
+    holes: those of a region are cut open by slits of no width.
     """
     card = report.card
     inspected = report.strips[report.strips["status"] == "inspected"]
     images = {strip.strip_id: i for i, strip in enumerate(rows(inspected), 1)}
-    widths = {strip.strip_id: int(strip.width) for strip in rows(inspected)}
     return {
         "info": {
             "description": f"Indications of batch {card['batch']}: regions that explain why a "
@@ -139,7 +138,7 @@ def coco(report: OpenedReport, found: Sequence[Region]) -> dict[str, Any]:
                 "category_id": report.classes.index(region.patch.indicated),
                 "bbox": region.box,
                 "area": region.area,
-                "segmentation": segmentation(region, widths[region.patch.strip_id]),
+                "segmentation": segmentation(region),
                 "iscrowd": 0,
                 "score": round(float(region.patch.score), 6),
                 "patch_key": region.patch.patch_key,
@@ -150,21 +149,12 @@ def coco(report: OpenedReport, found: Sequence[Region]) -> dict[str, Any]:
     }
 
 
-def segmentation(region: Region, width: int) -> list[list[int]] | dict[str, list[int]]:
-    """COCO's segmentation of a region on a strip `width` px wide."""
-    loops = outlines(region.mask)
-    if all(doubled_area(loop) > 0 for loop in loops):
-        return [
-            [value for x, y in loop for value in (x + region.left, y + region.top)]
-            for loop in loops
-        ]
-    strip = np.zeros((PATCH, width), bool)
-    _, _, across, down = region.box
-    strip[region.top : region.top + down, region.left : region.left + across] = region.mask
-    column_by_column = strip.ravel(order="F").astype(np.int8)
-    edges = np.flatnonzero(np.diff(column_by_column, prepend=0, append=0))
-    counts = np.diff(edges, prepend=0, append=strip.size)
-    return {"counts": counts.tolist(), "size": [PATCH, width]}
+def segmentation(region: Region) -> list[list[int]]:
+    """COCO's segmentation of a region: one polygon (x, y, x, y, …), px on the strip."""
+    return [
+        [value for x, y in polygon for value in (x + region.left, y + region.top)]
+        for polygon in polygons(region.mask)
+    ]
 
 
 def table(found: Sequence[Region]) -> pd.DataFrame:

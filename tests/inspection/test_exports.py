@@ -103,22 +103,26 @@ def test_the_csv_has_the_same_regions_and_no_formulas(report: Path, tmp_path: Pa
     assert {line["class"] for line in lines} == {"class 1", "class 2"}
 
 
-def test_a_region_with_a_hole_keeps_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_region_with_holes_is_one_polygon(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ring = np.ones((30, 20), bool)
-    ring[10:20, 5:15] = False
+    ring[10:20, 5:15] = ring[22:24, 6:8] = False
     region = Region(1, None, 300, 226, ring)
     annotation = {
         "id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0,
-        "bbox": region.box, "area": region.area, "segmentation": segmentation(region, 512),
+        "bbox": region.box, "area": region.area, "segmentation": segmentation(region),
     }  # fmt: skip
     images = [{"id": 1, "width": 512, "height": 256}]
     content = {"images": images, "annotations": [annotation], "categories": [{"id": 1}]}
     (tmp_path / "ring.json").write_text(json.dumps(content))
     coco = loaded(tmp_path / "ring.json", capsys)
+    (polygon,) = coco.loadAnns(1)[0]["segmentation"]
+    assert all(isinstance(value, int) for value in polygon)
     expected = np.zeros((256, 512), np.uint8)
     expected[226:256, 300:320] = ring
     np.testing.assert_array_equal(coco.annToMask(coco.loadAnns(1)[0]), expected)
-    assert region.area == 500
+    assert region.area == 496
 
 
 @given(arrays(np.uint8, (6, 6)).filter(np.any), st.data())
