@@ -76,13 +76,21 @@ def load_classifier(
     other classes or input size, and for a GPU that is not there.
     """
     card = sise.bundle.read_card(folder)
-    if card.classes[:1] != (NORMAL,) or len(set(card.classes)) != len(card.classes):
+    if card.classes[:1] != (NORMAL,):
         raise ModelError(
             f"{folder}: its classes are {', '.join(card.classes)}; inspection needs a model whose "
             f"first class is {NORMAL!r}, followed by defect classes"
         )
     if len(card.classes) < 2:
         raise ModelError(f"{folder}: the model has no defect class")
+    columns = dict[str, str]()
+    for name in card.classes:
+        other = columns.setdefault(probability_column(name), name)
+        if other != name:
+            raise ModelError(
+                f"{folder}: its classes {other!r} and {name!r} would share the column "
+                f"{probability_column(name)}; give one another name"
+            )
     if card.input_size != (PATCH, PATCH):
         raise ModelError(
             f"{folder}: made for images of {card.input_size}, but patches are {PATCH} × {PATCH}"

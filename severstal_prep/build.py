@@ -103,7 +103,7 @@ def describe(outcome: Outcome) -> tuple[str, list[str]]:
     card, counts = outcome.card, outcome.card["counts"]
     lines = [f"{'':8} " + " ".join(f"{part:>8}" for part in counts)]
     for class_id, name in enumerate(card["classes"]):
-        numbers = (counts[part][str(class_id)] for part in counts)
+        numbers = (counts[part].get(str(class_id), 0) for part in counts)
         lines.append(f"{name:8} " + " ".join(f"{n:8,}" for n in numbers))
     lines += [f"left out: {crops:,} crops: {why}" for why, crops in card["dropped"].items()]
     state = "complete already, unchanged" if outcome.was_complete else "written"
@@ -133,7 +133,7 @@ def _check_complete(
     request: Request, settings: Mapping[str, Any], sources: Sequence[Source]
 ) -> Outcome:
     out = request.out
-    card = read_card(out)
+    card = read_card(out, BuiltCard)
     _check_settings(f"{out}: was built", card["settings"], settings)
     paths = [source.path for source in sources]
     with closing(workers.run(hash_file, paths, request.jobs)) as hashes:
@@ -181,6 +181,26 @@ def _images_sha256(records: Iterable[StripRecord]) -> str:
     """SHA-256 over name and hash of every strip in use, readable or not."""
     lines = sorted(f"{record.sha256} {record.image}\n" for record in records)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class BuiltSource:
+    """What the card of a built dataset says of its images."""
+
+    images_sha256: str
+
+
+@dataclass(frozen=True)
+class BuiltCard:
+    """What this module reads again of a card that it has written."""
+
+    settings: dict[str, Any]
+    classes: list[str]
+    counts: dict[str, dict[str, int]]
+    absent: list[str]
+    dropped: dict[str, int]
+    rejected_strips: int
+    source: BuiltSource
 
 
 def _card(

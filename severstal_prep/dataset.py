@@ -8,12 +8,15 @@ overview.png                             sample crops and the class counts
 """
 
 import json
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
+from pydantic import Field
 
+from severstal_prep.checked import checked, read_json
 from severstal_prep.errors import DatasetError
 from severstal_prep.files import file_sha256, replacing
 
@@ -40,8 +43,37 @@ COLUMNS = (
 )
 
 
-def read_card(root: Path) -> dict[str, Any]:
-    """Read the card. Raises DatasetError for a folder that is no complete recast dataset."""
+Number = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all readers need of a card's `settings`."""
+
+    split: str = ""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Card:
+    """What all readers need of a card. Others may need more, and say so by a type of their own."""
+
+    format: Literal["recast severstal 1"]
+    settings: Settings
+    classes: list[str] = field(default_factory=list)
+    counts: dict[str, dict[str, Number]] = field(default_factory=dict)
+    differs_from_recipe: dict[str, Any] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+    dropped: dict[str, Number] = field(default_factory=dict)
+    rejected_strips: Number = 0
+    source: dict[str, str] = field(default_factory=dict)
+
+
+def read_card(root: Path, kind: type[Any] = Card) -> dict[str, Any]:
+    """Read the card, and hold it against `kind`.
+
+    Raises DatasetError, naming the entry at fault, for a folder that is no complete recast dataset.
+    """
     path = root / CARD_NAME
     if not path.is_file():
         raise DatasetError(
@@ -49,11 +81,12 @@ def read_card(root: Path) -> dict[str, Any]:
             "make one with severstal-prep build, or run an interrupted build again"
         )
     try:
-        card = json.loads(path.read_text("utf-8"))
+        card: dict[str, Any] = read_json(path)
+        if not isinstance(card, dict) or card.get("format") != FORMAT:
+            raise ValueError(f"not the card of a {FORMAT!r} dataset")
+        checked(kind, card)
     except ValueError as error:
-        raise DatasetError(f"{path}: not readable as JSON ({error}); build it again") from error
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise DatasetError(f"{path}: not the card of a {FORMAT!r} dataset; build it again")
+        raise DatasetError(f"{path}: {error}; build the dataset again") from error
     return card
 
 

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 import pandas as pd
 
+from severstal_prep.checked import checked, read_json
 from severstal_prep.dataset import CLASS_NAMES, SPLITS
 from severstal_prep.errors import DatasetError
 from severstal_prep.files import replacing
@@ -66,7 +67,12 @@ class WorkFolder:
         for kind in KINDS:
             (self.path / kind).mkdir(exist_ok=True)
         self._take_back()
-        return dict(json.loads(settings_file.read_text("utf-8")))
+        try:
+            return checked(dict[str, Any], read_json(settings_file))
+        except ValueError as error:
+            raise DatasetError(
+                f"{settings_file}: {error}; delete the folder {self.root}"
+            ) from error
 
     def _take_back(self) -> None:
         """Undo `move_crops`, if that was interrupted: strips, hence the split, may change."""
@@ -81,12 +87,9 @@ class WorkFolder:
         records = list[StripRecord]()
         for line in self._journal_file.read_text("utf-8").splitlines():
             try:
-                entry = json.loads(line)
-            except ValueError:  # the line at which an interruption struck
+                records.append(checked(StripRecord, json.loads(line)))
+            except (ValueError, RecursionError):  # the line at which an interruption struck
                 continue
-            records.append(
-                StripRecord(**{**entry, "black_fractions": tuple(entry["black_fractions"])})
-            )
         return {record.image: record for record in records}
 
     @contextmanager

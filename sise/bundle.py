@@ -12,15 +12,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
 import safetensors.torch
 import torch
+from pydantic import AfterValidator, ConfigDict, Field
 from torch import nn
 
+from sise.checked import checked, read_json
 from sise.errors import BundleError
 
 FORMAT = "steel-sise bundle 1"
@@ -28,22 +30,47 @@ CARD_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
 
 
+def _line(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("must be one line without control characters or spaces around it")
+    return text
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("a name stands twice")
+    return names
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_line)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=25_000)]
+Classes = Annotated[Names, AfterValidator(_different)]
+Side = Annotated[int, Field(ge=1, le=10_000)]
+Mean = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(ge=1e-7, le=10)]
+Temperature = Annotated[float, Field(ge=0.001, le=1000)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
 @dataclass(frozen=True)
 class ModelCard:
-    """What a bundle says of itself.
+    """What a bundle says of itself; `read_card` and `save` hold it against these types.
 
-    `architecture` is a torchvision classifier's name. `thresholds` gives, per class name, the
+    `architecture` is a torchvision classifier's name. `input_size` is (H, W) in px, `mean` and
+    `std` are per channel, of images scaled to [0, 1]. `thresholds` gives, per class name, the
     probability from which a patch is flagged. `temperature` divides the logits before the
     softmax. `dataset` and `metrics` tell what the model was trained on and how well it did.
     """
 
-    architecture: str
-    classes: tuple[str, ...]
-    input_size: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    temperature: float = 1.0
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    architecture: Name
+    classes: Classes
+    input_size: tuple[Side, Side]
+    mean: tuple[Mean, Mean, Mean]
+    std: tuple[Deviation, Deviation, Deviation]
+    temperature: Temperature = 1.0
+    thresholds: Mapping[str, Probability] = field(default_factory=dict)
     dataset: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +136,8 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
     `network` is the bare classifier (logits before the temperature); its weights are written
     in float32 on the CPU. The card's hash, versions and time are filled in here.
 
-    Raises BundleError, writing nothing, for a weight or a number of the card that is not finite.
+    Raises BundleError, writing nothing, for a weight or a number of the card that is not finite,
+    and for a card that could not be read again.
     """
     weights = {
         name: (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous()
@@ -123,6 +151,10 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
             raise BundleError(
                 f"{folder}: no bundle is written: the card's {name} holds NaN or infinity"
             ) from error
+    try:
+        _checked_card(asdict(card))
+    except ValueError as error:
+        raise BundleError(f"{folder}: no bundle is written: the card's {error}") from error
     folder.mkdir(parents=True, exist_ok=True)
     temporary_weights = folder / f".{WEIGHTS_NAME}.partial"
     safetensors.torch.save_file(weights, temporary_weights)
@@ -156,7 +188,10 @@ def load(folder: Path, device: str | torch.device = "cpu") -> ModelBundle:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Read and check the card alone, without the weights."""
+    """Read and check the card alone, without the weights.
+
+    Raises BundleError, naming the entry at fault.
+    """
     path = folder / CARD_NAME
     if not path.is_file():
         raise BundleError(
@@ -164,16 +199,22 @@ def read_card(folder: Path) -> ModelCard:
             "make one with defect-train fit or defect-train export"
         )
     try:
-        content = json.loads(path.read_text("utf-8"))
-        if content.pop("format") != FORMAT:
-            raise ValueError(f"not a {FORMAT!r}")
-        for name in ("classes", "input_size", "mean", "std"):
-            content[name] = tuple(content[name])
-        card = ModelCard(**content)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BundleError(f"{path}: not a readable model card ({error})") from error
-    if not card.temperature > 0:
-        raise BundleError(f"{path}: temperature must be positive, not {card.temperature}")
+        content = read_json(path)
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+            raise ValueError(f"format: not {FORMAT!r}")
+        return _checked_card(content)
+    except ValueError as error:
+        raise BundleError(
+            f"{path}: not a readable model card: {error}; copy the bundle again, or make it anew "
+            "with defect-train export"
+        ) from error
+
+
+def _checked_card(content: Mapping[str, Any]) -> ModelCard:
+    card = checked(ModelCard, content)
+    unknown = [name for name in card.thresholds if name not in card.classes]
+    if unknown:
+        raise ValueError(f"thresholds: there is no class {unknown[0]!r}")
     return card
 
 

@@ -62,6 +62,22 @@ class Recast:
         return str(self.card["settings"]["split"])
 
 
+@dataclass(frozen=True)
+class SplitSettings:
+    """How a dataset was split."""
+
+    split: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class SplitCard:
+    """What training needs of a dataset's card."""
+
+    settings: SplitSettings
+    differs_from_recipe: dict[str, Any]
+
+
 def read_recast(root: Path) -> Recast:
     """Read the card and the manifest of a recast dataset, and check what training relies on.
 
@@ -69,7 +85,10 @@ def read_recast(root: Path) -> Recast:
     paths out of place, and for a grouped dataset whose groups cross splits (leakage).
     """
     recast = Recast(
-        root, dataset.read_card(root), dataset.card_sha256(root), dataset.read_manifest(root)
+        root,
+        dataset.read_card(root, SplitCard),
+        dataset.card_sha256(root),
+        dataset.read_manifest(root),
     )
     _check_rows(recast)
     if recast.split_rule == GROUPED:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from severstal_prep import rle
+from severstal_prep.checked import checked, read_json
 from severstal_prep.console import track
 from severstal_prep.errors import OptionError, PrepError
 from severstal_prep.files import file_sha256
@@ -202,11 +203,11 @@ def _holds(out: Path, request: Mapping[str, Any]) -> bool:
     if CARD_NAME not in entries:
         raise SampleError(f"{out}: the folder is not empty ({entries[0]}, …); choose another --out")
     try:
-        card = json.loads((out / CARD_NAME).read_text("utf-8"))
-        files = card.pop("files")
-    except (ValueError, KeyError, AttributeError) as error:
+        card = checked(dict[str, Any], read_json(out / CARD_NAME))
+        files = checked(dict[str, str], card.pop("files", None))
+    except ValueError as error:
         raise SampleError(
-            f"{out / CARD_NAME}: not the card of a sample; choose another --out"
+            f"{out / CARD_NAME}: not the card of a sample ({error}); choose another --out"
         ) from error
     for name in request:
         if card.get(name) != request[name]:

@@ -4,20 +4,20 @@ Read by the columns of its manifest. The items are the defect crops of one split
 have nothing to be localised and are none.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from sise.checked import checked, read_json
 from sise.datasets.dataset import Item
 from sise.datasets.files import check_size, inside, read_pixels
 from sise.errors import DatasetError
 
-FORMAT = "recast severstal 1"
 CARD_NAME = "dataset.json"
 MANIFEST_NAME = "manifest.parquet"
 COLUMNS = ("crop_id", "split", "class_id", "crop_path", "mask_path")
@@ -27,6 +27,14 @@ NORMAL = "normal"
 DRAWN_CLASS = 3
 DRAWN = 500
 """The paper's subset has all of the other defect classes and this many of `DRAWN_CLASS`."""
+
+
+@dataclass(frozen=True)
+class RecastCard:
+    """What is needed of a dataset's card."""
+
+    format: Literal["recast severstal 1"]
+    classes: Annotated[tuple[str, ...], Field(min_length=DRAWN_CLASS + 1)]
 
 
 @dataclass(frozen=True)
@@ -69,11 +77,8 @@ class Recast:
         """With the normal class, so that a label is the manifest's `class_id`."""
         path = self.root / CARD_NAME
         try:
-            card = json.loads(path.read_text("utf-8"))
-            if card["format"] != FORMAT:
-                raise ValueError(f"its format is {card['format']!r}, not {FORMAT!r}")
-            return tuple(str(name) for name in card["classes"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return checked(RecastCard, read_json(path)).classes
+        except (OSError, ValueError) as error:
             raise DatasetError(
                 f"{path}: not the card of a recast dataset ({error}); "
                 "make one with severstal-prep build"

@@ -91,7 +91,8 @@ def test_probabilities_are_the_bundles_calibrated_ones(tmp_path: Path) -> None:
     [
         ({"classes": ("cat", "dog")}, "first class is 'normal'"),
         ({"classes": ("normal",)}, "no defect class"),
-        ({"classes": ("normal", "class 1", "class 1")}, "first class is 'normal'"),
+        ({"classes": ("class 1", "normal")}, "first class is 'normal'"),
+        ({"classes": ("normal", "class 1", "class_1")}, "would share the column p_class_1"),
         ({"input_size": (224, 224)}, "patches are 256 × 256"),
     ],
 )

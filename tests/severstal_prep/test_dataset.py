@@ -39,7 +39,21 @@ def test_folders_that_are_no_dataset(tmp_path: Path, read) -> None:
     with pytest.raises(DatasetError, match="no recast dataset here"):
         read(tmp_path / "missing")
     for content, complaint in (
-        ("{", "not readable as JSON"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "nested deeper than 50 levels"),
+        ('{"format": "recast severstal 1"}', "settings: Field required; build the dataset again"),
+        (
+            '{"format": "recast severstal 1", "settings": {"seed": "x"}}',
+            "settings, seed: Input should be a valid integer, not 'x'",
+        ),
+        (
+            '{"format": "recast severstal 1", "settings": {}, "counts": {"train": {"0": -1}}}',
+            "counts, train, 0: Input should be greater than or equal to 0, not -1",
+        ),
+        (
+            '{"format": "recast severstal 1", "settings": {}, "classes": "normal"}',
+            "classes: Input should be a valid array, not 'normal'",
+        ),
         ("[1]", "not the card"),
         ('{"format": "other"}', "not the card"),
     ):

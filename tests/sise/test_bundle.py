@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -175,11 +176,107 @@ def test_a_card_that_is_no_card_is_refused(folder: Path, text: str) -> None:
         bundles.load(folder)
 
 
-def test_a_temperature_of_zero_is_refused(folder: Path) -> None:
-    content = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(content | {"temperature": 0}))
-    with pytest.raises(BundleError, match="temperature must be positive, not 0"):
-        bundles.load(folder)
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("temperature", "0", "temperature: Input should be greater than or equal to 0.001, not 0"),
+        ("temperature", "NaN", "temperature: not a finite number"),
+        ("temperature", "1e400", "temperature: not a finite number"),
+        ("temperature", "true", "temperature: Input should be a valid number, not true"),
+        ("temperature", "[" * 30 + "]" * 30, "temperature: Input should be a valid number"),
+        ("thresholds", '{"class 1": 2}', "thresholds, class 1: Input should be less than or equal"),
+        ("thresholds", '{"class 1": -1}', "thresholds, class 1: Input should be greater than or"),
+        ("thresholds", '{"class 1": 1e400}', "thresholds, class 1: not a finite number"),
+        ("thresholds", '{"class 1": null}', "thresholds, class 1: Input should be a valid number"),
+        (
+            "thresholds",
+            '{"class 1": "x"}',
+            "thresholds, class 1: Input should be a valid number, not 'x'",
+        ),
+        (
+            "thresholds",
+            '{"class 1": "0.5"}',
+            "thresholds, class 1: Input should be a valid number, not '0.5'",
+        ),
+        ("thresholds", '{"class 9": 0.5}', "thresholds: there is no class 'class 9'"),
+        ("thresholds", '{"class 1": 0.5, "class 1": 1}', "class 1: stands twice"),
+        ("thresholds", "[0.5]", "thresholds: Input should be"),
+        ("thresholds", '{"a\\u001b": 2}', "thresholds, 'a\\x1b': Input should be less"),
+        ("metrics", "[]", "metrics: Input should be an object"),
+        ("metrics", '{"crops": 1e999}', "metrics, crops: not a finite number"),
+        ("metrics", f'{{"crops": {"9" * 5000}}}', "metrics, crops: not a finite number"),
+        ("metrics", f'{{"crops": {2**63}}}', "metrics, crops: not a finite number of 64 bits"),
+        ("dataset", '"x"', "dataset: Input should be an object, not 'x'"),
+        ("dataset", "null", "dataset: Input should be an object, not null"),
+        ("dataset", '{"a": "\\ud800"}', "dataset, a: half a character (a lone surrogate)"),
+        ("dataset", "[" * 1000 + "]" * 1000, "nested deeper than 50 levels"),
+        ("dataset", '{"a":' * 60 + "1" + "}" * 60, "dataset: nested deeper than 50 levels"),
+        ("versions", '{"torch": 2}', "versions, torch: Input should be a valid string, not 2"),
+        ("classes", "[]", "classes: Tuple should have at least 1 item"),
+        ("classes", '"abc"', "classes: Input should be a valid"),
+        ("classes", '["a", ""]', "classes 2: String should have at least 1 character, not ''"),
+        ("classes", '["a", " "]', "classes 2: must be one line"),
+        ("classes", '["a", "b\\u0007"]', "classes 2: must be one line"),
+        ("classes", '["a", "\\u202eb"]', "classes 2: must be one line"),
+        ("classes", '["a", 1]', "classes 2: Input should be a valid string, not 1"),
+        ("classes", '["class 1", "class 1"]', "classes: a name stands twice"),
+        ("input_size", "[64]", "input_size 2: Field required"),
+        ("input_size", "[64, 0]", "input_size 2: Input should be greater than or equal to 1"),
+        ("input_size", "[64, 64.5]", "input_size 2: Input should be a valid integer, not 64.5"),
+        ("input_size", "[64, 1000000]", "input_size 2: Input should be less than or equal to"),
+        ("mean", "[0.5, 0.5]", "mean 3: Field required"),
+        ("mean", "[0.5, 0.5, 123.7]", "mean 3: Input should be less than or equal to 1, not 123.7"),
+        (
+            "std",
+            "[0.5, 0.5, 0]",
+            "std 3: Input should be greater than or equal to 0.0000001, not 0",
+        ),
+        ("std", "[0.5, 0.5, -Infinity]", "std 3: not a finite number"),
+        ("architecture", "3", "architecture: Input should be a valid string, not 3"),
+        ("treshold", "1", "treshold: no entry of this name is known;"),
+    ],
+)
+def test_a_card_out_of_range_is_one_line_with_the_field(
+    tmp_path: Path, field: str, value: str, message: str
+) -> None:
+    content = {name: json.dumps(entry) for name, entry in asdict(card()).items()}
+    content |= {"format": '"steel-sise bundle 1"', field: value}
+    text = ",".join(f'"{name}": {entry}' for name, entry in content.items())
+    (tmp_path / "model.json").write_text(f"{{{text}}}", "utf-8")
+    with pytest.raises(BundleError) as refused:
+        bundles.read_card(tmp_path)
+    assert f"model.json: not a readable model card: {message}" in str(refused.value)
+    assert str(refused.value).isprintable()
+    assert str(refused.value).endswith("; copy the bundle again, or make it anew with "
+                                       "defect-train export")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe{\x00}\x00", "not UTF-8 at byte 0; save it as UTF-8"),
+        (b'{"format":' * 100_000, "nested deeper than 50 levels"),
+        (b'{"format": "steel-sise bundle 1", "a": ', "not JSON: Expecting value"),
+        (b" " * (64 * 2**20 + 1), "larger than 64 MiB"),
+    ],
+)
+def test_a_file_that_is_no_card_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "model.json").write_bytes(content)
+    with pytest.raises(BundleError, match=f"not a readable model card: {message}") as refused:
+        bundles.read_card(tmp_path)
+    assert str(refused.value).isprintable()
+
+
+def test_a_card_with_a_byte_order_mark_is_read(folder: Path) -> None:
+    path = folder / "model.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert bundles.load(folder).card.classes == CLASSES
+
+
+def test_a_card_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no bundle is written: the card's std 1: Input should"):
+        bundles.save(tmp_path / "b", card(std=(0.0, 1.0, 1.0)), torch.nn.Linear(1, 1))
+    assert not (tmp_path / "b").exists()
 
 
 def test_an_unknown_architecture_lists_the_known(tmp_path: Path) -> None:

@@ -163,7 +163,11 @@ def test_damaged_rows_are_named(tmp_path: Path, changes: dict[str, object], mess
         ("manifest.parquet", None, "manifest.parquet: missing or damaged"),
         ("dataset.json", b"{", "dataset.json: not the card of a recast dataset"),
         ("dataset.json", b"[]", "dataset.json: not the card of a recast dataset"),
-        ("dataset.json", b'{"format": "x 2"}', "its format is 'x 2', not 'recast severstal 1'"),
+        (
+            "dataset.json",
+            b'{"format": "x 2"}',
+            r"format: Input should be .*, not 'x 2'",
+        ),
         ("dataset.json", b'{"format": "recast severstal 1"}', "dataset.json: not the card"),
     ],
 )
