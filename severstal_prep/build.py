@@ -68,7 +68,9 @@ def build(request: Request) -> Outcome:
     images or options, or that holds other files.
     """
     annotations = read_annotations(request.csv, request.on_error)
-    sources, missing = choose_sources(annotations, request.images, request.rules)
+    chosen = choose_sources(annotations, request.images, request.rules)
+    sources, missing = chosen.sources, chosen.missing
+    console.notes(request.csv, [*annotations.notes, *chosen.notes])
     if request.on_error == "stop":
         stop(request.csv, missing)
     settings = {

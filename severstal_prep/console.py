@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -24,6 +25,12 @@ SECONDS_BETWEEN_LINES = 10.0
 def note(message: str) -> None:
     """Print a line on stderr, beside any progress bar."""
     print(message, file=sys.stderr, flush=True)
+
+
+def notes(file: Path, messages: Iterable[str]) -> None:
+    """Print what a file's reader understood, a line each, on stderr."""
+    for message in messages:
+        note(f"{file}: {message}")
 
 
 def track(items: Iterable[T], total: int, label: str) -> Iterator[T]:

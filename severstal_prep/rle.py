@@ -13,6 +13,8 @@ import numpy.typing as npt
 from severstal_prep.errors import RleError
 
 _INTEGERS = re.compile(r"[-\d\s]*", re.ASCII)
+_ROUNDED = re.compile(r"\d+([.,]\d+)*(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+"""A number with an exponent, with a point or comma, or with thousands set apart by these."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,10 @@ def parse(text: str, height: int, width: int) -> Runs:
     """
     if not _INTEGERS.fullmatch(text):
         word = next(word for word in text.split() if not _INTEGERS.fullmatch(word))
-        raise RleError(f"EncodedPixels holds {word[:20]!r}: write whole numbers between spaces")
+        cure = "write whole numbers between spaces"
+        if _ROUNDED.fullmatch(word):
+            cure = "a spreadsheet has changed the number; take the row from the original file"
+        raise RleError(f"EncodedPixels holds {word[:20]!r}: {cure}")
     try:
         numbers = np.array(text.split(), dtype=np.int64)
     except (ValueError, OverflowError) as error:

@@ -41,6 +41,7 @@ def count(csv: Path, images: Path | None, rules: Rules) -> Stats:
     Raises AnnotationError for the first row or image that cannot be used.
     """
     annotations = read_annotations(csv)
+    console.notes(csv, annotations.notes)
     labelled = [a.labels for a in annotations.strips.values() if a.labels]
     crops = Counter[int]()
     dropped = Counter[str]()
@@ -69,8 +70,10 @@ def count(csv: Path, images: Path | None, rules: Rules) -> Stats:
 def _measured(
     csv: Path, annotations: Annotations, images: Path, rules: Rules
 ) -> Iterator[tuple[Mapping[int, Runs], tuple[float, ...]]]:
-    sources, missing = choose_sources(annotations, images, rules)
-    stop(csv, missing)
+    chosen = choose_sources(annotations, images, rules)
+    console.notes(csv, chosen.notes)
+    stop(csv, chosen.missing)
+    sources = chosen.sources
     tasks = [(source.path, rules.offset) for source in sources]
     with closing(workers.run(measure_black, tasks, os.cpu_count() or 1)) as results:
         tracked = console.track(results, len(tasks), "reading strips")

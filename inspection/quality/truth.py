@@ -17,9 +17,11 @@ import pandas as pd
 from inspection.errors import InspectionError
 from inspection.frames import rows
 from inspection.policy import NORMAL, probability_column
+from severstal_prep import console
 from severstal_prep.annotations import Annotation, read_annotations
 from severstal_prep.dataset import CLASS_NAMES
 from severstal_prep.files import file_sha256
+from severstal_prep.names import match_names
 from severstal_prep.patches import PATCH, STRIP_WIDTH
 from severstal_prep.rle import render
 
@@ -64,6 +66,7 @@ def read_labels(csv: Path) -> Labels:
     for rejection in found.rejections:
         place = "" if rejection.row is None else f", row {rejection.row}"
         raise TruthError(f"{csv}{place}: {rejection.reason}")
+    console.notes(csv, found.notes)
     return Labels(csv, found.strips, file_sha256(csv))
 
 
@@ -75,13 +78,14 @@ def read_truth(csv: Path, strips: pd.DataFrame, classes: Sequence[str]) -> Truth
 def match(labels: Labels, strips: pd.DataFrame, classes: Sequence[str]) -> Truth:
     """What labels say of the inspected of these rows of strips (strip_id, status, width).
 
-    A strip is known to the file by its file name. A file that lists some strip without defects
+    A strip is known to the file by its file name, which may differ in Unicode form, case or suffix
+    as long as it is clear. A file that lists some strip without defects
     is taken to list all it knows, so that the truth of others is unknown; one that lists
     defective strips only, as Kaggle's own, says by silence that a strip is normal.
 
     Raises TruthError as `check_labels`, and for a strip that is not 1600 px wide.
     """
-    names = check_labels(labels, list(strips["strip_id"]), classes)
+    names, _ = _names(labels, list(strips["strip_id"]), classes)
     inspected = strips[strips["status"] == "inspected"]
     found: dict[str, Annotation] = {}
     for strip in rows(inspected):
@@ -102,30 +106,39 @@ def check_labels(
 ) -> Mapping[str, str]:
     """The name in the label file of each strip of a batch that it names, by strip_id.
 
-    Raises TruthError if it names none of them, or one that the batch has twice, and for classes
-    that the model lacks.
+    Raises TruthError if it names none of them, or one that the batch has twice, for names that
+    may mean several, and for classes that the model lacks. Says on stderr how names differ.
     """
-    names: dict[str, str] = {}
-    by_name: dict[str, str] = {}
+    names, notes = _names(labels, strip_ids, classes)
+    console.notes(labels.csv, notes)
+    return names
+
+
+def _names(
+    labels: Labels, strip_ids: Sequence[str], classes: Sequence[str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    of_file: dict[str, list[str]] = {}
     for strip_id in strip_ids:
-        name = PurePosixPath(strip_id).name
-        if name not in labels.strips:
-            continue
-        if name in by_name:
+        of_file.setdefault(PurePosixPath(strip_id).name, []).append(strip_id)
+    matched = match_names(labels.strips, of_file)
+    for reason in matched.unclear.values():
+        raise TruthError(f"{labels.csv}: {reason}")
+    names: dict[str, str] = {}
+    for name, file in matched.files.items():
+        if len(of_file[file]) > 1:
             raise TruthError(
-                f"{labels.csv}: {name} stands for two strips of the batch, {by_name[name]} and "
-                f"{strip_id}; inspect their folders as two batches"
+                f"{labels.csv}: {name} stands for two strips of the batch, {of_file[file][0]} and "
+                f"{of_file[file][1]}; inspect their folders as two batches"
             )
-        by_name[name] = strip_id
-        names[strip_id] = name
+        names[of_file[file][0]] = name
     if not names:
         raise TruthError(
             f"{labels.csv}: names no strip of the batch, such as {strip_ids[0]}; "
             "give the label file of these strips"
         )
-    for name in by_name:
+    for name in names.values():
         _check_classes(labels, name, classes)
-    return names
+    return names, matched.notes
 
 
 def _check_classes(labels: Labels, name: str, classes: Sequence[str]) -> None:

@@ -8,7 +8,15 @@ import pytest
 from inspection.quality.localisation import Localisation, localise, summarise
 from inspection.quality.outcomes import Outcomes, StripOutcome, add_outcome, outcomes
 from inspection.quality.rates import Rate
-from inspection.quality.truth import Truth, TruthError, add_truth, read_truth, true_mask
+from inspection.quality.truth import (
+    Truth,
+    TruthError,
+    add_truth,
+    check_labels,
+    read_labels,
+    read_truth,
+    true_mask,
+)
 from severstal_prep.dataset import CLASS_NAMES
 from severstal_prep.errors import AnnotationError
 from severstal_prep.images import write_png
@@ -183,6 +191,24 @@ def test_labels_that_do_not_fit_are_refused_with_the_cure(csv: Path) -> None:
         read_truth(csv, strip_rows("a.png"), CLASS_NAMES[:3])
     with pytest.raises(AnnotationError, match="no such file"):
         read_truth(csv.with_name("absent.csv"), strip_rows("a.png"), CLASS_NAMES)
+
+
+def test_names_may_differ_from_the_strips_where_it_is_clear(
+    csv: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strips = strip_rows("cam 1/A.PNG", "b.jpg", "c.png")
+    found = read_truth(csv, strips, CLASS_NAMES).strips
+    assert {name: strip.image for name, strip in found.items()} == {
+        "cam 1/A.PNG": "a.png",
+        "b.jpg": "b.png",
+    }
+    check_labels(read_labels(csv), list(strips["strip_id"]), CLASS_NAMES)
+    assert capsys.readouterr().err == (
+        f"{csv}: 1 name differs from the file in case ('a.png' is the file 'A.PNG')\n"
+        f"{csv}: 1 name differs from the file in suffix ('b.png' is the file 'b.jpg')\n"
+    )
+    with pytest.raises(TruthError, match=r"'a\.png' can mean the file 'A\.PNG' or 'A\.png'"):
+        read_truth(csv, strip_rows("A.png", "A.PNG"), CLASS_NAMES)
 
 
 def test_strips_that_were_not_inspected_are_left_out(csv: Path) -> None:

@@ -525,3 +525,30 @@ def test_real_strips(steel_data: Path, tmp_path: Path) -> None:
             np.testing.assert_array_equal(np.asarray(written) == 255, mask)
         assert crop.defect_pixels == mask.sum()
     assert json.loads((tmp_path / "out" / "dataset.json").read_text())["strips"] == 34
+
+
+def test_names_that_differ_from_the_files_are_understood_and_said(
+    seven_strips: Any, request_seven: Request, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = seven_strips.images
+    (folder / "a.jpg").rename(folder / "A.JPG")
+    with Image.open(folder / "b.jpg") as strip:
+        strip.save(folder / "b.png")
+    (folder / "b.jpg").unlink()
+    outcome = build(request_seven)
+    manifest = read_manifest(outcome.out)
+    assert {"A", "b"} <= set(manifest["strip_id"])
+    assert set(manifest.loc[manifest["strip_id"] == "A", "class_id"]) == {0, 1}
+    told = capsys.readouterr().err
+    assert "1 name differs from the file in case ('a.jpg' is the file 'A.JPG')" in told
+    assert "1 name differs from the file in suffix ('b.jpg' is the file 'b.png')" in told
+
+
+def test_a_name_that_can_mean_two_files_stops_the_build(
+    seven_strips: Any, request_seven: Request
+) -> None:
+    folder = seven_strips.images
+    (folder / "A.jpg").write_bytes((folder / "a.jpg").read_bytes())
+    (folder / "a.jpg").rename(folder / "A.JPG")
+    with pytest.raises(AnnotationError, match=r"row 2: 'a\.jpg' can mean the file 'A\.JPG' or"):
+        build(request_seven)
