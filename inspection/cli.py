@@ -1,5 +1,6 @@
 """The command line of `defect-inspect`."""
 
+import sys
 from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
@@ -10,9 +11,12 @@ from inspection.review import commands as review
 from inspection.review.commands import serve
 from severstal_prep import console
 from severstal_prep.errors import PrepError
+from severstal_prep.usage import parse
 from sise.errors import SiseError
 
 PROGRAM = "defect-inspect"
+EXPECTED = (InspectionError, PrepError, SiseError)
+MEMORY = "give a smaller --batch-size, or close other programs"
 COMMANDS = {
     "run": (run, "inspect a folder of strips, write a report"),
     "report": (report, "make one file or a PDF of a report"),
@@ -27,7 +31,9 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     parser = ArgumentParser(
-        prog=PROGRAM, description="Inspect batches of steel strips and explain every indication."
+        prog=PROGRAM,
+        description="Inspect batches of steel strips and explain every indication.",
+        exit_on_error=False,
     )
     commands = parser.add_subcommands(required=True, dest="command")
     for name, (command, purpose) in COMMANDS.items():
@@ -35,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         commands.add_subcommand(name, own, help=purpose)
         if command is review:
             review.add_commands(own)
-    arguments = parser.parse_args(argv)
+    arguments = parse(parser, sys.argv[1:] if argv is None else argv)
     chosen = arguments[arguments.command]
     work = COMMANDS[arguments.command][0].run
-    return console.run(PROGRAM, lambda: work(chosen), (InspectionError, PrepError, SiseError))
+    return console.run(PROGRAM, lambda: work(chosen), EXPECTED, MEMORY)

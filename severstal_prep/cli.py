@@ -1,6 +1,7 @@
 """Command line of severstal-prep."""
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,25 +10,28 @@ from jsonargparse import ArgumentParser, Namespace
 
 from severstal_prep import console
 from severstal_prep.errors import PrepError
+from severstal_prep.usage import parse
 
 PROGRAM = "severstal-prep"
 SOME_REJECTED = 4
+MEMORY_CURE = "close other programs, or give fewer --jobs"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
-    arguments = _parser().parse_args(None if argv is None else list(argv))
+    arguments = parse(_parser(), sys.argv[1:] if argv is None else argv)
     command = {"download": _download, "sample": _sample, "stats": _stats, "build": _build}[
         arguments.command
     ]
     options = arguments[arguments.command]
-    return console.run(PROGRAM, lambda: command(options), expected=(PrepError, OSError))
+    return console.run(PROGRAM, lambda: command(options), (PrepError,), MEMORY_CURE)
 
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog=PROGRAM,
         description="Severstal strips and run-length labels, recast as a dataset of crops.",
+        exit_on_error=False,
     )
     commands = parser.add_subcommands(required=True, dest="command")
     commands.add_subcommand(

@@ -16,8 +16,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from severstal_prep.failures import MEMORY, in_words
+
 T = TypeVar("T")
 
+CURABLE = 2
 INTERRUPTED = 130
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -69,11 +72,16 @@ def _track_with_lines(items: Iterable[T], total: int, label: str) -> Iterator[T]
 
 
 def run(
-    program: str, command: Callable[[], int | None], expected: tuple[type[Exception], ...]
+    program: str,
+    command: Callable[[], int | None],
+    expected: tuple[type[Exception], ...],
+    memory: str = MEMORY,
 ) -> int:
     """Run a command and return its exit code; an expected error becomes one line on stderr.
 
-    Errors of the types in `expected` carry their `exit_code`. Ctrl-C gives 130.
+    Errors of the types in `expected` carry their `exit_code`. What the machine refuses gives 2;
+    `memory` is the cure for too little of it. Ctrl-C gives 130. A closed pipe, and errors of ours,
+    are raised on.
     """
     try:
         return command() or 0
@@ -83,3 +91,11 @@ def run(
     except KeyboardInterrupt:
         note(f"{program}: interrupted; run the same command again to continue")
         return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        words = in_words(error, memory)
+        if words is None:
+            raise
+        note(f"{program}: {words}")
+        return CURABLE

@@ -7,8 +7,12 @@ from jsonargparse import ArgumentParser
 
 from sise.commands import ablate, bench, blocks, evaluate, explain, sanity
 from sise.errors import SiseError
+from sise.failures import in_words
+from sise.usage import parse
 
+CURABLE = 2
 INTERRUPTED = 130
+MEMORY = "give a smaller --batch-size, or close other programs"
 COMMANDS = {
     "explain": (explain, "write maps and overlays of images"),
     "evaluate": (evaluate, "measure methods on a labelled dataset"),
@@ -21,11 +25,13 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    parser = ArgumentParser(prog="sise", description="Explain what a CNN sees in an image.")
+    parser = ArgumentParser(
+        prog="sise", description="Explain what a CNN sees in an image.", exit_on_error=False
+    )
     commands = parser.add_subcommands(required=True, dest="command")
     for name, (command, purpose) in COMMANDS.items():
         commands.add_subcommand(name, command.parser(), help=purpose)
-    arguments = parser.parse_args(argv)
+    arguments = parse(parser, sys.argv[1:] if argv is None else argv)
     command, _ = COMMANDS[arguments.command]
     try:
         code: int = command.run(arguments[arguments.command])
@@ -35,4 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sise: interrupted; run the same command again to continue", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        words = in_words(error, MEMORY)
+        if words is None:
+            raise
+        print(f"sise {arguments.command}: {words}", file=sys.stderr)
+        return CURABLE
     return code

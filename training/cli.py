@@ -10,12 +10,15 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from severstal_prep import console
 from severstal_prep.errors import PrepError
+from severstal_prep.usage import parse
 from sise.errors import SiseError
 from training.errors import TrainingError
 from training.recipes import take_configs
 
 PROGRAM = "defect-train"
-EXPECTED = (TrainingError, PrepError, SiseError, OSError)
+EXPECTED = (TrainingError, PrepError, SiseError)
+FIT_MEMORY = "give a smaller --data.batch_size, or fewer --data.num_workers"
+MEMORY = "give a smaller --batch-size, or fewer --num-workers"
 
 FIT_HELP = """\
 usage: defect-train fit --config RECIPE --data.root DIR [--out DIR] [OPTION ...]
@@ -59,15 +62,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
     if args[:1] == ["fit"]:
-        return console.run(PROGRAM, lambda: _fit(args[1:]), EXPECTED)
-    options = _parser().parse_args(args)
+        return console.run(PROGRAM, lambda: _fit(args[1:]), EXPECTED, FIT_MEMORY)
+    options = parse(_parser(), args)
     command = {"test": _test, "export": _export}[options.command]
-    return console.run(PROGRAM, lambda: command(options[options.command]), EXPECTED)
+    return console.run(PROGRAM, lambda: command(options[options.command]), EXPECTED, MEMORY)
 
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
-        prog=PROGRAM, description="Train classifiers of steel crops, and test them."
+        prog=PROGRAM,
+        description="Train classifiers of steel crops, and test them.",
+        exit_on_error=False,
     )
     commands = parser.add_subcommands(required=True, dest="command")
     commands.add_subcommand(

@@ -14,6 +14,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from severstal_prep.dataset import card_sha256
+from severstal_prep.usage import in_words
 from sise.precision import has_bfloat16
 from training.classifier import DefectClassifier
 from training.data import RecastDataModule
@@ -53,7 +54,7 @@ class FitCLI(LightningCLI):
                 load_from_checkpoint_support=False,
             )
         except ArgumentError as error:
-            raise RecipeError(" ".join(str(error).split())) from error
+            raise RecipeError(f"{in_words(str(error), self.parser)}; see --help") from error
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse `args`; LightningCLI's own way would warn that they are not sys.argv."""

@@ -312,7 +312,14 @@ def test_ctrl_c_exits_with_130_and_can_be_continued(kaggle: Any, tmp_path: Path)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "severstal_prep", "build", "--csv", str(kaggle.csv),
                "--images", str(kaggle.images), "--out", str(out), "--jobs", "2"]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # The tests may run where SIGINT is ignored (nohup).
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     journal = out / ".build" / "strips.jsonl"
     deadline = time.monotonic() + 30
     while not (journal.exists() and journal.read_text().count("{") >= 2):

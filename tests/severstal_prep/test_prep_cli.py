@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     assert main(build_arguments(seven_strips, tmp_path / "file" / "out")) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "Not a directory" in error
+    assert "where a folder belongs" in error
 
 
 @pytest.mark.parametrize(

@@ -54,10 +54,14 @@ def test_closing_drops_the_tasks_not_yet_begun(tmp_path: Path) -> None:
 def test_ctrl_c_is_the_parents_alone_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     # A worker that Ctrl-C reaches before it has set itself up leaves the parent hanging.
     monkeypatch.setattr(workers, "_start_worker", start_plainly)
-    results = workers.run(sigint_is_ignored, list(range(100)), jobs=2)
-    assert next(results)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert all(results)
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup ignores it
+    try:
+        results = workers.run(sigint_is_ignored, list(range(100)), jobs=2)
+        assert next(results)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert all(results)
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def test_a_killed_process_is_one_line_not_a_hang() -> None:

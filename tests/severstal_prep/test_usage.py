@@ -1,0 +1,81 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import NonNegativeFloat, PositiveInt
+
+from severstal_prep.usage import parse
+
+
+def parser() -> ArgumentParser:
+    whole = ArgumentParser(prog="tool", exit_on_error=False)
+    commands = whole.add_subcommands(required=True, dest="command")
+    run = ArgumentParser()
+    run.add_argument("--config", action="config")
+    run.add_argument("report", type=Path)
+    run.add_argument("--bundle", type=Path, required=True)
+    run.add_argument("--mm-per-px", type=float | None, default=None)
+    run.add_argument("--budget", type=Literal["auto"] | PositiveInt | None, default=1)
+    run.add_argument("--stride", type=PositiveInt, default=1)
+    run.add_argument("--mu", type=NonNegativeFloat, default=0.0)
+    run.add_argument("--fills", type=Literal["grey", "blur"], nargs="+", default=["grey"])
+    run.add_argument("--by", type=Literal["strip", "coil"], default="strip")
+    commands.add_subcommand("run", run)
+    commands.add_subcommand("verify", ArgumentParser())
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--bundel", "x"], "no option --bundel (did you mean --bundle?)"),
+        (["--bundel=x"], "no option --bundel=x (did you mean --bundle?)"),
+        (["--zzz"], "no option --zzz"),
+        ([], "needs REPORT, --bundle"),
+        (["r", "--bundle", "b", "--mm-per-px", "0,4"],
+         "--mm-per-px 0,4: give a number such as 0.4 or null"),
+        (["r", "--bundle", "b", "--budget", "-3"],
+         "--budget -3: give auto, a whole number above 0 or null"),
+        (["r", "--bundle", "b", "--stride", "0"], "--stride 0: give a whole number above 0"),
+        (["r", "--bundle", "b", "--mu", "-1"], "--mu -1: give a number, 0 or more"),
+        (["r", "--bundle", "b", "--fills", "gray"], "--fills gray: give grey or blur"),
+        (["r", "--bundle", "b", "--by", "batch"], "--by batch: give strip or coil"),
+        (["r", "--bundle"], "argument --bundle: expected one argument"),
+        (["--config", "/none.yaml"], "--config: File does not exist: '/none.yaml'"),
+    ],
+)  # fmt: skip
+def test_wrong_options_are_one_line(
+    options: Sequence[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse(parser(), ["run", *options])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f"tool run: {words}; see tool run --help\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ([], "needs a command: run, verify"),
+        (["verfy"], "no command verfy (did you mean verify?)"),
+        (["zzz"], "no command zzz: run, verify"),
+    ],
+)
+def test_wrong_commands_are_one_line(
+    args: Sequence[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(parser(), args)
+    assert capsys.readouterr().err == f"tool: {words}; see tool --help\n"
+
+
+def test_what_is_long_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("no configuration at all " * 100)
+    with pytest.raises(SystemExit):
+        parse(parser(), ["run", "--config", str(config)])
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert len(line) < 400
