@@ -10,12 +10,14 @@ import torch
 from torch import nn
 
 from sise.blocks import Layer
-from sise.errors import LayerError, SiseError
+from sise.errors import LayerError
+from sise.logits import Output as Output
+from sise.logits import at, log_odds
 from sise.precision import Forward, full_precision
+from sise.targets import Target as Target
+from sise.targets import resolve_targets as resolve_targets
 from sise.twins import wrapped
 
-Target = int | Sequence[int] | torch.Tensor | None
-Output = Literal["softmax", "sigmoid"]
 Objective = Literal["log-odds", "logit"]
 
 _COMPILED = "_compiled_call_impl"
@@ -82,15 +84,14 @@ def capture(
     """Run `images` (B, 3, H, W) forward once and back once.
 
     `objective` is "log-odds" or "logit" of the target class (see `log_odds`). Raises LayerError
-    for a layer whose output is not feature maps, or that the target's score does not depend on,
-    and SiseError for a model that does not return logits (B, classes).
+    for a layer whose output is not feature maps, or that the target's score does not depend on.
     """
     with _recording(layers) as features, torch.enable_grad():
         # A copy of what gradients end at: a model may work on its input in place.
         inputs = images.detach().clone().requires_grad_().clone()
-        logits = checked_logits(forward(inputs), len(images))
+        logits = forward(inputs)
         targets = resolve_targets(target, logits)
-        score = log_odds(logits, targets) if objective == "log-odds" else _at(logits, targets)
+        score = log_odds(logits, targets) if objective == "log-odds" else at(logits, targets)
         kept = _in_order(layers, features)
         _check_autograd(layers, kept, score)
         gradients = torch.autograd.grad(score.sum(), kept, allow_unused=True)
@@ -146,21 +147,6 @@ def _in_order(layers: Sequence[Layer], features: dict[str, torch.Tensor]) -> lis
     return [features[layer.name] for layer in layers]
 
 
-def checked_logits(output: object, images: int) -> torch.Tensor:
-    """What a model returned for so many `images`, if it is logits (B, classes); else SiseError."""
-    if not isinstance(output, torch.Tensor):
-        raise SiseError(
-            f"the model must return logits (B, classes), not a {type(output).__name__}; "
-            "wrap it in a module that returns its logits alone"
-        )
-    if output.ndim != 2 or len(output) != images or not output.is_floating_point():
-        raise SiseError(
-            f"the model must return logits (B, classes), here ({images}, classes), "
-            f"not {output.dtype} {tuple(output.shape)}"
-        )
-    return output
-
-
 def _check_autograd(
     layers: Sequence[Layer], features: Sequence[torch.Tensor], score: torch.Tensor
 ) -> None:
@@ -175,62 +161,3 @@ def _check_autograd(
             f"the model itself turns autograd off {where} (no_grad, inference_mode or detach in "
             "its forward pass); SISE needs the gradient of the score"
         )
-
-
-def log_odds(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """log(p / (1 - p)) of each target's softmax probability p: (B, classes), (B,) -> (B,).
-
-    Its gradient is that of p times a positive factor, so the maps selected by α > μ·β are the
-    same (equations 6 to 8). Unlike p and log p it does not vanish, nor turn into rounding
-    noise, where the softmax saturates at p = 1. Raises SiseError for a single class.
-    """
-    _check_several(logits)
-    wide = logits.double() if logits.dtype == torch.float64 else logits.float()
-    is_target = torch.nn.functional.one_hot(targets, logits.shape[1]).bool()
-    others = wide.masked_fill(is_target, -torch.inf)
-    return _at(wide, targets) - others.logsumexp(dim=1)
-
-
-def probabilities(
-    logits: torch.Tensor, targets: torch.Tensor, output: Output = "softmax"
-) -> torch.Tensor:
-    """Probability Ψ of each target: (B, classes), (B,) -> (B,), float32 or float64.
-
-    "softmax" where the classes exclude one another, "sigmoid" where each is a yes or no. An
-    infinite logit is an overflow rather than a certainty: it gives NaN, as NaN does. Raises
-    SiseError for the softmax of a single class.
-    """
-    if output == "softmax":
-        _check_several(logits)
-    wide = logits.double() if logits.dtype == torch.float64 else logits.float()
-    scores = _at(wide.softmax(dim=1) if output == "softmax" else wide.sigmoid(), targets)
-    return torch.where(_at(wide, targets).isfinite(), scores, torch.nan)
-
-
-def resolve_targets(target: Target, logits: torch.Tensor) -> torch.Tensor:
-    """The class to explain per image (B,) int64: the predicted one unless given.
-
-    Raises SiseError for a class out of range.
-    """
-    images, classes = logits.shape
-    if target is None:
-        return logits.detach().argmax(dim=1)
-    given = torch.as_tensor(target, device=logits.device)
-    if given.is_floating_point() or given.dtype == torch.bool:
-        raise SiseError(f"target must hold class indices, not {given.dtype}")
-    given = given.expand(images)
-    if bool(((given < 0) | (given >= classes)).any()):
-        raise SiseError(f"target {given.tolist()}: classes go from 0 to {classes - 1}")
-    return given.long()
-
-
-def _check_several(logits: torch.Tensor) -> None:
-    if logits.shape[1] < 2:
-        raise SiseError(
-            f"the model returns logits {tuple(logits.shape)}; softmax needs two classes or more, "
-            'a model with one output is explained with output="sigmoid"'
-        )
-
-
-def _at(values: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return values.gather(1, targets[:, None]).squeeze(1)

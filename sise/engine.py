@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, get_args
 
 import torch
@@ -12,12 +12,15 @@ from torch import nn
 from sise.backends import Backend, Network, fingerprint, scoring_network
 from sise.batches import BatchSize, fitting, is_out_of_memory
 from sise.blocks import Layer, find_blocks, resolve_layers
-from sise.capture import Output, Target, borrowed
+from sise.capture import borrowed
 from sise.errors import SiseError
 from sise.explanation import Explanation, joined, with_finite_scores
 from sise.fills import Fill, Filling, check_fill
+from sise.logits import Output, logits_of
+from sise.look import Seen, check_initialised, look, no_memory
 from sise.precision import Forward, Precision, forward_in, resolve
 from sise.sampling import MaskScorer
+from sise.targets import Target, check_classes, indices
 from sise.twins import wrapped
 
 _log = logging.getLogger("sise")
@@ -64,6 +67,7 @@ class Engine:
         self._state: object = None
         self._batch_sizes: dict[object, BatchSize] = {}
         self._most_captured: int | None = None
+        self._seen: Seen | None = None
 
     def explain(
         self,
@@ -76,12 +80,16 @@ class Engine:
 
         It is given images and target, and its share of each tensor (B, …) in `beside`. Out of
         memory, it is given half as many. Raises SiseError for images that are not floating-point
-        (B ≥ 1, 3, H, W) or not where the model is, for a target that does not fit them, and if not
-        even one image fits into memory.
+        (B ≥ 1, 3, H, W) or not where the model is, for a target that does not fit them, as `look`,
+        and if not even one image fits into memory.
         """
+        check_initialised(self.model)
         _check(images, self.model)
+        target = indices(target, len(images), images.device)
         with borrowed(self.model), self._unchanging():
             ours = images.detach().clone().to(self.exact_dtype(images.device))
+            seen = self.look(ours)
+            check_classes(target, seen.classes, seen.single)
             parts = torch.split(ours, self.captured_at_once(ours))
             sizes = [len(part) for part in parts]
             targets = _split(target, sizes)
@@ -97,10 +105,31 @@ class Engine:
         asked = resolve(self.settings.precision, device)
         return torch.float64 if asked == torch.float64 else torch.float32
 
+    def look(self, images: torch.Tensor) -> Seen:
+        """What kind of model this is, of images like these (B, 3, H, W). Raises as `look.look`.
+
+        It is looked at once, and again when its weights or the size of images have changed.
+        """
+        device, output = images.device, self.settings.output
+        forward, at_once = self._exact(device), self.batch_size(images).value
+        self._seen = self._once(
+            ("look", device, images.shape[2:]),
+            lambda: look(self.model, forward, images, output, at_once),
+        )
+        return self._seen
+
     def exact_forward(self, device: torch.device) -> Forward:
-        """The forward pass that feature maps and gradients come from."""
+        """The forward pass that feature maps and gradients come from, giving logits (B, classes):
+        see `logits_of`."""
+        return self._giving_logits(self._exact(device))
+
+    def _exact(self, device: torch.device) -> Forward:
         dtype = self.exact_dtype(device)
         return self._once(("exact", device, dtype), lambda: forward_in(self.model, dtype))
+
+    def _giving_logits(self, forward: Forward) -> Forward:
+        exclusive = self._seen is None or self._seen.exclusive
+        return lambda images: logits_of(forward(images), self.settings.output, exclusive)
 
     def scorer(self, images: torch.Tensor, targets: torch.Tensor) -> MaskScorer:
         """Scores masks of these images (B, 3, H, W) for the classes `targets` (B,)."""
@@ -114,13 +143,14 @@ class Engine:
         )
 
     def scoring_network(self, device: torch.device) -> Network:
-        """The network that masked images are scored by."""
+        """The network that masked images are scored by, giving logits as `exact_forward` does."""
         chosen = self.settings
         dtype = resolve(chosen.precision, device)
-        return self._once(
+        network = self._once(
             ("scoring", device, dtype),
             lambda: scoring_network(self.model, device, dtype, chosen.backend, chosen.compile),
         )
+        return replace(network, forward=self._giving_logits(network.forward))
 
     def layers(self, images: torch.Tensor) -> tuple[Layer, ...]:
         """The layers to explain: those named, or the blocks found on the model's graph."""
@@ -149,7 +179,7 @@ class Engine:
         self,
         explain_part: ExplainPart,
         images: torch.Tensor,
-        target: Target,
+        target: torch.Tensor | None,
         *beside: torch.Tensor,
     ) -> list[Explanation]:
         """`explain_part` of all images at once or, out of memory, of half of them at a time."""
@@ -159,10 +189,7 @@ class Engine:
             if not is_out_of_memory(error):
                 raise
             if len(images) == 1:
-                raise SiseError(
-                    "out of memory with the feature maps and gradients of one image; use a smaller "
-                    "image, a smaller network or another device, or name fewer layers"
-                ) from error
+                raise no_memory() from error
         self._most_captured = len(images) // 2
         _log.warning("out of memory: going on with %d images at once", self._most_captured)
         # Only here, when the error and all that it holds are gone, is there memory again.
@@ -212,11 +239,15 @@ def _named(model: nn.Module, layers: Sequence[str | nn.Module]) -> tuple[Layer, 
 
 def _check(images: torch.Tensor, model: nn.Module) -> None:
     if not isinstance(images, torch.Tensor):
-        raise SiseError(f"images must be a tensor (B, 3, H, W), not a {type(images).__name__}")
+        raise SiseError(
+            f"images must be a tensor (B, 3, H, W), not a {type(images).__name__}; of an array "
+            "(H, W, 3) uint8: torch.from_numpy(array).permute(2, 0, 1)[None] / 255, then "
+            "normalised as the model takes it"
+        )
     if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
         raise SiseError(
             "images must be a floating-point tensor (B, 3, H, W), normalised as the model "
-            f"takes it, not {images.dtype} {tuple(images.shape)}"
+            f"takes it, not {images.dtype} {tuple(images.shape)}{_cure(images)}"
         )
     if len(images) == 0:
         raise SiseError("images is empty; give at least one")
@@ -228,14 +259,17 @@ def _check(images: torch.Tensor, model: nn.Module) -> None:
         )
 
 
-def _split(target: Target, sizes: Sequence[int]) -> list[Target]:
-    if target is None:
-        return [None for _ in sizes]
-    given = torch.as_tensor(target)
-    if given.ndim == 0:
-        return [given for _ in sizes]
-    if given.shape != (sum(sizes),):
-        raise SiseError(
-            f"target has shape {tuple(given.shape)}; {sum(sizes)} images need ({sum(sizes)},)"
-        )
-    return list(torch.split(given, list(sizes)))
+def _cure(images: torch.Tensor) -> str:
+    if images.ndim == 4 and images.shape[1] != 3 and images.shape[3] == 3:
+        return "; colours come first: images.permute(0, 3, 1, 2)"
+    if images.ndim == 3:
+        return "; one image is a batch too: images[None]"
+    if images.dtype == torch.uint8:
+        return "; images / 255 are numbers from 0 to 1, normalise these"
+    return ""
+
+
+def _split(
+    target: torch.Tensor | None, sizes: Sequence[int]
+) -> Sequence[torch.Tensor] | list[None]:
+    return [None for _ in sizes] if target is None else torch.split(target, list(sizes))

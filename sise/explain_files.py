@@ -11,10 +11,14 @@ import numpy.typing as npt
 import torch
 
 from sise.bundle import ModelBundle, file_sha256, library_versions
+from sise.capture import borrowed
 from sise.catalogue import Choice, choose, defaults, make
+from sise.engine import Engine
+from sise.engine import Settings as EngineSettings
 from sise.errors import ImageError, SiseError
 from sise.explanation import OK, REVISION, Explainer, Explanation
 from sise.images import read_image, write_png, write_whole
+from sise.logits import class_names, every_probability
 from sise.overlay import overlay, to_grey
 from sise.tiling import merge_tiles, tile_lefts
 
@@ -105,17 +109,22 @@ def explain_files(
     """
     _check_names(images)
     target = _target_index(bundle, settings.target)
-    explainer = make(choice_of(settings), bundle.model, {})
+    choice = choice_of(settings)
+    explainer = make(choice, bundle.model, {})
+    engine = Engine(bundle.model, EngineSettings(output=choice.options.get("output", "softmax")))
     out.mkdir(parents=True, exist_ok=True)
     for path in images:
         try:
-            yield Outcome(path, _explain_file(bundle, explainer, path, out, settings, target))
+            yield Outcome(
+                path, _explain_file(bundle, engine, explainer, path, out, settings, target)
+            )
         except ImageError as error:
             yield Outcome(path, str(error), failed=True)
 
 
 def _explain_file(
     bundle: ModelBundle,
+    engine: Engine,
     explainer: Explainer,
     path: Path,
     out: Path,
@@ -137,7 +146,7 @@ def _explain_file(
     if written and _is_up_to_date(record_path, identity):
         return "up to date"
 
-    tiles = _explain_tiles(bundle, explainer, path, image, settings.stride, target)
+    tiles = _explain_tiles(bundle, engine, explainer, path, image, settings.stride, target)
     explained = [tile for tile in tiles if tile.map is not None]
     merged = merge_tiles(
         [tile.map for tile in explained if tile.map is not None],
@@ -161,6 +170,7 @@ def _explain_file(
 
 def _explain_tiles(
     bundle: ModelBundle,
+    engine: Engine,
     explainer: Explainer,
     path: Path,
     image: npt.NDArray[np.uint8],
@@ -177,13 +187,21 @@ def _explain_tiles(
     device = next(bundle.model.parameters()).device
     windows = np.stack([image[:, left : left + width] for left in lefts])
     inputs = bundle.preprocess(windows).to(device)
-    with torch.inference_mode():
-        probabilities = torch.cat([bundle.model(one[None]).softmax(dim=1) for one in inputs]).cpu()
+    probabilities = _probabilities(engine, inputs)
     return [
         _explain_tile(bundle, explainer, inputs[index], left, probabilities[index], target,
                       alone=len(lefts) == 1)
         for index, left in enumerate(lefts)
     ]  # fmt: skip
+
+
+def _probabilities(engine: Engine, inputs: torch.Tensor) -> torch.Tensor:
+    """Of every class for each of the inputs (B, 3, H, W), one at a time: (B, classes)."""
+    with borrowed(engine.model), torch.no_grad():
+        engine.look(inputs)
+        forward = engine.exact_forward(inputs.device)
+        logits = torch.cat([forward(one[None]) for one in inputs])
+        return every_probability(logits, engine.settings.output).cpu()
 
 
 def _explain_tile(
@@ -196,16 +214,17 @@ def _explain_tile(
     alone: bool,
 ) -> _Tile:
     """A crop is always explained; a strip's tile unless it looks normal and no class was named."""
+    classes = class_names(bundle.card.classes)
     predicted = int(probabilities.argmax())
     label = predicted if target is None else target
     record: dict[str, Any] = {
         "left": left,
-        "predicted": bundle.card.classes[predicted],
-        "explained": bundle.card.classes[label],
-        "probabilities": dict(zip(bundle.card.classes, probabilities.tolist(), strict=True)),
+        "predicted": classes[predicted],
+        "explained": classes[label],
+        "probabilities": dict(zip(classes, probabilities.tolist(), strict=True)),
     }
     score = float(probabilities[label])
-    if not alone and target is None and bundle.card.classes[predicted] == NORMAL:
+    if not alone and target is None and classes[predicted] == NORMAL:
         return _Tile(left, label, score, None, {**record, "status": "normal, not explained"})
     explanation = explainer(window[None], target=label)
     values = explanation.maps[0].cpu().numpy()
@@ -229,10 +248,12 @@ def _record(explanation: Explanation) -> dict[str, Any]:
 
 
 def _summary(bundle: ModelBundle, tiles: Sequence[_Tile]) -> str:
+    classes = class_names(bundle.card.classes)
+
     def describe(tile: _Tile) -> str:
         status = tile.record["status"]
         doubt = "" if status == OK else f", {status}"
-        return f"{bundle.card.classes[tile.label]} ({tile.score:.2f}{doubt})"
+        return f"{classes[tile.label]} ({tile.score:.2f}{doubt})"
 
     if len(tiles) == 1:
         return describe(tiles[0])
@@ -256,11 +277,12 @@ def _check_names(images: Sequence[Path]) -> None:
 def _target_index(bundle: ModelBundle, target: str | None) -> int | None:
     if target is None:
         return None
-    if target in bundle.card.classes:
-        return bundle.card.classes.index(target)
-    if target.isdecimal() and int(target) < len(bundle.card.classes):
+    classes = class_names(bundle.card.classes)
+    if target in classes:
+        return classes.index(target)
+    if target.isdecimal() and int(target) < len(classes):
         return int(target)
-    names = ", ".join(f"{index} ({name})" for index, name in enumerate(bundle.card.classes))
+    names = ", ".join(f"{index} ({name})" for index, name in enumerate(classes))
     raise SiseError(f"target {target!r}: this bundle has the classes {names}")
 
 

@@ -11,17 +11,19 @@ from torch import nn
 from sise.backends import Backend
 from sise.blocks import Layer
 from sise.budget import Budget, Estimate, check_budget, settle
-from sise.capture import Capture, Objective, Output, Target, capture, probabilities
+from sise.capture import Capture, Objective, capture
 from sise.context import Context, Continuation, check_context, features_in_context
 from sise.engine import Engine, Layers, Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation, LayerExplanation, usable
 from sise.fills import Fill
 from sise.fusion import Fusion, fuse
+from sise.logits import Output, probabilities
 from sise.masks import SmallMasks, attribution_masks, constant_maps
 from sise.precision import Precision
 from sise.sampling import MaskScorer, Probes, visualization_map
 from sise.selection import Mu, average_gradients, check_mu, positive_gradient_maps
+from sise.targets import Target
 
 
 class SISE:
@@ -49,8 +51,9 @@ class SISE:
         context: how the image is continued beyond its border while its feature maps are taken
             (see `context`): "reflect" or "edge". None, the paper's, leaves the zero padding of the
             network in the masks.
-        output: what makes a probability of a logit: "softmax", or "sigmoid" of a multi-label
-            model.
+        output: what makes probabilities of what the model returns: "softmax" of logits; "sigmoid"
+            of those of a multi-label model, or of one logit, whose classes are 0 (negative,
+            1 - σ) and 1 (positive, σ); "probabilities" are some already.
         precision: of the scored passes; "auto" is bf16 where the hardware has it. Feature maps,
             gradients and sums are float32, or float64 with "fp64".
         batch_size: masked images per forward pass; "auto" suits the device, and is halved when

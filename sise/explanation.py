@@ -5,11 +5,11 @@ from typing import Protocol
 
 import torch
 
-from sise.capture import Target
 from sise.status import CONSTANT_MAP as CONSTANT_MAP
 from sise.status import NO_POSITIVE_GRADIENT as NO_POSITIVE_GRADIENT
 from sise.status import NOT_FINITE as NOT_FINITE
 from sise.status import OK as OK
+from sise.targets import Target
 
 REVISION = 2
 """Goes up when a method makes another map of the same: maps kept on disk by an earlier one are
@@ -41,7 +41,7 @@ class Explanation:
 
     maps      (B, H, W) float32 in [0, 1], zeros where `status` is not "ok"
     targets   (B,) int64, the class explained
-    scores    (B,) float32, its softmax probability
+    scores    (B,) float32, its probability by the model (see `output` of `SISE`)
     status    per image: "ok", or why there is no map
     layers    per block, from shallow to deep
     forwards  (B,) int64, forward passes spent
@@ -85,7 +85,7 @@ def usable(
 def with_finite_scores(explanation: Explanation) -> Explanation:
     """Take the map away from an image whose score is NaN: what the model says of it means nothing.
 
-    NaN and infinite logits have no softmax; whatever came of them is an accident.
+    NaN and infinite logits have no probability; whatever came of them is an accident.
     """
     finite = explanation.scores.isfinite()
     status = tuple(

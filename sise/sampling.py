@@ -13,8 +13,8 @@ import torch
 
 from sise.backends import Network
 from sise.batches import BatchSize, is_out_of_memory
-from sise.capture import Output, probabilities
 from sise.fills import Filling
+from sise.logits import Output, probabilities
 from sise.masks import SmallMasks, upsample
 
 

@@ -102,11 +102,11 @@ def parser() -> ArgumentParser:
     )
     options.add_argument(
         "--output",
-        type=Literal["softmax", "sigmoid"] | None,
-        metavar="{softmax,sigmoid}",
+        type=Literal["softmax", "sigmoid", "probabilities"] | None,
+        metavar="{softmax,sigmoid,probabilities}",
         default=None,
         help="what makes probabilities of the model's logits: softmax, unless told; sigmoid for "
-        "multi-label models",
+        "multi-label models and for one output; probabilities: the model's numbers are some",
     )
     options.add_argument(
         "--fusion",

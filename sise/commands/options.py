@@ -75,10 +75,10 @@ def add_running(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Literal["softmax", "sigmoid"],
+        type=Literal["softmax", "sigmoid", "probabilities"],
         default="softmax",
         help="what makes probabilities of the model's logits; sigmoid for multi-label models, "
-        "such as those of VOC and COCO",
+        "such as those of VOC and COCO, and for one output; probabilities: its numbers are some",
     )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda")
 

@@ -7,8 +7,9 @@ import torch
 
 from sise.backends import Network
 from sise.bundle import ModelBundle
-from sise.capture import borrowed, probabilities
+from sise.capture import borrowed
 from sise.engine import Engine, Settings
+from sise.logits import probabilities
 
 
 class ModelScore:
@@ -25,6 +26,7 @@ class ModelScore:
     @torch.no_grad()
     def __call__(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         with borrowed(self.engine.model):
+            self.engine.look(images)
             network = self.engine.scoring_network(images.device)
             size = self.engine.batch_size(images).value
             found = [

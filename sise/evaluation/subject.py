@@ -13,6 +13,7 @@ from torch.nn import functional
 from sise.bundle import ModelBundle
 from sise.datasets.dataset import Dataset, Item
 from sise.errors import DatasetError
+from sise.logits import class_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +34,12 @@ class Subject:
 
 def check_classes(bundle: ModelBundle, dataset: Dataset) -> None:
     """Raise DatasetError unless the model knows every class of the dataset."""
-    unknown = [name for name in dataset.classes if name not in bundle.card.classes]
+    known = class_names(bundle.card.classes)
+    unknown = [name for name in dataset.classes if name not in known]
     if unknown:
         raise DatasetError(
             f"{dataset.name} has the classes {', '.join(unknown)}, which the bundle does not know; "
-            f"its classes are {', '.join(bundle.card.classes)}"
+            f"its classes are {', '.join(known)}"
         )
 
 
@@ -54,7 +56,7 @@ def read(bundle: ModelBundle, dataset: Dataset, item: Item) -> Subject:
         item,
         _resized(bundle.preprocess(pixels).to(device), size)[0],
         _resized(torch.from_numpy(truth)[None, None].float().to(device), size)[0, 0] >= 0.5,
-        bundle.card.classes.index(dataset.classes[item.label]),
+        class_names(bundle.card.classes).index(dataset.classes[item.label]),
         _sha256(pixels[0]),
         _sha256(truth),
     )

@@ -7,14 +7,14 @@ from torch import nn
 
 from sise.batches import BatchSize, is_out_of_memory
 from sise.blocks import Layer
-from sise.capture import Output, Target, checked_logits
 from sise.engine import Layers, Settings
-from sise.errors import SiseError
 from sise.explanation import Explanation
+from sise.logits import Output
 from sise.masks import upsample
 from sise.methods.answers import ask, check_one_layer, layer_explanation
 from sise.methods.base import EngineExplainer
 from sise.precision import Forward, Precision
+from sise.targets import Target
 
 
 class AblationCAM(EngineExplainer):
@@ -104,11 +104,13 @@ def _ablated(
     try:
         try:
             # One image goes in, and the layer gives as many as there are maps: the rest broadcasts.
-            return checked_logits(forward(image.clone()), len(maps))
-        except (RuntimeError, SiseError) as error:
-            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            logits = forward(image.clone())
+            if len(logits) == len(maps):
+                return logits
+        except RuntimeError as error:
+            if is_out_of_memory(error):
                 raise
         # A network that joins the layer's output with something earlier needs as many there.
-        return checked_logits(forward(image.repeat(len(maps), 1, 1, 1)), len(maps))
+        return forward(image.repeat(len(maps), 1, 1, 1))
     finally:
         handle.remove()

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import torch
 
 from sise.blocks import Layer
-from sise.capture import Target, checked_logits, feature_maps, probabilities, resolve_targets
+from sise.capture import feature_maps
 from sise.engine import Engine, Layers
 from sise.errors import LayerError, SiseError
 from sise.explanation import Explanation, LayerExplanation, usable
+from sise.logits import probabilities
 from sise.masks import normalise
+from sise.targets import Target, resolve_targets
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def ask(
     heard: list[torch.Tensor] = []
 
     def forward(batch: torch.Tensor) -> torch.Tensor:
-        heard.append(checked_logits(exact(batch), len(images)))
+        heard.append(exact(batch))
         return heard[-1]
 
     features = feature_maps(forward, layers, images)

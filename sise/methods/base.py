@@ -5,9 +5,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import nn
 
-from sise.capture import Target
 from sise.engine import Engine, Settings
 from sise.explanation import Explanation
+from sise.targets import Target
 
 
 class EngineExplainer(ABC):

@@ -6,13 +6,15 @@ from typing import ClassVar, Literal
 import torch
 from torch import nn
 
-from sise.capture import Output, Target, capture
+from sise.capture import capture
 from sise.engine import Layers, Settings
 from sise.explanation import Explanation, LayerExplanation
+from sise.logits import Output
 from sise.masks import upsample
 from sise.methods.answers import Answer, check_one_layer, explanation
 from sise.methods.base import EngineExplainer
 from sise.precision import Precision
+from sise.targets import Target
 
 
 class GradientCAM(EngineExplainer):

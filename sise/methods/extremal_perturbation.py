@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sise.capture import Output, Target, checked_logits, resolve_targets
+from sise.capture import Output, Target, resolve_targets
 from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
@@ -98,7 +98,7 @@ class ExtremalPerturbation(EngineExplainer):
         with torch.enable_grad():
             # A copy of what gradients end at: a model may work on its input in place.
             inputs = images.clone().requires_grad_().clone()
-            logits = checked_logits(forward(inputs), len(images))
+            logits = forward(inputs)
             check_differentiable(logits)
         return Answer(logits.detach(), resolve_targets(target, logits))
 

@@ -10,14 +10,15 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from sise.capture import Output, Target, checked_logits, resolve_targets
 from sise.engine import Settings
 from sise.errors import LayerError, SiseError
 from sise.explanation import Explanation
+from sise.logits import Output
 from sise.masks import upsample
 from sise.methods.answers import Answer, differentiate, explanation
 from sise.methods.base import EngineExplainer
 from sise.precision import Forward, Precision
+from sise.targets import Target, resolve_targets
 
 Rescale = Literal["channel", "layer"]
 
@@ -95,7 +96,7 @@ def full_gradients(
     with _biased_outputs(model) as outputs, torch.enable_grad():
         inputs = images.detach().clone().requires_grad_()
         # A copy of what gradients end at: a model may work on its input in place.
-        logits = checked_logits(forward(inputs.clone()), len(images))
+        logits = forward(inputs.clone())
         targets = resolve_targets(target, logits)
         score = logits.gather(1, targets[:, None]).sum()
         gradients = differentiate(score, [inputs, *(output for output, _ in outputs)])

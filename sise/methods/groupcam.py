@@ -6,16 +6,18 @@ import torch
 from torch import nn
 
 from sise.backends import Backend
-from sise.capture import Output, Target, capture
+from sise.capture import capture
 from sise.engine import Layers, Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
 from sise.fills import Fill
+from sise.logits import Output
 from sise.masks import attribution_masks, constant_maps, upsample
 from sise.methods.answers import Answer, check_one_layer, layer_explanation
 from sise.methods.base import EngineExplainer
 from sise.precision import Precision
 from sise.sampling import Probes
+from sise.targets import Target
 
 # Of a group's values, the share that is taken for noise: the authors' code.
 _NOISE = 0.7

@@ -6,14 +6,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from sise.capture import Output, Target, probabilities
 from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
 from sise.fills import Fill, background
+from sise.logits import Output, probabilities
 from sise.methods.answers import ask, differentiate, explanation
 from sise.methods.base import EngineExplainer
 from sise.precision import Forward, Precision
+from sise.targets import Target
 
 
 class IntegratedGradients(EngineExplainer):

@@ -7,16 +7,17 @@ import torch
 from torch import nn
 
 from sise.backends import Backend
-from sise.capture import Output, Target
 from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
 from sise.fills import Fill
+from sise.logits import Output
 from sise.masks import upsample
 from sise.methods.answers import ask, explanation
 from sise.methods.base import EngineExplainer
 from sise.precision import Precision
 from sise.sampling import Probes
+from sise.targets import Target
 
 
 @dataclass(frozen=True)

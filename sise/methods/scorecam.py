@@ -6,15 +6,16 @@ import torch
 from torch import nn
 
 from sise.backends import Backend
-from sise.capture import Output, Target
 from sise.engine import Layers, Settings
 from sise.explanation import Explanation
 from sise.fills import Fill
+from sise.logits import Output
 from sise.masks import attribution_masks, constant_maps, upsample
 from sise.methods.answers import ask, check_one_layer, layer_explanation
 from sise.methods.base import EngineExplainer
 from sise.precision import Precision
 from sise.sampling import Probes
+from sise.targets import Target
 
 
 class ScoreCAM(EngineExplainer):

@@ -13,12 +13,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sise.capture import Output, Target
 from sise.engine import Settings
 from sise.explanation import Explanation
+from sise.logits import Output
 from sise.methods.answers import ask, explanation
 from sise.methods.base import EngineExplainer
 from sise.precision import Precision
+from sise.targets import Target
 
 
 class ModelFree(EngineExplainer):

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from sise.capture import Target, probabilities
 from sise.engine import Settings
 from sise.explainer import SISE
 from sise.explanation import Explainer, Explanation
+from sise.logits import probabilities
 from sise.methods.answers import ask
 from sise.methods.base import EngineExplainer
+from sise.targets import Target
 from sise.twins import twin
 
 _OF_THE_ENGINE = ("layers", "precision", "batch_size", "output")

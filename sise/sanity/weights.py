@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from sise.capture import Target
 from sise.catalogue import Choice, make
 from sise.explanation import Explainer, Explanation
 from sise.methods.untrained import untrained
 from sise.sanity.stages import Stage
+from sise.targets import Target
 from sise.twins import twin
 
 

@@ -4,7 +4,8 @@ import copy
 import warnings
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -131,24 +132,40 @@ def test_a_hook_on_an_explained_layer_comes_before_ours(name: str) -> None:
     assert torch.allclose(found, expected, atol=1e-6)
 
 
+class Outputs(NamedTuple):
+    features: torch.Tensor | None
+    scores: torch.Tensor
+
+
 @pytest.mark.parametrize(
     ("wrap", "complaint"),
     [
-        (lambda logits: (logits, None), "not a tuple; wrap it in a module that returns its logits"),
-        (lambda logits: {"logits": logits}, "not a dict; wrap it"),
-        (lambda logits: logits[:, 0], r"here \(2, classes\), not torch.float32 \(2,\)"),
+        (
+            lambda logits: (logits, None),
+            r"not a tuple; wrap it in a module that returns its logits .*model\(images\)\[0\]",
+        ),
+        (lambda logits: {"logits": logits}, r"not a dict; wrap it .*model\(images\)\['logits'\]"),
+        (lambda logits: Outputs(None, logits), r"not a Outputs; wrap it .*model\(images\)\.scores"),
+        (
+            lambda logits: SimpleNamespace(loss=None, logits=logits),
+            r"not a SimpleNamespace; wrap it .*model\(images\)\.logits",
+        ),
+        (lambda logits: None, "not a NoneType; wrap it in a module that returns its logits alone$"),
+        (lambda logits: logits[:, 0], r"\(1, classes\), not torch.float32 \(1,\); .*\[:, None\]"),
+        (lambda logits: logits[:, :, None, None], r"\(1, 3, 1, 1\); return logits.flatten\(1\)"),
+        (lambda logits: logits[:, :0], r"\(1, 0\); give a model that returns a row for each image"),
         (lambda logits: logits[:1], r"here \(2, classes\), not torch.float32 \(1, 3\)"),
-        (lambda logits: logits.argmax(1, keepdim=True), r"not torch.int64 \(2, 1\)"),
+        (lambda logits: logits.argmax(1, keepdim=True), r"not torch.int64 \(1, 1\)"),
+        (lambda logits: logits * 1j, r"not torch.complex64 \(1, 3\)"),
     ],
 )
 def test_a_model_that_does_not_return_logits(
     name: str, wrap: Callable[[torch.Tensor], Any], complaint: str
 ) -> None:
     network = Returning(wrap).eval()
-    layers = layers_for(name, "body.2", "body.6")
     before = snapshot(network)
     with pytest.raises(SiseError, match=f"the model must return logits .*{complaint}"):
-        make(name, network, precision="fp32", **layers)(some_images(2))
+        make(name, network)(some_images(2))
     assert snapshot(network) == before
 
 
@@ -169,13 +186,22 @@ def test_a_model_that_turns_autograd_off(name: str, off: Callable[[], Any]) -> N
         explainer(some_images(1))
 
 
-def test_a_single_output_is_explained_by_its_sigmoid(name: str) -> None:
+def test_a_single_output_speaks_for_or_against(name: str) -> None:
     network = small_cnn(classes=1)
     images = some_images(2)
-    explanation = make(name, network, output="sigmoid", precision="fp32")(images)
-    assert explanation.targets.tolist() == [0, 0]
-    assert torch.allclose(explanation.scores, network(images).sigmoid()[:, 0])
-    assert explanation.status == ("ok", "ok")
+    with torch.no_grad():
+        positive = network(images).sigmoid()[:, 0]
+        network[-1].bias -= positive.logit().mean()  # one image is positive, one is not
+        positive = network(images).sigmoid()[:, 0]
+    explainer = make(name, network, output="sigmoid", precision="fp32")
+    explanation = explainer(images)
+    assert sorted(explanation.targets.tolist()) == [0, 1]
+    assert explanation.targets.tolist() == (positive > 0.5).int().tolist()
+    assert torch.allclose(explanation.scores, torch.maximum(positive, 1 - positive))
+    assert torch.allclose(explainer(images, target=0).scores, 1 - positive)
+    assert torch.allclose(explainer(images, target=[1, 1]).scores, positive)
+    with pytest.raises(SiseError, match=r"one output: classes are 0 \(negative\) and 1"):
+        explainer(images, target=2)
     with pytest.raises(SiseError, match=r'softmax needs two classes.*output="sigmoid"'):
         make(name, network, output="softmax")(images)
 

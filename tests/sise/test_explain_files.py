@@ -239,3 +239,57 @@ def test_an_option_that_a_method_does_not_know_is_an_error(
     with pytest.raises(SiseError, match=complaint):
         list(explain_files(bundle, [], tmp_path / "out", settings))
     assert not (tmp_path / "out").exists()
+
+
+class OneColour(torch.nn.Module):
+    """One logit: how far the image is green rather than red."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = HandNet()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.body(images)
+        return logits[:, 1:] - logits[:, :1]
+
+
+def described(classes: tuple[str, ...], network: torch.nn.Module) -> ModelBundle:
+    card = ModelCard("by hand", classes, (16, 16), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    return ModelBundle(card, network.eval(), sha256="cd" * 32)
+
+
+def explained(bundle: ModelBundle, tmp_path: Path, settings: Settings) -> tuple[str, dict]:
+    path = write_image(tmp_path / "a.png", dotted(16, green_at=4))
+    (outcome,) = explain_files(bundle, [path], tmp_path / "out", settings)
+    return outcome.summary, json.loads((tmp_path / "out" / "a.json").read_text())["tiles"][0]
+
+
+def test_probabilities_are_those_of_the_output_that_was_asked_for(tmp_path: Path) -> None:
+    network = Calibrated(HandNet(), 0.1).eval()
+    inputs = described(CLASSES, network).preprocess(dotted(16, green_at=4)[None])
+    expected = network(inputs)[0].sigmoid().tolist()
+    said, tile = explained(
+        described(CLASSES, network), tmp_path, Settings(options={"output": "sigmoid"})
+    )
+    assert list(tile["probabilities"].values()) == pytest.approx(expected)
+    assert said == f"class 1 ({expected[1]:.2f})"
+    within = torch.nn.Sequential(network, torch.nn.Sigmoid())
+    again = explained(
+        described(CLASSES, within), tmp_path, Settings(options={"output": "probabilities"})
+    )
+    assert again[0] == said
+    assert list(again[1]["probabilities"].values()) == pytest.approx(expected)
+    with pytest.raises(SiseError, match=r'returns probabilities already .*output="probabilities"'):
+        explained(described(CLASSES, within), tmp_path, Settings())
+
+
+@pytest.mark.parametrize("target", [None, "0", "1", "not dent", "dent"])
+def test_one_output_is_explained_for_and_against(tmp_path: Path, target: str | None) -> None:
+    bundle = described(("dent",), OneColour())
+    positive = bundle.model(bundle.preprocess(dotted(16, green_at=4)[None])).sigmoid().item()
+    said, tile = explained(bundle, tmp_path, Settings(target=target, options={"output": "sigmoid"}))
+    assert tile["probabilities"] == pytest.approx({"not dent": 1 - positive, "dent": positive})
+    assert tile["predicted"] == "dent"
+    assert said.startswith("not dent (" if target in ("0", "not dent") else "dent (")
+    with pytest.raises(SiseError, match=r"the classes 0 \(not dent\), 1 \(dent\)"):
+        explained(bundle, tmp_path, Settings(target="scratch"))

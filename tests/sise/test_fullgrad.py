@@ -126,8 +126,12 @@ def test_the_two_ways_to_rescale_differ() -> None:
 def test_a_batch_norm_without_running_statistics() -> None:
     network = small_cnn()
     network[1] = nn.BatchNorm2d(8, track_running_stats=False)
+    explainer = FullGrad(network)
+    with pytest.raises(SiseError, match="batch norm '1' uses the statistics of the batch"):
+        explainer(some_images(1))
+    forward = explainer.engine.exact_forward(torch.device("cpu"))
     with pytest.raises(LayerError, match="needs the running statistics of batch norms"):
-        FullGrad(network)(some_images(1))
+        full_gradients(network, forward, some_images(1), 0)
     assert not any(module._forward_hooks for module in network.modules())
 
 

@@ -3,9 +3,9 @@ import torch
 from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from networks import HandNet, small_cnn, some_images
 
-from sise.capture import Output
 from sise.errors import SiseError
 from sise.fills import background
+from sise.logits import Output
 from sise.masks import normalise
 from sise.methods.integrated_gradients import IntegratedGradients, attributions
 
@@ -88,8 +88,9 @@ def test_no_batch_is_larger_than_asked() -> None:
     network = small_cnn()
     sizes: list[int] = []
     network.register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
-    IntegratedGradients(network, steps=10, batch_size=32)(some_images(1))
-    assert sizes == [1, 4, 4, 2]
+    explainer = IntegratedGradients(network, steps=10, batch_size=32)
+    explainer(some_images(1))
+    assert sizes == [1, 2, 1, 4, 4, 2]  # a look at the model goes before
 
 
 def test_a_pixel_that_speaks_against_the_class_is_dark() -> None:

@@ -1,0 +1,97 @@
+"""What the numbers of a model look like: logits, or probabilities already."""
+
+import re
+from contextlib import suppress
+from typing import Any, Literal
+
+import torch
+
+from sise.precision import Forward
+from sise.returned import checked
+
+# How far the sum of a row of probabilities is from one, at most; some are rounded to 16 bits.
+_ROUNDING = 1e-2
+_TINY = 1e-6
+_STRONGER = 1000.0
+# Names of what only shapes, scales or averages numbers, and of what weighs and adds them up.
+_SHAPING = {"View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Select", "Clone"}
+_SHAPING |= {"ToCopy", "Alias", "T", "Transpose", "Permute", "Expand", "Div", "Mul", "Add", "Sub"}
+_SHAPING |= {"Mean", "AdaptiveAvgPool2D", "AvgPool2D"}
+_WEIGHING = {"Addmm", "Mm", "Bmm", "Linear", "Convolution", "MkldnnConvolution"}
+
+
+# "exclusive": probabilities that sum to one; "between": 0 and 1; "log": of exclusive ones.
+Kind = Literal["exclusive", "between", "log", "logits"]
+
+
+def kind_of(
+    forward: Forward,
+    images: torch.Tensor,
+    noise: torch.Tensor,
+    rows: torch.Tensor,
+    promised: bool,
+) -> Kind:
+    """What a model's rows (2, outputs) for `noise` are, if they are so for other images too:
+    for a few of the `images`, for more noise, and far from any image.
+
+    Unless probabilities are `promised`, numbers between 0 and 1 may be logits all the same: of a
+    network that answers alike whatever it is shown, or whose last layer weighs and adds up. Those
+    that sum to one are if both hold.
+    """
+    if _kind_of_rows(rows) == "logits":
+        return "logits"
+    every = [rows]
+    with torch.no_grad():
+        for some in (images[:4], noise_like(noise, 8)[2:], _STRONGER * noise, -_STRONGER * noise):
+            for image in torch.split(some, 1):
+                # The model may not take such an image, which then says nothing.
+                with suppress(Exception):
+                    every.append(checked(forward(image.clone()), 1))
+    seen = torch.cat(every)
+    kind = _kind_of_rows(seen)
+    alike = bool((seen == seen[:1]).all())
+    if promised:
+        return kind
+    if kind == "between":
+        return "logits" if alike or _weighed(forward, noise) else kind
+    return "logits" if alike and _weighed(forward, noise) else kind
+
+
+def _kind_of_rows(rows: torch.Tensor) -> Kind:
+    rows = rows[rows.isfinite().all(dim=1)].float()
+    if len(rows) == 0:
+        return "logits"
+    several = rows.shape[1] > 1
+    if bool(((rows >= -_TINY) & (rows <= 1 + _TINY)).all()):
+        return "exclusive" if several and _sum_to_one(rows) else "between"
+    if several and bool((rows <= _TINY).all()) and _sum_to_one(rows.exp()):
+        return "log"
+    return "logits"
+
+
+def _sum_to_one(rows: torch.Tensor) -> bool:
+    return bool(((rows.sum(dim=1) - 1).abs() <= _ROUNDING).all())
+
+
+def _weighed(forward: Forward, noise: torch.Tensor) -> bool:
+    """Whether the last that happened to the numbers is a layer of weights: these are logits."""
+    with torch.enable_grad():
+        node: Any = forward(noise[:1].clone().requires_grad_().clone()).grad_fn
+    while node is not None:
+        name = re.sub(r"Backward\d*$", "", type(node).__name__)
+        if name in _WEIGHING:
+            return True
+        sources = [source for source, _ in node.next_functions if source is not None]
+        node = sources[0] if name in _SHAPING and len(sources) == 1 else None
+    return False
+
+
+def noise_like(images: torch.Tensor, count: int) -> torch.Tensor:
+    """(count, 3, H, W) between the least and the greatest number of the images: uniform, and
+    every second one darker, so that their statistics differ."""
+    finite = images[images.isfinite()]
+    low = finite.amin() if finite.numel() else images.new_zeros(())
+    high = finite.amax() if finite.numel() else images.new_ones(())
+    drawn = torch.rand(count, *images.shape[1:], generator=torch.Generator().manual_seed(0))
+    drawn[1::2] **= 4
+    return low + torch.where(high > low, high - low, 1.0) * drawn.to(images)

@@ -1,0 +1,192 @@
+"""One look at a model before it is explained: what it returns, and on what that depends.
+
+It is shown noise in the range of the images. What is not logits, what depends on the other images
+of a batch or on chance, and what is a probability already, is told at once, for every method.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import is_lazy
+
+from sise.batches import is_out_of_memory
+from sise.errors import SiseError
+from sise.graphs import first_line
+from sise.kinds import Kind, kind_of, noise_like
+from sise.logits import Output, check_several
+from sise.precision import Forward
+from sise.returned import checked
+
+# Of the largest number that the model returns: rounding differs by less than that.
+_ALIKE_AGAIN, _ALIKE_IN_A_BATCH = 1e-3, 1e-2
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A model that can be explained: its `outputs` per image, and whether they are `exclusive`,
+    probabilities that sum to one."""
+
+    outputs: int
+    exclusive: bool
+
+    @property
+    def single(self) -> bool:
+        """Whether one output stands for two classes, negative and positive."""
+        return self.outputs == 1
+
+    @property
+    def classes(self) -> int:
+        return 2 if self.single else self.outputs
+
+
+def check_initialised(model: nn.Module) -> None:
+    """Raise SiseError for a lazy layer that has not run yet, and so has no weights."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            layer = name.rpartition(".")[0]
+            raise SiseError(
+                f"layer {layer!r} ({type(model.get_submodule(layer)).__name__}) has no weights "
+                "yet: run the model once on an image, train or load it, and then explain it"
+            )
+
+
+def look(
+    model: nn.Module, forward: Forward, images: torch.Tensor, output: Output, at_once: int
+) -> Seen:
+    """Look at what `forward`, which runs `model`, returns for images like these (B, 3, H, W).
+
+    Of one image and of two, a few more where a model's numbers lie between 0 and 1; no more than
+    `at_once`. Raises SiseError, with the cure, for a model that cannot be explained with this
+    `output`, and if not even one image fits into memory.
+    """
+    noise = noise_like(images, 2)
+    with torch.no_grad():
+        try:
+            alone = _logits(model, forward, noise[:1])
+        except RuntimeError as error:
+            raise no_memory() from error
+        rows = _pair(model, forward, noise) if at_once > 1 else None
+        if rows is None:
+            rows = _logits(model, forward, noise[:1])
+        _check_alike(model, forward, noise, alone, rows[:1])
+    kind = kind_of(forward, images, noise, rows, promised=output == "probabilities")
+    if output != "probabilities":
+        _check_meaning(kind, output)
+        if output == "softmax":
+            check_several(rows.shape[1])
+    elif kind not in ("exclusive", "between"):
+        raise SiseError(
+            f"{_range(rows)}, which are no probabilities: give "
+            'output="softmax" or output="sigmoid", which make them of logits'
+        )
+    return Seen(rows.shape[1], kind == "exclusive")
+
+
+def no_memory() -> SiseError:
+    """What to say when not even one image fits into memory."""
+    return SiseError(
+        "out of memory with the feature maps and gradients of one image; use a smaller "
+        "image, a smaller network or another device, or name fewer layers"
+    )
+
+
+def _check_meaning(kind: Kind, output: Output) -> None:
+    """Raise SiseError for a softmax or a sigmoid of what is a probability already."""
+    if kind in ("exclusive", "between"):
+        why = "are not negative and sum to one" if kind == "exclusive" else "lie between 0 and 1"
+        raise SiseError(
+            f"the model returns probabilities already (its numbers {why}), of which a {output} "
+            'makes no sense: give output="probabilities", or a model without its last layer'
+        )
+    if kind == "log" and output == "sigmoid":
+        raise SiseError(
+            "the model returns the logarithms of probabilities that sum to one (a log-softmax), "
+            'of which a sigmoid makes no sense: give output="softmax"'
+        )
+
+
+def _logits(model: nn.Module, forward: Forward, images: torch.Tensor) -> torch.Tensor:
+    try:
+        returned = forward(images.clone())
+    except Exception as error:  # the model's own code may raise anything
+        if isinstance(error, RuntimeError) and is_out_of_memory(error):
+            raise
+        shape = ", ".join(map(str, images.shape))
+        kind = type(model).__name__
+        raise SiseError(
+            _without_statistics(model)
+            or f"{kind} does not run on an image ({shape}): {type(error).__name__}: "
+            f"{first_line(error)}; give images that it takes, or a module that takes images alone"
+        ) from error
+    return checked(returned, len(images))
+
+
+def _pair(model: nn.Module, forward: Forward, images: torch.Tensor) -> torch.Tensor | None:
+    """What comes of two images at once; None if there is no memory for two."""
+    try:
+        return _logits(model, forward, images)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            return None
+        raise
+
+
+def _check_alike(
+    model: nn.Module,
+    forward: Forward,
+    noise: torch.Tensor,
+    alone: torch.Tensor,
+    together: torch.Tensor,
+) -> None:
+    """Raise SiseError if an image's row is another beside another image, or the second time."""
+    if alone.shape == together.shape and _alike(alone, together, _ALIKE_AGAIN):
+        return
+    again = (_logits(model, forward, noise[:1]) for _ in range(4))  # dice may fall alike
+    if not all(_alike(alone, one, _ALIKE_AGAIN) for one in again):
+        raise SiseError(
+            "the model returns other logits for the same image each time, so that a map would be "
+            "one of chance: turn off what is random in it in evaluation mode, such as dropout "
+            "(functional.dropout takes training=self.training)"
+        )
+    if not _alike(alone, together, _ALIKE_IN_A_BATCH):
+        raise SiseError(
+            _without_statistics(model)
+            or "what the model returns for an image depends on the other images of its batch: "
+            "normalise by running statistics in evaluation mode (is one of its modules left in "
+            "training mode?), or by those of each image (GroupNorm)"
+        )
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor, tolerance: float) -> bool:
+    """Whether rows are the same but for rounding; what is not finite is not compared."""
+    known = one.isfinite() & other.isfinite()
+    if one.shape != other.shape or not bool(known.any()):
+        return one.shape == other.shape
+    one, other = one[known].float(), other[known].float()
+    return bool((one - other).abs().amax() <= tolerance * one.abs().amax())
+
+
+def _without_statistics(model: nn.Module) -> str:
+    """What to say of batch norms that use the batch's statistics; "" if there are none."""
+    names = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and (module.running_mean is None or module.training)
+    ]
+    if not names:
+        return ""
+    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return (
+        f"batch norm {names[0]!r}{others} uses the statistics of the batch, so that a map would "
+        "depend on its neighbours: train with track_running_stats=True, or set them "
+        "(running_mean, running_var) from a pass over training images; in evaluation mode"
+    )
+
+
+def _range(rows: torch.Tensor) -> str:
+    finite = rows[rows.isfinite()]
+    if finite.numel() == 0:
+        return "the model returns numbers that are not finite"
+    return f"the model returns numbers from {finite.amin():.3g} to {finite.amax():.3g}"
