@@ -119,15 +119,17 @@ def settle(
 def correlation(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Pearson's correlation of maps, pixel by pixel: (B, H, W) twice -> (B,).
 
-    1 for two constant maps, 0 for a constant and another.
+    1 for two constant maps, 0 for a constant and another. In float64 on the processor: some
+    devices have no such numbers.
     """
-    one, other = (maps.flatten(1).double() for maps in (one, other))
+    device = one.device
+    one, other = (maps.flatten(1).cpu().double() for maps in (one, other))
     one, other = (maps - maps.mean(dim=1, keepdim=True) for maps in (one, other))
     spreads = one.norm(dim=1), other.norm(dim=1)
     product = spreads[0] * spreads[1]
     both_constant = (spreads[0] == 0) & (spreads[1] == 0)
     alike = (one * other).sum(dim=1) / torch.where(product > 0, product, 1.0)
-    return torch.where(both_constant, 1.0, alike)
+    return torch.where(both_constant, 1.0, alike).to(device, torch.float32)
 
 
 def _as_sets(part: Probes, images: int, size: tuple[int, int]) -> _Layer:
