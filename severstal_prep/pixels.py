@@ -125,7 +125,10 @@ def _unknown(kind: str) -> str:
         return "not an image of a known format; give JPEG, PNG, TIFF, BMP, PGM or WebP"
     if kind in ("PAM", "PFM") or kind.upper() not in (*FORMATS, "PNM"):
         return f"{kind} is not read; save it as PNG with 8 bits per channel"
-    return f"damaged, of {kind} only the beginning can be read; copy it again"
+    return (
+        f"{kind} of a kind that is not read, or damaged at its beginning; save it as PNG with 8 "
+        "bits per channel, or copy it again"
+    )
 
 
 def _opened(stream: _Stream, content: bytes) -> Image.Image:
@@ -141,10 +144,11 @@ def _opened(stream: _Stream, content: bytes) -> Image.Image:
             raise PixelsError(f"more than 8 {_DEEP}")
         if image.format == "PPM":
             _check_ppm(image, content)
-        if image.getexif().get(ExifTags.Base.Orientation) not in _UPRIGHT:
+        turn = image.getexif().get(ExifTags.Base.Orientation)
+        if turn not in _UPRIGHT:
             raise PixelsError(
-                "to be turned before it is looked at (EXIF orientation); turn its pixels and "
-                "save it without the tag"
+                f"to be turned before it is looked at (EXIF orientation {turn}); take the tag "
+                "away, or turn the pixels and then take it away"
             )
     for warning in told:
         if issubclass(warning.category, Image.DecompressionBombWarning):

@@ -208,8 +208,13 @@ def _are_whole(jpeg: _Jpeg) -> bool:
     return all(
         any(_pixels(other) != pixels for other in _without_end(scans, number))
         for number, (_, data) in enumerate(scans)
-        if len(data) > _TAIL and not _RESTART.search(data)
+        if _is_telling(data)
     )
+
+
+def _is_telling(data: bytes) -> bool:
+    """Whether a scan's last bytes are many and various: those of even tones may say nothing."""
+    return len(data) > _TAIL and len(set(data[-_TAIL:])) > 16 and not _RESTART.search(data)
 
 
 def _without_end(

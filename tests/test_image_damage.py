@@ -74,6 +74,22 @@ def test_whole_jpegs_are_read(refused: Callable[[bytes], bool], options: dict) -
     assert not refused(jpeg(progressive=True, **options))
 
 
+@pytest.mark.parametrize("grey", [0, 128, 255])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"optimize": True}, {"progressive": True}, {"restart_marker_blocks": 1}],
+)
+def test_even_tones_are_no_damage(
+    refused: Callable[[bytes], bool], grey: int, options: dict
+) -> None:
+    strip = np.full((256, 512, 3), grey, np.uint8)
+    strip[:40, :80] = STRIP[:40, :80, None]
+    for picture in (strip, strip[40:], strip[:, ::-1]):
+        stream = io.BytesIO()
+        Image.fromarray(picture).save(stream, "JPEG", **options)
+        assert not refused(stream.getvalue())
+
+
 def test_what_libjpeg_warns_of_is_refused(tmp_path: Path) -> None:
     files = [
         (f"{name} {seed}", damaged(jpeg(**options), seed))

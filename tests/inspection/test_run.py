@@ -15,8 +15,9 @@ from inspection import folder as folder_module
 from inspection.errors import BatchError, PolicyError, ReportFolderError
 from inspection.results import patch_key
 from inspection.run import Finished
+from inspection.summary import summarise
 from inspection.sums import SUMS
-from severstal_prep.images import read_image
+from severstal_prep.images import read_image, write_png
 from sise.overlay import overlay
 
 Inspect = Callable[..., Finished]
@@ -431,3 +432,23 @@ def test_a_policy_for_other_classes_stops_before_any_work(
     with pytest.raises(PolicyError, match="no defect class 'class 9'"):
         inspect_toy(batch, out, policy=policy)
     assert not out.exists()
+
+
+def test_an_image_that_is_passed_over_is_named_and_makes_the_run_incomplete(
+    tmp_path: Path, out: Path, inspect_toy: Inspect
+) -> None:
+    folder, outside = tmp_path / "images", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    write_png(folder / "a", np.full((256, 256, 3), 90, np.uint8))
+    write_png(outside / "b.png", np.full((256, 256, 3), 90, np.uint8))
+    (folder / "notes.txt").write_text("x")
+    assert inspect_toy(folder, out).card["exit_status"] == 0
+    (folder / "b.png").symlink_to(outside / "b.png")
+    finished = inspect_toy(folder, out)
+    assert finished.card["exit_status"] == 4
+    assert finished.card["counts"]["passed_over"] == 1
+    reason = "link out of the batch folder; it looks like an image"
+    assert reason in finished.folder.index.read_text("utf-8")
+    summary = summarise(finished.card, finished.folder.index, 1, False)
+    assert "0 unreadable; 2 other files skipped, 1 of them images" in summary
