@@ -52,7 +52,8 @@ def test_an_unreadable_image_is_one_line_and_exit_code_4(
     images = [str(folder / "b.png"), str(folder / "a.png")]
     assert explain(folder, "--method", "gradcam", "--image", *images) == 4
     assert capsys.readouterr().err.splitlines() == [
-        f"{folder / 'b.png'}: not an image; give JPEG or PNG files"
+        f"{folder / 'b.png'}: not an image of a known format; "
+        "give JPEG, PNG, TIFF, BMP, PGM or WebP"
     ]
     assert (folder / "out" / "a_overlay.png").is_file()
 
