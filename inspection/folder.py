@@ -11,6 +11,7 @@ from inspection.batch import Batch
 from inspection.errors import ReportFolderError
 from inspection.results import Shards, write_json
 from inspection.sums import SUMS, write_sums
+from severstal_prep.checked import checked, read_json
 
 FORMAT = "steel-sise inspection 1"
 INDEX = "index.html"
@@ -66,9 +67,9 @@ class ReportFolder:
 
     def _check_source(self, marker: Path, ours: dict[str, str]) -> None:
         try:
-            theirs = json.loads(marker.read_text("utf-8"))
+            theirs = checked(dict[str, str], read_json(marker))
             same = ours["batch"] == theirs["batch"] or ours["inputs"] == theirs["inputs"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError) as error:
             raise ReportFolderError(f"{marker}: damaged; choose another --out") from error
         if not same:
             raise ReportFolderError(
@@ -79,7 +80,7 @@ class ReportFolder:
     def finished(self, fingerprint: str) -> dict[str, Any] | None:
         """The card of a whole report made of exactly these inputs and settings, if it is here."""
         try:
-            card: dict[str, Any] = json.loads((self.root / CARD).read_text("utf-8"))
+            card = checked(dict[str, Any], read_json(self.root / CARD))
         except (OSError, ValueError):
             return None
         whole = self.index.is_file() and (self.root / SUMS).is_file()

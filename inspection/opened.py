@@ -1,6 +1,5 @@
 """A finished report, opened again: its card, its tables, its maps."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from inspection.cards import ComparedCard, read_card
 from inspection.errors import ReportFolderError
-from inspection.folder import CARD, FORMAT
 from inspection.judged import finite
 from severstal_prep.errors import UnreadableImageError
 from severstal_prep.images import read_image
@@ -45,10 +44,7 @@ def open_report(root: Path) -> OpenedReport:
     for one in which the model's answers are not finite, as earlier versions made them.
     """
     try:
-        card = json.loads((root / CARD).read_text("utf-8"))
-        if card["format"] != FORMAT:
-            raise ValueError(f"its format is {card['format']!r}, not {FORMAT!r}")
-        _check(card)
+        card = read_card(root, ComparedCard)
         tables = [pd.read_parquet(root / name) for name in ("results.parquet", "strips.parquet")]
         tables[0][["strip_id", "coil", "steel", "flagged"]]
         known = finite(tables[0], card["bundle"]["classes"])
@@ -66,13 +62,6 @@ def open_report(root: Path) -> OpenedReport:
     if not known.all():
         raise ReportFolderError(f"{root}: {NOT_FINITE}")
     return OpenedReport(root, card, *tables)
-
-
-def _check(card: Any) -> None:
-    """Raise KeyError, TypeError or AttributeError for a card without what comparing it takes."""
-    [card[name].casefold() for name in ("fingerprint", "batch", "started", "ended")]
-    [entry["sha256"] for entry in card["inputs"]]
-    card["bundle"]["sha256"], card["bundle"]["classes"], card["config"].keys()
 
 
 def read_map(report: Path, name: str) -> npt.NDArray[np.uint8]:

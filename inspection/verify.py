@@ -6,13 +6,13 @@ of the batch, the files of the bundle, the policy, the label file.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from inspection.batch import list_batch
+from inspection.cards import RecordedCard, read_card
 from inspection.errors import BatchError, ReportFolderError
 from inspection.folder import CARD
 from inspection.results import content_key
@@ -126,17 +126,12 @@ def _compare(part: Part, name: str, path: Path, recorded: str) -> Finding:
 def _read_card(report: Path) -> tuple[Mapping[str, Any] | None, list[Finding]]:
     """batch.json, or what is wrong with it; that it is missing or changed is found elsewhere."""
     try:
-        card = json.loads((report / CARD).read_text("utf-8"))
-        _inputs(card), _fingerprint(card), card["batch_folder"], card["config_sha256"]
-        [card["bundle"][name] for name in ("folder", "sha256", "weights_sha256")]
-        [card["policy"][name] for name in ("source", "sha256")]
-        if card["config"].get("truth") is not None:
-            [card["config"]["truth"][name] for name in ("file", "sha256")]
+        return read_card(report, RecordedCard), []
     except FileNotFoundError:
         return None, []
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None, [Finding("record", "changed", CARD, "damaged; the sources are not checked")]
-    return card, []
+    except (OSError, ValueError) as error:
+        reason = f"damaged ({error}); the sources are not checked"
+        return None, [Finding("record", "changed", CARD, reason)]
 
 
 def _inputs(card: Mapping[str, Any]) -> dict[str, str]:

@@ -46,7 +46,12 @@ def checked(kind: type[T], content: Any) -> T:
 def first_problem(error: ValidationError, tags: Collection[str] = ()) -> str:
     """The first thing wrong with an input, and where, in a line; `tags` of unions are no place."""
     problem = error.errors(include_url=False, include_context=False)[0]
-    place = where(part for part in problem["loc"] if part not in tags)
+    parts = problem["loc"]
+    # Pydantic puts a tag after the place of what it tells the kind of, where a field may follow.
+    tagged = [i for i, part in enumerate(parts) if part in tags and isinstance(parts[i - 1], int)]
+    place = where(
+        part for i, part in enumerate(parts) if i not in tagged and (i or part not in tags)
+    )
     reason = _WORDS.get(problem["type"], " ".join(problem["msg"].split()))
     reason = reason.removeprefix("Value error, ")
     value = "" if problem["type"] in _WITHOUT_VALUE else _shown(problem["input"])

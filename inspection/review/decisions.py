@@ -9,7 +9,8 @@ A decision file is JSON (docs/review.md has it field by field):
                     "reason": "…", "in_view_of": []}]}
 """
 
-from collections.abc import Sequence
+import json
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,6 +27,8 @@ from pydantic import (
 )
 
 from inspection.review.errors import DecisionError
+from severstal_prep import checked
+from severstal_prep.checked import read_json
 
 FORMAT = "steel-sise decisions 1"
 Disposition = Literal["accept", "hold", "rework", "scrap"]
@@ -47,6 +50,13 @@ def _text(text: str) -> str:
     return text
 
 
+def _storable(text: str) -> str:
+    """Refuse what no database keeps: NUL, and lone surrogates. Names of files may have the rest."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("holds what is no text (NUL, or half a character)")
+    return text
+
+
 def _on_record(moment: datetime) -> datetime:
     """Refuse what cannot be kept in UTC, and shown in any zone."""
     if not 1970 <= moment.year <= 9998:
@@ -56,6 +66,7 @@ def _on_record(moment: datetime) -> datetime:
 
 Name = Annotated[str, Field(max_length=200), AfterValidator(_one_line)]
 Reason = Annotated[str, Field(max_length=2000), AfterValidator(_text)]
+Stored = Annotated[str, Field(max_length=4096), AfterValidator(_storable)]
 Moment = Annotated[AwareDatetime, AfterValidator(_on_record)]
 Left = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 
@@ -70,11 +81,11 @@ class _Entry(_Strict):
     this one replaces."""
 
     id: UUID
-    strip: str
+    strip: Stored
     reviewer: Name
     time: Moment
     reason: Reason = ""
-    in_view_of: tuple[UUID, ...] = ()
+    in_view_of: Annotated[tuple[UUID, ...], Field(max_length=1000)] = ()
 
 
 class Verdict(_Entry):
@@ -89,7 +100,7 @@ class Reclass(_Entry):
 
     kind: Literal["reclass"]
     left: Left
-    class_name: str = Field(alias="class")
+    class_name: Stored = Field(alias="class")
 
 
 class Disposal(_Entry):
@@ -114,7 +125,7 @@ ENTRY: TypeAdapter[Verdict | Reclass | Disposal | Undo] = TypeAdapter(Entry)
 class BatchName(_Strict):
     """Which batch: `fingerprint` of its batch.json decides, `name` is for people."""
 
-    name: str
+    name: Stored
     fingerprint: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -129,33 +140,25 @@ class DecisionFile(_Strict):
 def read_decisions(path: Path) -> DecisionFile:
     """Read a decision file. Raises DecisionError, naming the file, the entry and the cure."""
     try:
-        content = path.read_bytes()
+        content = read_json(path)
+        return DecisionFile.model_validate_json(json.dumps(content))
     except OSError as error:
         raise DecisionError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        return DecisionFile.model_validate_json(content)
     except ValidationError as error:
         raise DecisionError(f"{path}: {first_problem(error)}") from error
+    except ValueError as error:
+        raise DecisionError(f"{path}: {_numbered(str(error))}; {_CURE}") from error
 
 
 def first_problem(error: ValidationError) -> str:
     """The first thing wrong with an input, and where, in one line."""
-    problem = error.errors(include_url=False, include_context=False)[0]
-    place = _place(problem["loc"])
-    reason = " ".join(problem["msg"].split())
-    more = error.error_count() - 1
-    others = f" (and {more} more)" if more else ""
-    return f"{place}{reason}{others}; export the decisions again, or mend this entry"
+    return f"{_numbered(checked.first_problem(error, _KINDS))}; {_CURE}"
 
 
+_CURE = "export the decisions again, or mend this entry"
 _KINDS = frozenset(("confirm", "reject", "reclass", "disposition", "undo"))
+"""Pydantic puts the entry's kind between its number and the field."""
 
 
-def _place(parts: Sequence[str | int]) -> str:
-    path = ""
-    for index, part in enumerate(parts):
-        # Pydantic puts the entry's kind between its number and the field.
-        if part in _KINDS and (index == 0 or isinstance(parts[index - 1], int)):
-            continue
-        path += f" {part + 1}" if isinstance(part, int) else f", {part}" if path else part
-    return f"{path.replace('decisions ', 'decision ')}: " if path else ""
+def _numbered(problem: str) -> str:
+    return re.sub(r"^decisions (?=\d)", "decision ", problem)

@@ -1,6 +1,5 @@
 """A report folder becomes a batch of the review: its strips, its patches, its identity."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from inspection import folder
+from inspection.cards import RegisteredCard, read_card
 from inspection.frames import records
 from inspection.opened import NOT_FINITE
 from inspection.policy import NORMAL
@@ -42,9 +42,7 @@ def read_report(root: Path) -> Report:
     """Read a report folder. Raises RegistrationError if it is none, or not finished."""
     path = root / folder.CARD
     try:
-        card = json.loads(path.read_text("utf-8"))
-        if card["format"] != folder.FORMAT:
-            raise ValueError(f"its format is {card['format']!r}, not {folder.FORMAT!r}")
+        card = read_card(root, RegisteredCard)
         names = (_STRIPS, _PATCHES)
         sha256 = content_key(**{name: file_sha256(root / name) for name in names})
         tables = [pd.read_parquet(root / name) for name in names]

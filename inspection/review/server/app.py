@@ -68,6 +68,8 @@ def _add_refusals(app: FastAPI, site: Site) -> None:
     """Programs are told in a line what is wrong, people on a page."""
 
     def say(request: Request, status: int, words: str) -> Response:
+        # A line may name what was sent, which need not be text that can be sent back.
+        words = words.encode("utf-8", "backslashreplace").decode()
         if request.url.path.startswith(("/api/", "/reports/", "/crops/")):
             return PlainTextResponse(words, status)
         return site.page("problem.html.j2", status, words=words)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
+from uuid import UUID
 
 from fastapi import APIRouter, Form, HTTPException, Query
 from pydantic import BaseModel, Field, ValidationError
@@ -32,7 +33,7 @@ class DecisionForm(BaseModel):
     """A decision as a page's form sends it. `act` is a kind, or "KIND VALUE"; `strip` the
     strip's number in the database, `left` "" for a decision on the strip."""
 
-    id: str
+    id: UUID
     act: str
     strip: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
     left: Annotated[str, Field(pattern="^[0-9]{0,9}$")] = ""
@@ -121,7 +122,7 @@ def _add_deciding(router: APIRouter, site: Site) -> None:
                 raise HTTPException(404, "no such strip")
             queue_up(connection, batch)
             # A form sent twice is one decision, made when it came first.
-            now = decided_at(connection, form.id) or datetime.now(UTC)
+            now = decided_at(connection, str(form.id)) or datetime.now(UTC)
             append(connection, batch, [_from_form(form, strip, now)], "server")
         show = "" if form.show == "all" else f"&show={form.show}"
         place = f"patch-{form.strip}-{int(form.left)}" if form.left else f"strip-{form.strip}"

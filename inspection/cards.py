@@ -1,0 +1,143 @@
+"""What the readers of a report's batch.json need of it, and `read_card`, which sees to it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field
+
+from inspection.folder import CARD, FORMAT
+from severstal_prep.checked import checked, read_json
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Threshold = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A strip that was inspected; its hash is "" if it could not be opened."""
+
+    strip_id: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ComparedInput:
+    """What another report is compared by."""
+
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ComparedBundle:
+    """The model, as far as reports are compared."""
+
+    sha256: str
+    classes: Annotated[list[str], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class ComparedConfig:
+    """The settings, as far as reports are compared."""
+
+    thresholds: dict[str, Threshold] = field(default_factory=dict)
+    stride: int | None = None
+    black_threshold: Threshold | None = None
+
+
+@dataclass(frozen=True)
+class ComparedCard:
+    """What it takes to compare and to export a report."""
+
+    fingerprint: str
+    batch: str
+    started: str
+    ended: str
+    inputs: list[ComparedInput]
+    bundle: ComparedBundle
+    config: ComparedConfig
+
+
+@dataclass(frozen=True)
+class RegisteredBundle:
+    """The model, as the review keeps it."""
+
+    sha256: Annotated[str, Field(max_length=64)]
+    architecture: str
+    classes: Annotated[list[str], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class RegisteredCard:
+    """What it takes to register a report for the review."""
+
+    fingerprint: Sha256
+    batch: str
+    batch_folder: str
+    ended: AwareDatetime
+    bundle: RegisteredBundle
+    config: ComparedConfig | None = None
+
+
+@dataclass(frozen=True)
+class RecordedFile:
+    """A file, and its hash."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RecordedConfig:
+    """The settings; `truth` is the label file, if one was given."""
+
+    truth: RecordedFile | None = None
+
+
+@dataclass(frozen=True)
+class RecordedBundle:
+    """Where the bundle was, and its hashes."""
+
+    folder: str
+    sha256: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class RecordedPolicy:
+    """Where the policy was, and its hash."""
+
+    source: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RecordedCard:
+    """What it takes to verify a report."""
+
+    batch: str
+    batch_folder: str
+    config_sha256: str
+    versions: dict[str, str]
+    inputs: list[Input]
+    skipped: list[dict[str, Any]]
+    config: RecordedConfig
+    bundle: RecordedBundle
+    policy: RecordedPolicy
+
+
+def read_card(root: Path, kind: type[Any]) -> dict[str, Any]:
+    """The content of a report's batch.json, held against `kind`.
+
+    Raises OSError, and ValueError with one line that names the entry at fault.
+    """
+    card: dict[str, Any] = read_json(root / CARD)
+    if not isinstance(card, dict):
+        raise ValueError(f"{CARD} holds no object")
+    if card.get("format") != FORMAT:
+        raise ValueError(f"its format is {card.get('format')!r}, not {FORMAT!r}")
+    try:
+        checked(kind, card)
+    except ValueError as error:
+        raise ValueError(f"{CARD}, {error}") from error
+    return card
