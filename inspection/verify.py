@@ -126,7 +126,10 @@ def _compare(part: Part, name: str, path: Path, recorded: str) -> Finding:
 def _read_card(report: Path) -> tuple[Mapping[str, Any] | None, list[Finding]]:
     """batch.json, or what is wrong with it; that it is missing or changed is found elsewhere."""
     try:
-        return read_card(report, RecordedCard), []
+        card = read_card(report, RecordedCard)
+        if "steel-sise" not in card["versions"]:
+            raise ValueError(f"{CARD}, versions, steel-sise: Field required")
+        return card, []
     except FileNotFoundError:
         return None, []
     except (OSError, ValueError) as error:

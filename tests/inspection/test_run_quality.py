@@ -385,9 +385,9 @@ def test_what_is_missing_stops_before_any_work(
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"started": None}, "has no attribute"),
-        ({"bundle": {}}, "no entry 'sha256'"),
-        ({"inputs": [3]}, "not subscriptable"),
+        ({"started": None}, "batch.json, started: Input should be a valid string, not null"),
+        ({"bundle": {}}, "batch.json, bundle, sha256: Field required"),
+        ({"inputs": [3]}, "batch.json, inputs 1: Input should be an object, not 3"),
         ({"format": "x"}, "its format is 'x'"),
     ],
 )
