@@ -86,7 +86,7 @@ class Engine:
         check_initialised(self.model)
         _check(images, self.model)
         target = indices(target, len(images), images.device)
-        with borrowed(self.model), self._unchanging():
+        with borrowed(self.model), self.unchanging():
             ours = images.detach().clone().to(self.exact_dtype(images.device))
             seen = self.look(ours)
             check_classes(target, seen.classes, seen.single)
@@ -204,7 +204,7 @@ class Engine:
         return [part for share in shares for part in self._fitting(explain_part, *share)]
 
     @contextmanager
-    def _unchanging(self) -> Iterator[None]:
+    def unchanging(self) -> Iterator[None]:
         """Look at the model's weights once, at the beginning."""
         self._state = fingerprint(self.model)
         try:

@@ -112,6 +112,9 @@ def explain_files(
     choice = choice_of(settings)
     explainer = make(choice, bundle.model, {})
     engine = Engine(bundle.model, EngineSettings(output=choice.options.get("output", "softmax")))
+    with borrowed(engine.model):
+        device = next(bundle.model.parameters()).device
+        engine.look(torch.zeros(1, 3, *bundle.card.input_size, device=device))
     out.mkdir(parents=True, exist_ok=True)
     for path in images:
         try:
@@ -197,7 +200,7 @@ def _explain_tiles(
 
 def _probabilities(engine: Engine, inputs: torch.Tensor) -> torch.Tensor:
     """Of every class for each of the inputs (B, 3, H, W), one at a time: (B, classes)."""
-    with borrowed(engine.model), torch.no_grad():
+    with borrowed(engine.model), engine.unchanging(), torch.no_grad():
         engine.look(inputs)
         forward = engine.exact_forward(inputs.device)
         logits = torch.cat([forward(one[None]) for one in inputs])

@@ -25,7 +25,7 @@ class ModelScore:
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        with borrowed(self.engine.model):
+        with borrowed(self.engine.model), self.engine.unchanging():
             self.engine.look(images)
             network = self.engine.scoring_network(images.device)
             size = self.engine.batch_size(images).value

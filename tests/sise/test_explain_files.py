@@ -280,7 +280,8 @@ def test_probabilities_are_those_of_the_output_that_was_asked_for(tmp_path: Path
     assert again[0] == said
     assert list(again[1]["probabilities"].values()) == pytest.approx(expected)
     with pytest.raises(SiseError, match=r'returns probabilities already .*output="probabilities"'):
-        explained(described(CLASSES, within), tmp_path, Settings())
+        explained(described(CLASSES, within), tmp_path / "refused", Settings())
+    assert not (tmp_path / "refused" / "out").exists()
 
 
 @pytest.mark.parametrize("target", [None, "0", "1", "not dent", "dent"])
