@@ -18,6 +18,7 @@ from training.crops import read_recast
 from training.data import CropDataset, crop_loader
 from training.errors import TrainingError
 from training.evaluate import evaluate, predict
+from training.resources import memory_explained
 from training.scorecard import Scorecard, write_confusion
 
 Split = Literal["train", "val", "test"]
@@ -46,7 +47,8 @@ def assess(request: Assessment) -> Scorecard:
     """Evaluate, write `test.json` and `confusion.png` into `out`, and return the results.
 
     Raises BundleError, DatasetError, DataError and UnreadableImageError for inputs that are
-    not what they should be, and TrainingError for a bundle of other classes.
+    not what they should be, and TrainingError for a bundle of other classes, for
+    answers that are not finite, and if memory runs out.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = bundle.load(request.bundle, device)
@@ -65,9 +67,10 @@ def assess(request: Assessment) -> Scorecard:
     crops = recast.crops(request.split)
     loader = crop_loader(CropDataset(crops), request.batch_size, request.num_workers)
     batches = track(loader, len(loader), f"test on {len(crops)} crops")
-    logits, labels = predict(
-        model.model, model.card.mean, model.card.std, batches, request.precision
-    )
+    with memory_explained("--batch-size", "--num-workers"):
+        logits, labels = predict(
+            model.model, model.card.mean, model.card.std, batches, request.precision
+        )
     scorecard = Scorecard(
         title=f"{model.card.architecture}, {request.split} split ({recast.split_rule})",
         evaluation=evaluate(logits, labels, CLASS_NAMES),
@@ -103,4 +106,4 @@ def write_results(out: Path, scorecard: Scorecard, origin: dict[str, Any]) -> No
     out.mkdir(parents=True, exist_ok=True)
     write_confusion(out / PICTURE_NAME, scorecard)
     with replacing(out / RESULTS_NAME) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from severstal_prep.dataset import CLASS_NAMES
-from sise.bundle import build_network
+from sise.bundle import build_network, not_finite
 from training.blueprint import Blueprint
 from training.errors import CheckpointError
 
@@ -31,7 +31,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Rebuild the classifier that a checkpoint of `defect-train fit` holds.
 
     With weight averaging it is the averaged one. Raises CheckpointError for a file that is
-    missing, damaged, no checkpoint of this tool, or of other classes.
+    missing, damaged, no checkpoint of this tool, of other classes, or not finite.
     """
     content = read_plain(path)
     try:
@@ -50,6 +50,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path}: a classifier of other classes ({', '.join(blueprint.classes)}); "
             f"this version knows {', '.join(CLASS_NAMES)}"
+        )
+    names = not_finite(state)
+    if names:
+        raise CheckpointError(
+            f"{path}: weights that are not finite ({names[0]}, …): the training diverged; take an "
+            "earlier checkpoint, or train again with a lower learning rate"
         )
     network = build_network(blueprint.architecture, len(blueprint.classes))
     try:

@@ -11,10 +11,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from severstal_prep.dataset import CLASS_NAMES
-from sise.bundle import build_network
+from sise.bundle import build_network, not_finite
 from training.blueprint import Blueprint
 from training.data import IMAGENET_MEAN, IMAGENET_STD, Batch, RecastDataModule, normalise
-from training.errors import RecipeError
+from training.errors import DivergedError, RecipeError
 from training.evaluate import confusion_counts, macro_recall
 from training.schedule import Schedule, Steps
 
@@ -24,6 +24,10 @@ class DefectClassifier(LightningModule):
 
     `forward` takes crops (B, H, W, 3) uint8 and returns logits (B, 5) float. It logs
     `train/loss`, `val/loss`, `val/top1`, `val/macro_recall` and `learning_rate` per epoch.
+
+    A loss that is not finite ends the training with a DivergedError before the optimizer's step,
+    and no checkpoint is written of weights that are not finite. Gradients may be infinite: a
+    gradient scaler (16-mixed) skips such steps.
 
     Args:
         architecture: a torchvision classifier's name, resnet18 or convnext_tiny, say.
@@ -84,6 +88,8 @@ class DefectClassifier(LightningModule):
             self.logit_adjustment,
             self.label_smoothing,
         )
+        if not bool(loss.isfinite()):
+            raise self._diverged(f"batch {batch_index + 1}: the training loss is {loss.item()}")
         self.log(
             "train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels)
         )
@@ -93,6 +99,10 @@ class DefectClassifier(LightningModule):
         crops, labels = batch
         logits = self(crops).float()
         loss = functional.cross_entropy(logits, labels)
+        if not bool(loss.isfinite() & logits.isfinite().all()):
+            raise self._diverged(
+                f"validation batch {batch_index + 1}: the network's answer is not finite"
+            )
         self.log("val/loss", loss, batch_size=len(labels))
         self._confusion += confusion_counts(labels, logits.argmax(dim=1), len(CLASS_NAMES)).cpu()
 
@@ -119,7 +129,13 @@ class DefectClassifier(LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(f"epoch {self.current_epoch + 1}, {what}")
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        names = not_finite(checkpoint.get("state_dict", {}))
+        if names:
+            raise self._diverged(f"after its last batch: weights are not finite ({names[0]}, …)")
         Blueprint.of(self.architecture, self._data).write_to(checkpoint)
 
 

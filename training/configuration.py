@@ -20,6 +20,7 @@ from training.classifier import DefectClassifier
 from training.data import RecastDataModule
 from training.errors import RecipeError
 from training.finish import complete_thresholds
+from training.options import check_callbacks, check_trainer_options
 from training.progress import progress_callback
 from training.recipes import RecipeArguments
 from training.runs import RunCheckpoint, RunFolder
@@ -90,7 +91,7 @@ class FitCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Look at the run folder before anything costly is made."""
-        _check_trainer_options(self.config.trainer)
+        check_trainer_options(self.config.trainer)
         complete_thresholds(self.config.thresholds)
         self.run = RunFolder(self.config.out or Path("runs") / self.recipe.name)
         self.config_text = self.parser.dump(self.config, skip_none=False)
@@ -124,22 +125,13 @@ class FitCLI(LightningCLI):
                 enable_progress_bar=sys.stderr.isatty(),
                 **kwargs,
             )
-        except MisconfigurationException as error:
-            raise RecipeError(f"trainer: {' '.join(str(error).split())}") from error
+        except (MisconfigurationException, ValueError, ImportError) as error:
+            accelerator = self.config.trainer.accelerator
+            cure = "" if accelerator in ("auto", "cpu") else "; --trainer.accelerator auto or cpu"
+            raise RecipeError(f"trainer: {' '.join(str(error).split())}{cure}") from error
+        check_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
         return trainer
 
     def _fastest_precision(self) -> str:
         cuda = self.config.trainer.accelerator != "cpu" and torch.cuda.is_available()
         return "bf16-mixed" if has_bfloat16(torch.device("cuda" if cuda else "cpu")) else "32-true"
-
-
-def _check_trainer_options(options: Any) -> None:
-    if not options.max_epochs or options.max_epochs < 1:
-        raise RecipeError("trainer.max_epochs must be 1 or more: the schedule spans the epochs")
-    if options.devices not in (1, "1", "auto", [0]) or options.num_nodes != 1:
-        raise RecipeError("trainer.devices and trainer.num_nodes must be 1: one device trains")
-    if options.fast_dev_run:
-        raise RecipeError(
-            "trainer.fast_dev_run writes no checkpoint; for a quick look use "
-            "--trainer.max_epochs 1 --trainer.limit_train_batches 2"
-        )

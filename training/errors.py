@@ -19,6 +19,14 @@ class WeightsError(TrainingError):
     """Initial weights that cannot be had or do not fit the architecture."""
 
 
+class DivergedError(TrainingError):
+    """A training, or a model's answer, that left the range of numbers."""
+
+
+class MemoryShortError(TrainingError):
+    """Memory, or shared memory between processes, that ran out."""
+
+
 class CheckpointError(TrainingError):
     """A checkpoint that is missing, damaged or of another kind of classifier."""
 

@@ -14,6 +14,7 @@ from torch import nn
 from sise.precision import Precision, forward_in, resolve
 from training.calibration import Floats, Labels, expected_calibration_error
 from training.data import Batch, Triple, normalise
+from training.errors import DivergedError
 
 LEVEL = 0.95
 DRAWS = 10_000
@@ -164,7 +165,7 @@ def predict(
     """Logits (N, C) and class ids (N,) of all `batches`, on the device of the model's weights.
 
     `model` takes normalised images; `batches` are pairs of crops (B, H, W, 3) uint8 and class
-    ids (B,).
+    ids (B,). Raises DivergedError for logits that are not finite.
     """
     device = next(model.parameters()).device
     forward = forward_in(model.eval(), resolve(precision, device))
@@ -174,4 +175,11 @@ def predict(
             images = normalise(crops.to(device), mean, std)
             logits.append(forward(images).double().cpu().numpy())
             labels.append(class_ids.numpy())
-    return np.concatenate(logits), np.concatenate(labels)
+    found = np.concatenate(logits)
+    lost = int((~np.isfinite(found).all(axis=1)).sum())
+    if lost:
+        raise DivergedError(
+            f"the model's answer is not finite for {lost} of {len(found)} crops: its weights or "
+            "its precision are at fault; take another model, or full precision (fp32)"
+        )
+    return found, np.concatenate(labels)

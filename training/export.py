@@ -11,6 +11,7 @@ from sise.precision import Precision
 from training.checkpoint import read_checkpoint
 from training.crops import read_recast
 from training.finish import complete_thresholds, validate, write_bundle
+from training.resources import memory_explained
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,13 @@ def export(request: Export) -> ModelBundle:
     checkpoint = read_checkpoint(request.checkpoint)
     validation = None
     if request.root is not None:
-        validation = validate(
-            checkpoint,
-            read_recast(request.root).crops("val"),
-            torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-            request.precision,
-            request.batch_size,
-            request.num_workers,
-        )
+        with memory_explained("--batch-size", "--num-workers"):
+            validation = validate(
+                checkpoint,
+                read_recast(request.root).crops("val"),
+                torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+                request.precision,
+                request.batch_size,
+                request.num_workers,
+            )
     return write_bundle(request.out, checkpoint, validation, request.thresholds)

@@ -80,8 +80,13 @@ def write_bundle(
     checkpoint: Checkpoint,
     validation: Validation | None,
     thresholds: Mapping[str, float],
+    ended_early: str = "",
 ) -> bundle.ModelBundle:
-    """Write the model bundle of a checkpoint; without a validation its temperature is 1."""
+    """Write the model bundle of a checkpoint; without a validation its temperature is 1.
+
+    `ended_early` tells where and why the training ended before its last epoch.
+    """
+    early = {"ended_early": ended_early} if ended_early else {}
     plan = checkpoint.blueprint
     card = bundle.ModelCard(
         architecture=plan.architecture,
@@ -92,7 +97,9 @@ def write_bundle(
         temperature=1.0 if validation is None else validation.temperature,
         thresholds=complete_thresholds(thresholds),
         dataset=plan.dataset,
-        metrics={"epoch": checkpoint.epoch} | ({} if validation is None else metrics(validation)),
+        metrics={"epoch": checkpoint.epoch}
+        | early
+        | ({} if validation is None else metrics(validation)),
     )
     return bundle.save(folder, card, checkpoint.network)
 
@@ -147,4 +154,5 @@ def metrics_line(card: bundle.ModelCard) -> str:
         f"macro recall {found['macro_recall']:.3f}, "
         f"ECE {found['ece_before_temperature']:.3f} -> {found['ece']:.3f} "
         f"at temperature {card.temperature:.2f}; epoch {found['epoch']}"
+        + (f"; training ended early, {found['ended_early']}" if "ended_early" in found else "")
     )

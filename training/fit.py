@@ -7,14 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning import Trainer
 
 from severstal_prep.console import note
-from sise.bundle import library_versions, read_card
+from sise.bundle import library_versions, not_finite, read_card
 from training.checkpoint import read_checkpoint
 from training.configuration import FitCLI
 from training.data import RecastDataModule
+from training.errors import DivergedError, RecipeError, WeightsError
 from training.finish import metrics_line, validate, write_bundle
+from training.options import why_ended
 from training.recipes import RecipeArguments
+from training.resources import memory_explained
 from training.weights import initialise
 
 EXPECTED_WARNINGS = (
@@ -41,19 +46,30 @@ def fit(recipe: RecipeArguments) -> int:
         if cli.state == "finished":
             note(f"{cli.run.path}: this run is finished; nothing to do")
         else:
-            train(cli)
-            finish(cli)
+            with memory_explained("--data.batch_size", "--data.num_workers"):
+                ended_early = train(cli)
+                finish(cli, ended_early)
     print(metrics_line(read_card(cli.run.bundle)))
     print(cli.run.bundle)
     return 0
 
 
-def train(cli: FitCLI) -> None:
-    """Train from the start, or from the last finished epoch."""
+def train(cli: FitCLI) -> str:
+    """Train from the start, or from the last finished epoch; tell where and why it ended early,
+    "" if it did not.
+
+    Raises DivergedError, with what to do, if it left the range of numbers, and RecipeError for
+    options that the trainer cannot follow.
+    """
     cli.datamodule.setup("fit")
     resume = cli.state == "interrupted"
     if not resume:
         initialise(cli.model.network, cli.model.architecture, cli.model.weights)
+        names = not_finite(cli.model.network.state_dict())
+        if names:
+            raise WeightsError(
+                f"{cli.model.weights}: weights that are not finite ({names[0]}, …); give others"
+            )
     data: RecastDataModule = cli.datamodule
     recast = data.recast
     device = cli.trainer.strategy.root_device
@@ -70,16 +86,59 @@ def train(cli: FitCLI) -> None:
         f"({parameters / 1e6:.1f} M parameters) on {device}, {cli.trainer.precision}; "
         f"{len(recast.crops('train'))} training and {len(recast.crops('val'))} validation crops"
     )
-    with _interrupt_raised():
-        cli.trainer.fit(
-            cli.model,
-            datamodule=cli.datamodule,
-            ckpt_path=str(cli.run.last) if resume else None,
-            weights_only=True,
+    try:
+        with _interrupt_raised():
+            cli.trainer.fit(
+                cli.model,
+                datamodule=cli.datamodule,
+                ckpt_path=str(cli.run.last) if resume else None,
+                weights_only=True,
+            )
+    except MisconfigurationException as error:
+        raise RecipeError(f"trainer: {' '.join(str(error).split())}") from error
+    except DivergedError as error:
+        said = f"{error}; {_cure(cli)}"
+        cli.run.note(record | {"diverged": said})
+        raise DivergedError(f"the training diverged at {said}") from error
+    ended = _ended_early(cli.trainer)
+    if ended:
+        note(f"training ended early, {ended}")
+        cli.run.note(record | {"ended_early": ended})
+    if not cli.run.best.is_file():
+        raise RecipeError(
+            f"{cli.run.path}: no epoch was trained and validated to its end"
+            f"{f' ({ended})' if ended else ''}; train longer, into another --out"
         )
+    return ended
 
 
-def finish(cli: FitCLI) -> None:
+def _cure(cli: FitCLI) -> str:
+    """What to do after a training that diverged, and what is left of it."""
+    rate = getattr(cli.config.model.optimizer.get("init_args"), "lr", None)
+    lower = "a lower learning rate" + ("" if rate is None else f" than {rate:g}")
+    exact = "" if cli.trainer.precision == "32-true" else ", or with --trainer.precision 32-true"
+    kept = next((file for file in (cli.run.best, cli.run.last) if file.is_file()), None)
+    left = "no epoch was finished before" if kept is None else f"{kept} is the last good one"
+    return f"train again with {lower}{exact}, into another --out; {left}"
+
+
+def _ended_early(trainer: Trainer) -> str:
+    """Where and why a training ended before its last epoch; "" if it did not."""
+    epochs = trainer.max_epochs or 0
+    passed = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+    batches = trainer.num_training_batches
+    whole = passed >= batches
+    if trainer.current_epoch >= epochs and whole:
+        return ""
+    where = f"after epoch {trainer.current_epoch} of {epochs}"
+    if not whole:
+        where = (
+            f"in epoch {trainer.current_epoch} of {epochs}, after {passed} of its {batches} batches"
+        )
+    return f"{where}: {why_ended(trainer.callbacks)}"  # type: ignore[attr-defined]
+
+
+def finish(cli: FitCLI, ended_early: str) -> None:
     """Calibrate the best epoch's classifier on the validation crops and write its bundle."""
     checkpoint = read_checkpoint(cli.run.best)
     data: RecastDataModule = cli.datamodule
@@ -90,7 +149,7 @@ def finish(cli: FitCLI) -> None:
         batch_size=data.batch_size,
         num_workers=data.num_workers,
     )
-    write_bundle(cli.run.bundle, checkpoint, validation, cli.config.thresholds)
+    write_bundle(cli.run.bundle, checkpoint, validation, cli.config.thresholds, ended_early)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The run folder: what lies in it, and whether a run there can start, go on or has finished.
 
 config.yaml             the resolved configuration
-run.json                the dataset, versions, device and precision
+run.json                the dataset, versions, device and precision; what ended the run early
 checkpoints/best.ckpt   by the recipe's monitor
 checkpoints/last.ckpt   after the last finished epoch; resuming starts here
 logs/version_N/         metrics.csv and TensorBoard's events, one folder per start
@@ -64,11 +64,12 @@ class RunFolder:
         """What to do for a run of this configuration on this dataset.
 
         A start that trained no epoch is no obstacle. Raises RunFolderError if the folder holds
-        another run, or something else.
+        another run, one that diverged, which it would do again, or something else.
         """
         if not self.path.exists() or not any(self.path.iterdir()):
             return "new"
-        earlier, earlier_dataset = self._earlier_start()
+        earlier, record = self._earlier_start()
+        earlier_dataset, diverged = record["dataset_card_sha256"], record.get("diverged")
         finished = (self.bundle / "model.json").is_file()
         if not finished and not self.last.is_file():
             return "new"
@@ -77,22 +78,30 @@ class RunFolder:
             raise RunFolderError(f"{self.path}: holds a run with {difference}; {CURE}")
         if earlier_dataset != dataset_sha256:
             raise RunFolderError(f"{self.path}: holds a run on another dataset; {CURE}")
+        if diverged and not finished:
+            raise RunFolderError(f"{self.path}: this run diverged at {diverged}")
         return "finished" if finished else "interrupted"
 
     def start(self, config: str, record: Mapping[str, Any]) -> None:
         """Write the configuration (YAML text) and the record, making the folder."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with replacing(self.record) as temporary:
-            temporary.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+        self.note(record)
         with replacing(self.config) as temporary:
             temporary.write_text(config, "utf-8")
 
-    def _earlier_start(self) -> tuple[dict[str, Any], str]:
-        """Configuration and dataset of the run that began here."""
+    def note(self, record: Mapping[str, Any]) -> None:
+        """Write the record anew."""
+        with replacing(self.record) as temporary:
+            text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+            temporary.write_text(text, "utf-8")
+
+    def _earlier_start(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Configuration and record of the run that began here."""
         try:
             config = yaml.safe_load(self.config.read_text("utf-8"))
             record = json.loads(self.record.read_text("utf-8"))
-            return dict(config), str(record["dataset_card_sha256"])
+            record["dataset_card_sha256"]
+            return dict(config), dict(record)
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
             raise RunFolderError(
                 f"{self.path}: not empty, and no run of defect-train fit; {CURE}"

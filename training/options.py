@@ -1,0 +1,81 @@
+"""What is wrong with a run's options, before anything is trained."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import Timer
+
+from training.errors import RecipeError
+
+LOGGED = ("train/loss", "val/loss", "val/top1", "val/macro_recall", "learning_rate")
+LOWER_IS_BETTER = ("train/loss", "val/loss")
+
+
+def check_trainer_options(options: Any) -> None:
+    """Raise RecipeError for options of the trainer that train nothing or leave no best epoch."""
+    epochs = options.max_epochs
+    if not epochs or epochs < 1:
+        raise RecipeError("trainer.max_epochs must be 1 or more: the schedule spans the epochs")
+    if options.max_steps != -1:
+        raise RecipeError(
+            "trainer.max_steps cannot be used: the schedule spans whole epochs, each validated at "
+            "its end; give --trainer.max_epochs, and for short epochs --data.epoch_crops"
+        )
+    if options.devices not in (1, "1", "auto", [0]) or options.num_nodes != 1:
+        raise RecipeError("trainer.devices and trainer.num_nodes must be 1: one device trains")
+    for name in ("fast_dev_run", "barebones"):
+        if getattr(options, name):
+            raise RecipeError(
+                f"trainer.{name} writes no checkpoint; for a quick look use "
+                "--trainer.max_epochs 1 --trainer.limit_train_batches 2"
+            )
+    if options.enable_checkpointing is False:
+        raise RecipeError("trainer.enable_checkpointing cannot be false: a bundle needs one")
+    for name in ("limit_train_batches", "limit_val_batches"):
+        if getattr(options, name) == 0:
+            raise RecipeError(f"trainer.{name} cannot be 0: the best epoch could not be told")
+    every = options.check_val_every_n_epoch
+    if every is None or not 1 <= every <= epochs:
+        raise RecipeError(
+            f"trainer.check_val_every_n_epoch must be 1 to {epochs} (max_epochs): the best epoch "
+            "is one that was validated"
+        )
+    part = options.val_check_interval
+    if part is not None and not (isinstance(part, float) and 0 < part <= 1):
+        raise RecipeError("trainer.val_check_interval must be a share of an epoch, as 0.5")
+
+
+def check_callbacks(callbacks: Iterable[Callback]) -> None:
+    """Raise RecipeError for a callback that waits for a value that is never logged, or would take
+    the worst for the best."""
+    for callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if not isinstance(monitor, str):
+            continue
+        name = type(callback).__name__
+        if monitor not in LOGGED:
+            raise RecipeError(
+                f"{name}: monitor {monitor!r} is never logged; logged are {', '.join(LOGGED)}"
+                f"{did_you_mean(monitor, LOGGED)}"
+            )
+        best = "min" if monitor in LOWER_IS_BETTER else "max"
+        if monitor != "learning_rate" and getattr(callback, "mode", best) != best:
+            raise RecipeError(f"{name}: {monitor} is best at its {best}imum; set mode: {best}")
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The end of a message about an unknown name: the closest known one, or ""."""
+    close = get_close_matches(name, known, 1, 0.75)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def why_ended(callbacks: Iterable[Callback]) -> str:
+    """Which option or callback ended a training before its last epoch, in words."""
+    for callback in callbacks:
+        if isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0:
+            return "trainer.max_time was reached"
+        if getattr(callback, "stopped_epoch", 0):
+            return f"{type(callback).__name__} on {getattr(callback, 'monitor', 'no value')}"
+    return "a callback ended it"
