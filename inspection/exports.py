@@ -23,6 +23,7 @@ from inspection.policy import NORMAL
 from inspection.results import guard_cell, write_json
 from severstal_prep.files import replacing
 from severstal_prep.patches import PATCH
+from sise.outputs import check_apart, check_file
 from sise.status import OK
 
 COCO_NAME = "regions.coco.json"
@@ -188,6 +189,9 @@ def export(report: OpenedReport, out: Path) -> tuple[Path, Path]:
         raise ReportFolderError(f"{out}: inside the report, which is sealed; choose another --out")
     if out.exists() and not out.is_dir():
         raise ReportFolderError(f"{out}: a file; --out takes a folder")
+    check_apart(out, [Path(str(report.card.get("batch_folder", report.root)))])
+    check_file(out / COCO_NAME, b'"report_fingerprint"')
+    check_file(out / CSV_NAME, b"region,strip_id,")
     found = list(regions(report))
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / COCO_NAME, coco(report, found))

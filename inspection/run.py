@@ -36,6 +36,7 @@ from inspection.results import (
 from inspection.stages import classify_batch, dispose, explain_batch
 from severstal_prep.console import note
 from severstal_prep.patches import PATCH
+from sise.outputs import check_apart
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def inspect(settings: Settings) -> Finished:
     cure.
     """
     begun = time.monotonic()
+    earlier_reports = [one for one in settings.earlier if not _is_out(one, settings)]
+    check_apart(settings.out, [settings.bundle, *earlier_reports])
     run = resolve(settings)
     folder = ReportFolder(settings.out)
     folder.open_for(run.batch)

@@ -67,6 +67,8 @@ def build(request: Request) -> Outcome:
     is "quarantine", and DatasetError for a folder that was built, or begun, from other labels,
     images or options, or that holds other files.
     """
+    if request.out.resolve().is_relative_to(request.images.resolve()):
+        raise DatasetError(f"{request.out}: in the folder of the strips; name another --out")
     annotations = read_annotations(request.csv, request.on_error)
     chosen = choose_sources(annotations, request.images, request.rules)
     sources, missing = chosen.sources, chosen.missing

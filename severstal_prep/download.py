@@ -44,6 +44,8 @@ def download(out: Path) -> bool:
     """
     if (out / LABELS_NAME).is_file() and (out / IMAGES_NAME).is_dir():
         return False
+    if out.is_dir() and any(out.iterdir()) and not (out / WORK_NAME).is_dir():
+        raise DownloadError(f"{out}: holds other files; name a new or empty folder")
     client = _client()
     work = out / WORK_NAME
     work.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,10 @@ class WorkFolder:
 
         Raises DatasetError if the root holds anything but an unfinished build.
         """
-        if not self.path.is_dir() and self.root.exists() and any(self.root.iterdir()):
+        begun = (self.path / "settings.json").is_file() or (
+            self.path.is_dir() and not any(self.path.iterdir())
+        )
+        if not begun and self.root.exists() and any(self.root.iterdir()):
             raise DatasetError(f"{self.root}: holds other files; name a new or empty folder")
         settings_file = self.path / "settings.json"
         if not settings_file.is_file():

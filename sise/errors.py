@@ -21,3 +21,7 @@ class ImageError(SiseError):
 
 class DatasetError(SiseError):
     """A labelled dataset that is missing, damaged or does not fit the model."""
+
+
+class OutputError(SiseError):
+    """A place for results that holds what others wrote, or that is read."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ from sise.capture import borrowed
 from sise.catalogue import Choice, choose, defaults, make
 from sise.engine import Engine
 from sise.engine import Settings as EngineSettings
-from sise.errors import ImageError, SiseError
+from sise.errors import ImageError, OutputError, SiseError
 from sise.explanation import OK, REVISION, Explainer, Explanation
 from sise.images import read_image, write_png, write_whole
 from sise.logits import class_names, every_probability
+from sise.outputs import holds
 from sise.overlay import overlay, to_grey
 from sise.tiling import merge_tiles, tile_lefts
 
 NORMAL = "normal"
+FILES = ("map.npy", "map.png", "overlay.png")
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ def explain_files(
     image that cannot be read
     is an outcome, not an error.
 
-    Raises SiseError for two images of one name, an unknown target, and as `choice_of`.
+    Raises SiseError for two images of one name, an unknown target, and as `choice_of`, and
+    OutputError if one of the files to write is there already and was not written here.
     """
     _check_names(images)
     target = _target_index(bundle, settings.target)
@@ -115,7 +119,7 @@ def explain_files(
     with borrowed(engine.model):
         device = next(bundle.model.parameters()).device
         engine.look(torch.zeros(1, 3, *bundle.card.input_size, device=device))
-    out.mkdir(parents=True, exist_ok=True)
+    _claim(out, images)
     for path in images:
         try:
             yield Outcome(
@@ -143,8 +147,7 @@ def _explain_file(
         "revision": REVISION,
     }
     record_path = out / f"{path.stem}.json"
-    names = ("map.npy", "map.png", "overlay.png")
-    map_values, map_picture, laid_over = (out / f"{path.stem}_{name}" for name in names)
+    map_values, map_picture, laid_over = (out / f"{path.stem}_{name}" for name in FILES)
     written = all(file.is_file() for file in (map_values, map_picture, laid_over))
     if written and _is_up_to_date(record_path, identity):
         return "up to date"
@@ -157,9 +160,6 @@ def _explain_file(
         width=image.shape[1],
         height=image.shape[0],
     )
-    write_whole(map_values, lambda temporary: _save(temporary, merged))
-    write_png(map_picture, to_grey(merged))
-    write_png(laid_over, overlay(image, merged, palette=settings.palette))
     record = {
         **identity,
         "device": str(next(bundle.model.parameters()).device),
@@ -167,8 +167,24 @@ def _explain_file(
         "tiles": [tile.record for tile in tiles],
     }
     text = json.dumps(record, indent=2) + "\n"
-    write_whole(record_path, lambda temporary: temporary.write_text(text, "utf-8"))
+    with _all_or_none(record_path, map_values, map_picture, laid_over):
+        write_whole(map_values, lambda temporary: _save(temporary, merged))
+        write_png(map_picture, to_grey(merged))
+        write_png(laid_over, overlay(image, merged, palette=settings.palette))
+        write_whole(record_path, lambda temporary: temporary.write_text(text, "utf-8"))
     return _summary(bundle, tiles)
+
+
+@contextmanager
+def _all_or_none(record: Path, *others: Path) -> Iterator[None]:
+    """Without a record, files that an interruption left would be taken for those of others."""
+    record.unlink(missing_ok=True)
+    try:
+        yield
+    except BaseException:
+        for file in (record, *others):
+            file.unlink(missing_ok=True)
+        raise
 
 
 def _explain_tiles(
@@ -264,6 +280,21 @@ def _summary(bundle: ModelBundle, tiles: Sequence[_Tile]) -> str:
     if not explained:
         return f"all {len(tiles)} tiles look normal; --target CLASS explains a class anyway"
     return f"{len(explained)} of {len(tiles)} tiles explained: {', '.join(explained)}"
+
+
+def _claim(out: Path, images: Sequence[Path]) -> None:
+    """Make the folder; raise OutputError if a file of another program would be overwritten."""
+    for path in images:
+        record = out / f"{path.stem}.json"
+        mine = holds(record, image_sha256=..., bundle_sha256=..., settings=...)
+        files = [out / f"{path.stem}_{kind}" for kind in FILES]
+        damaged = not holds(record) and all(file.is_file() for file in (record, *files))
+        for file in (record, *files):
+            if file.exists() and not (mine or damaged):
+                raise OutputError(
+                    f"{file}: a file of others, where {path} is explained to; name another --out"
+                )
+    out.mkdir(parents=True, exist_ok=True)
 
 
 def _check_names(images: Sequence[Path]) -> None:

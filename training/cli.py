@@ -160,7 +160,16 @@ def _test(options: Namespace) -> int:
     bundle = options.bundle or options.run / "bundle"
     out = options.out or bundle.parent / options.split
 
-    from training.assess import Assessment, assess
+    from sise.outputs import check_apart, check_folder, holds
+    from training.assess import PICTURE_NAME, RESULTS_NAME, Assessment, assess
+
+    def ours(folder: Path) -> bool:
+        if holds(folder / RESULTS_NAME, bundle_sha256=..., dataset_card_sha256=...):
+            return True
+        return {path.name for path in folder.iterdir()} <= {PICTURE_NAME}  # interrupted
+
+    check_apart(out, (bundle, options.data.root))
+    check_folder(out, ours)
     from training.scorecard import as_text
 
     scorecard = assess(
@@ -181,9 +190,13 @@ def _test(options: Namespace) -> int:
 
 
 def _export(options: Namespace) -> int:
+    from sise.bundle import CARD_NAME, FORMAT
+    from sise.outputs import check_apart, check_folder, holds
     from training.export import Export, export
     from training.finish import metrics_line
 
+    check_apart(options.out, [] if options.data.root is None else [options.data.root])
+    check_folder(options.out, lambda folder: holds(folder / CARD_NAME, format=FORMAT))
     bundle = export(
         Export(
             checkpoint=options.checkpoint,

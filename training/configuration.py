@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from severstal_prep.dataset import card_sha256
 from severstal_prep.usage import in_words
+from sise.outputs import check_apart
 from sise.precision import has_bfloat16
 from training.classifier import DefectClassifier
 from training.data import RecastDataModule
@@ -96,6 +97,7 @@ class FitCLI(LightningCLI):
         self.run = RunFolder(self.config.out or Path("runs") / self.recipe.name)
         self.config_text = self.parser.dump(self.config, skip_none=False)
         dataset_sha256 = card_sha256(self.config.data.root)
+        check_apart(self.run.path, [Path(self.config.data.root)])
         self.state = self.run.state(yaml.safe_load(self.config_text), dataset_sha256)
 
     def instantiate_classes(self) -> None:

@@ -32,18 +32,24 @@ def parser() -> ArgumentParser:
     return options
 
 
+MARKS = (b'<meta name="generator" content="steel-sise">', b"% steel-sise report")
+"""What our pages and prints hold; another file is not written over."""
+
+
 def run(arguments: Namespace) -> int:
     """Write the documents and print their paths. Raises ReportFolderError and DocumentError."""
     from inspection.errors import DocumentError
     from inspection.opened import open_report
     from inspection.report.pdf import print_pdf
     from inspection.report.single import write_single_file
+    from sise.outputs import check_file
 
     wanted = [path for path in (arguments.single_file, arguments.pdf) if path is not None]
     if not wanted:
         raise DocumentError("name what to make: --single-file FILE, --pdf FILE, or both")
     for path in wanted:
         check_place(path, arguments.report)
+        check_file(path, *MARKS)
     report = open_report(arguments.report)
     if arguments.single_file is not None:
         size = write_single_file(report, arguments.single_file)

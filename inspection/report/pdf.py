@@ -74,4 +74,5 @@ def print_pdf(report: Path, out: Path, cards: int) -> None:
                 f"{browser} printed nothing (exit code {done.returncode}; "
                 f"{said[-1] if said else 'it said nothing'})"
             )
-        shutil.copyfile(printed, temporary)
+        # Readers of PDF stop at its end; the comment behind it says whose file this is.
+        temporary.write_bytes(printed.read_bytes() + b"% steel-sise report\n")

@@ -18,8 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from inspection.review.errors import DatabaseError
+from inspection.review.holders import holders
 
-LOCK_SECONDS = 30
+LOCK_SECONDS = 5
+"""For how long to wait for a lock, or for a server to answer."""
 MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x57EE1  # any number, the same for all who migrate
 
@@ -38,14 +40,14 @@ class Database:
         if engine.dialect.name == "postgresql":
             # By default each query sees what was committed before it, not before the first.
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
-        with _one_line(self.name), engine.begin() as connection:
+        with _one_line(self), engine.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A connection whose changes are all kept at the end, or none. Raises DatabaseError."""
         engine = self.engine.execution_options(writing=True)
-        with _one_line(self.name), engine.begin() as connection:
+        with _one_line(self), engine.begin() as connection:
             yield connection
 
 
@@ -82,7 +84,7 @@ def open_database(url: str, create: bool = False) -> Database:
 def _parse(url: str) -> sa.URL:
     try:
         address = sa.make_url(url)
-    except exc.ArgumentError as error:
+    except (exc.ArgumentError, ValueError) as error:
         raise DatabaseError(
             "--db: not a database URL; write sqlite:///review.db or "
             "postgresql://user:password@host/name"
@@ -138,9 +140,31 @@ def _migrate(database: Database, create: bool) -> None:
 
 
 @contextmanager
-def _one_line(name: str) -> Iterator[None]:
+def _one_line(database: "Database") -> Iterator[None]:
     try:
         yield
     except exc.DBAPIError as error:
         reason = " ".join(str(error.orig).split())
-        raise DatabaseError(f"{name}: {reason}") from error
+        raise DatabaseError(f"{database.name}: {reason}{_cure(reason, database)}") from error
+    except UnicodeError as error:
+        raise DatabaseError(f"{database.name}: no such host; check the URL") from error
+
+
+def _cure(reason: str, database: "Database") -> str:
+    """What to do about an error of the driver, by what it says."""
+    if "locked" in reason:
+        who = holders(Path(database.engine.url.database or ""))
+        held = f" by {', '.join(who)}" if who else ""
+        return f"{held}; try again when that is done, or end it"
+    cures = {
+        "not a database": "; name another file, or a new one",
+        "unable to open": "; check the path and its rights",
+        "readonly": "; have its rights changed, or copy it",
+        "disk is full": "; free some space",
+        "password authentication failed": "; check user and password in the URL",
+        "no password supplied": "; write postgresql://USER:PASSWORD@HOST/NAME",
+        "does not exist": "; check its name in the URL, or make it (createdb)",
+        "resolve host": "; check the host in the URL",
+        "connection": "; check that the server runs, and the host and port in the URL",
+    }
+    return next((cure for words, cure in cures.items() if words in reason), "")

@@ -26,6 +26,7 @@ from severstal_prep.patches import PATCH
 from severstal_prep.recast import BLACK_LEVEL
 from severstal_prep.split import absent_classes, grouped_split
 from severstal_prep.strips import crop_id
+from sise.outputs import check_apart
 
 _NAME_LENGTH = 16
 
@@ -64,6 +65,9 @@ def export(database: Database, out: Path, seed: int = 0) -> Exported:
     """
     if out.exists():
         raise ExportError(f"{out}: exists already; name another --out")
+    with database.reading() as connection:
+        rows = registered(connection)
+        check_apart(out, [Path(f) for row in rows for f in (row.report_folder, row.strips_folder)])
     chosen, disputed = _choose(database)
     if not chosen:
         raise ExportError(f"{database.name}: no patch is decided; review some first")

@@ -20,6 +20,7 @@ from sise.bench.machine import device_name, meaning_of_memory
 from sise.bench.plan import Plan, Row, Skipped, Subject
 from sise.bench.rows import Bench, Say, prepare
 from sise.bench.sampled import rows_of_scoring
+from sise.devices import choose_device
 from sise.errors import ImageError, SiseError
 from sise.images import read_image
 
@@ -66,7 +67,7 @@ def run(question: Question, plan: Plan, in_json: bool, say: Say) -> int:
 
 def subject_of(question: Question) -> Subject:
     """Load or build the model and the images. Raises SiseError."""
-    device = _device(question.device)
+    device = choose_device(question.device)
     if (question.bundle is None) == (question.architecture is None):
         raise SiseError("give either --bundle or --architecture")
     if question.bundle is not None:
@@ -199,14 +200,6 @@ def _in_paper(row: Row) -> str:
 
 def _significant(value: float) -> float:
     return float(f"{value:.4g}")
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise SiseError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
-    return torch.device(name)
 
 
 def _untrained(architecture: str) -> nn.Module:

@@ -164,12 +164,13 @@ def parser() -> ArgumentParser:
 
 
 def run(arguments: Namespace) -> int:
-    import torch
     from rich.console import Console
     from rich.progress import track
 
     from sise import bundle as bundles
+    from sise.devices import choose_device
     from sise.explain_files import Settings, choice_of, explain_files
+    from sise.outputs import check_apart
 
     given = {name: arguments[name] for name in OPTIONS_OF_METHODS}
     settings = Settings(
@@ -180,10 +181,8 @@ def run(arguments: Namespace) -> int:
         palette=arguments.palette,
     )
     choice_of(settings)  # which complains now, before the model is loaded
-    device = arguments.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    bundle = bundles.load(arguments.bundle, device)
+    check_apart(arguments.out, [arguments.bundle])
+    bundle = bundles.load(arguments.bundle, choose_device(arguments.device))
     outcomes = explain_files(bundle, arguments.image, arguments.out, settings)
     progress = track(
         outcomes,

@@ -84,11 +84,14 @@ def add_running(parser: ArgumentParser) -> None:
 
 
 def subjects(arguments: Namespace) -> "tuple[ModelBundle, Dataset, list[Item]]":
-    """What `add_subjects` asked for. Raises SiseError for what is not there."""
-    import torch
+    """What `add_subjects` asked for, with --out made.
 
+    Raises SiseError for what is not there, and OutputError for an --out that holds other files.
+    """
     from sise import bundle as bundles
+    from sise import outputs
     from sise.datasets.opening import open_dataset
+    from sise.devices import choose_device
     from sise.evaluation.subject import check_classes, sample
 
     dataset = open_dataset(
@@ -99,12 +102,21 @@ def subjects(arguments: Namespace) -> "tuple[ModelBundle, Dataset, list[Item]]":
         arguments.only,
         arguments.seed,
     )
-    device = arguments.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    bundle = bundles.load(arguments.bundle, device)
+    bundle = bundles.load(arguments.bundle, choose_device(arguments.device))
     check_classes(bundle, dataset)
+    outputs.claim(arguments.out, _is_ours, (arguments.bundle, arguments.data))
     return bundle, dataset, sample(dataset.items, arguments.limit)
+
+
+def _is_ours(out: Path) -> bool:
+    """Whether a folder without a mark, as older versions left it, holds results."""
+    from sise.evaluation import card
+    from sise.outputs import begins_with_rows, holds
+    from sise.sanity.report import FORMAT
+
+    finished = any(holds(out / "card.json", format=one) for one in (card.FORMAT, FORMAT))
+    begun = any(begins_with_rows(out / one) for one in ("rows.jsonl", "similarities.jsonl"))
+    return finished or begun
 
 
 def command_line() -> str:

@@ -27,12 +27,11 @@ def parser() -> ArgumentParser:
 def run(arguments: Namespace) -> int:
     """Serve until Ctrl-C."""
     from inspection.review.database import open_database
-    from inspection.review.errors import ServeError
     from inspection.review.server.access import access_for
+    from inspection.review.server.listen import listen
 
     access = access_for(arguments.host, arguments.token_file)
-    if not 1 <= arguments.port <= 65535:
-        raise ServeError(f"--port must be 1 to 65535, not {arguments.port}")
+    listening = listen(arguments.host, arguments.port)
     database = open_database(arguments.db, create=True)
 
     import uvicorn
@@ -40,8 +39,8 @@ def run(arguments: Namespace) -> int:
     from inspection.review.server.app import make_app
     from severstal_prep.console import note
 
-    note(f"http://{arguments.host}:{arguments.port} (Ctrl-C ends)")
-    uvicorn.run(
-        make_app(database, access), host=arguments.host, port=arguments.port, log_level="warning"
-    )
+    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    config = uvicorn.Config(make_app(database, access), log_level="warning")
+    note(f"http://{host}:{arguments.port} (Ctrl-C ends)")
+    uvicorn.Server(config).run(sockets=[listening])
     return 0
