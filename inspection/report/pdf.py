@@ -75,4 +75,4 @@ def print_pdf(report: Path, out: Path, cards: int) -> None:
                 f"{said[-1] if said else 'it said nothing'})"
             )
         # Readers of PDF stop at its end; the comment behind it says whose file this is.
-        temporary.write_bytes(printed.read_bytes() + b"% steel-sise report\n")
+        temporary.write_bytes(printed.read_bytes() + b"\n% steel-sise report\n")

@@ -146,7 +146,7 @@ def test_the_browser_gets_the_page_with_its_number_of_cards(
     done"""
     arguments = browser_that(tmp_path, script, monkeypatch)
     print_pdf(report, tmp_path / "report.pdf", 7)
-    assert (tmp_path / "report.pdf").read_bytes() == b"%PDF-1.4% steel-sise report\n"
+    assert (tmp_path / "report.pdf").read_bytes() == b"%PDF-1.4\n% steel-sise report\n"
     given = arguments.read_text().splitlines()
     assert given[-1] == f"{(report / 'index.html').as_uri()}#print=7"
     assert ("--no-sandbox" in given) == (os.geteuid() == 0)
