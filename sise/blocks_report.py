@@ -11,6 +11,7 @@ from rich.table import Table
 from torch import nn
 
 from sise import bundle as bundles
+from sise.architectures import build_network
 from sise.blocks import Block, measure_blocks
 from sise.errors import SiseError
 
@@ -30,7 +31,7 @@ def network_of(
         loaded = bundles.load(bundle)
         return loaded.model, given or loaded.card.input_size
     if architecture is not None and bundle is None:
-        return bundles.build_network(architecture, 1000), given or (256, 256)
+        return build_network(architecture, 1000), given or (256, 256)
     raise SiseError("give either --bundle or --architecture")
 
 

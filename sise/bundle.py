@@ -9,7 +9,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -22,6 +22,7 @@ import torch
 from pydantic import AfterValidator, ConfigDict, Field
 from torch import nn
 
+from sise.architectures import Weightless, bare, build_network, load_state, state_of
 from sise.checked import checked, read_json
 from sise.errors import BundleError
 
@@ -60,6 +61,8 @@ class ModelCard:
     `std` are per channel, of images scaled to [0, 1]. `thresholds` gives, per class name, the
     probability from which a patch is flagged. `temperature` divides the logits before the
     softmax. `dataset` and `metrics` tell what the model was trained on and how well it did.
+    `transform_input` is torchvision's option of googlenet and inception_v3, which changes what
+    the network computes.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -76,6 +79,7 @@ class ModelCard:
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
     weights_sha256: str = ""
+    transform_input: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,38 +115,22 @@ class Calibrated(nn.Module):
         return logits / self.temperature
 
 
-def build_network(architecture: str, classes: int) -> nn.Module:
-    """Build torchvision's classifier of that name, untrained, with `classes` outputs.
-
-    Raises BundleError if torchvision knows no such classifier.
-    """
-    import torchvision  # seconds that reading a card need not wait for
-
-    known = torchvision.models.list_models(module=torchvision.models)
-    if architecture not in known:
-        raise BundleError(
-            f"torchvision has no classifier named {architecture!r}; one of: {', '.join(known)}"
-        )
-    options: dict[str, Any] = {"weights": None, "num_classes": classes}
-    if architecture in ("googlenet", "inception_v3"):
-        options |= {"aux_logits": False, "init_weights": True}
-    network: nn.Module = torchvision.models.get_model(architecture, **options)
-    return network
-
-
 def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
     """Write a bundle to `folder`; an existing bundle there is replaced.
 
     `network` is the bare classifier (logits before the temperature); its weights are written
-    in float32 on the CPU. The card's hash, versions and time are filled in here.
+    in float32 on the CPU, without auxiliary heads. The card's hash, versions, time and
+    `transform_input` are filled in here.
 
     Raises BundleError, writing nothing, for a weight or a number of the card that is not finite,
-    and for a card that could not be read again.
+    for weights that do not fit the card, and for a card that could not be read again.
     """
+    network = bare(network)
     weights = {
         name: (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous()
-        for name, tensor in network.state_dict().items()
+        for name, tensor in state_of(network).items()
     }
+    card = replace(card, transform_input=bool(getattr(network, "transform_input", False)))
     _check_finite(weights, f"{folder}: no bundle is written")
     for name, value in asdict(card).items():
         try:
@@ -155,6 +143,9 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
         _checked_card(asdict(card))
     except ValueError as error:
         raise BundleError(f"{folder}: no bundle is written: the card's {error}") from error
+    with Weightless():
+        shapes = build_network(card.architecture, len(card.classes), card.transform_input)
+    _fill(shapes, weights, card, f"{folder}: no bundle is written", assign=True)
     folder.mkdir(parents=True, exist_ok=True)
     temporary_weights = folder / f".{WEIGHTS_NAME}.partial"
     safetensors.torch.save_file(weights, temporary_weights)
@@ -164,6 +155,8 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": library_versions(),
     }
+    if not card.transform_input:
+        del filled["transform_input"]  # earlier versions do not know it
     temporary_card = folder / f".{CARD_NAME}.partial"
     text = json.dumps({"format": FORMAT, **filled}, indent=2, allow_nan=False) + "\n"
     temporary_card.write_text(text, "utf-8")
@@ -180,7 +173,7 @@ def load(folder: Path, device: str | torch.device = "cpu") -> ModelBundle:
     written, that do not fit the architecture, or that are not finite.
     """
     card = read_card(folder)
-    network = build_network(card.architecture, len(card.classes))
+    network = build_network(card.architecture, len(card.classes), card.transform_input)
     _load_weights(network, folder / WEIGHTS_NAME, card)
     _check_finite(network.state_dict(), f"{folder / WEIGHTS_NAME}: no usable weights")
     model = Calibrated(network, card.temperature).eval().to(device)
@@ -227,11 +220,25 @@ def _load_weights(network: nn.Module, path: Path, card: ModelCard) -> None:
             "copy the bundle again"
         )
     try:
-        network.load_state_dict(safetensors.torch.load_file(path))
-    except (RuntimeError, safetensors.SafetensorError) as error:
+        weights = safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise BundleError(f"{path}: not a safetensors file ({error})") from error
+    _fill(network, weights, card, str(path))
+
+
+def _fill(
+    network: nn.Module,
+    weights: Mapping[str, torch.Tensor],
+    card: ModelCard,
+    what: str,
+    assign: bool = False,
+) -> None:
+    try:
+        load_state(network, weights, assign)
+    except RuntimeError as error:
         first_line = str(error).strip().splitlines()[-1].strip()
         raise BundleError(
-            f"{path}: the weights do not fit {card.architecture} with "
+            f"{what}: the weights do not fit {card.architecture} with "
             f"{len(card.classes)} classes ({first_line})"
         ) from error
 

@@ -19,6 +19,7 @@ class Blueprint:
     `input_size` is (H, W) in px; `mean` and `std` per channel are those of images scaled to
     [0, 1]; `dataset` names the recast dataset: its card's SHA-256, its split rule and seed, in
     which options it differs from the paper's recipe, and its crops per split and class.
+    `transform_input` is that of `sise.architectures.build_network`.
     """
 
     architecture: str
@@ -27,9 +28,12 @@ class Blueprint:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     dataset: Mapping[str, Any]
+    transform_input: bool = False
 
     @classmethod
-    def of(cls, architecture: str, data: "RecastDataModule") -> "Blueprint":
+    def of(
+        cls, architecture: str, data: "RecastDataModule", transform_input: bool = False
+    ) -> "Blueprint":
         """The blueprint of a classifier about to learn from `data`, which was set up."""
         recast = data.recast
         return cls(
@@ -45,6 +49,7 @@ class Blueprint:
                 "differs_from_recipe": recast.card["differs_from_recipe"],
                 "counts": {split: list(recast.counts(split)) for split in ("train", "val", "test")},
             },
+            transform_input=transform_input,
         )
 
     def write_to(self, checkpoint: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from severstal_prep.dataset import CLASS_NAMES
-from sise.bundle import build_network, not_finite
+from sise.architectures import build_network, load_state
+from sise.bundle import not_finite
 from training.blueprint import Blueprint
 from training.errors import CheckpointError
 
@@ -57,9 +58,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{path}: weights that are not finite ({names[0]}, …): the training diverged; take an "
             "earlier checkpoint, or train again with a lower learning rate"
         )
-    network = build_network(blueprint.architecture, len(blueprint.classes))
+    network = build_network(
+        blueprint.architecture, len(blueprint.classes), blueprint.transform_input
+    )
     try:
-        network.load_state_dict(state)
+        load_state(network, state)
     except RuntimeError as error:
         raise CheckpointError(
             f"{path}: the weights do not fit {blueprint.architecture}; was the file changed?"

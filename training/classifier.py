@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from severstal_prep.dataset import CLASS_NAMES
-from sise.bundle import build_network, not_finite
+from sise.architectures import build_network
+from sise.bundle import not_finite
 from training.blueprint import Blueprint
 from training.data import IMAGENET_MEAN, IMAGENET_STD, Batch, RecastDataModule, normalise
 from training.errors import DivergedError, RecipeError
@@ -136,7 +137,17 @@ class DefectClassifier(LightningModule):
         names = not_finite(checkpoint.get("state_dict", {}))
         if names:
             raise self._diverged(f"after its last batch: weights are not finite ({names[0]}, …)")
-        Blueprint.of(self.architecture, self._data).write_to(checkpoint)
+        Blueprint.of(self.architecture, self._data, self.transform_input).write_to(checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the inputs that the run began with."""
+        if Blueprint.read_from(checkpoint).transform_input:
+            self.network.transform_input = True  # type: ignore[assignment]
+
+    @property
+    def transform_input(self) -> bool:
+        """torchvision's option of googlenet and inception_v3, which their ImageNet weights need."""
+        return bool(getattr(self.network, "transform_input", False))
 
 
 def adjusted_cross_entropy(

@@ -9,13 +9,16 @@ from contextlib import contextmanager
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
+from torch import nn
 
 from severstal_prep.console import note
-from sise.bundle import library_versions, not_finite, read_card
+from sise.blocks import find_blocks
+from sise.bundle import library_versions, read_card
+from sise.errors import LayerError
 from training.checkpoint import read_checkpoint
 from training.configuration import FitCLI
 from training.data import RecastDataModule
-from training.errors import DivergedError, RecipeError, WeightsError
+from training.errors import DivergedError, RecipeError
 from training.finish import metrics_line, validate, write_bundle
 from training.options import why_ended
 from training.recipes import RecipeArguments
@@ -64,12 +67,8 @@ def train(cli: FitCLI) -> str:
     cli.datamodule.setup("fit")
     resume = cli.state == "interrupted"
     if not resume:
+        check_explainable(cli.model.network, cli.model.architecture, cli.datamodule.input_size)
         initialise(cli.model.network, cli.model.architecture, cli.model.weights)
-        names = not_finite(cli.model.network.state_dict())
-        if names:
-            raise WeightsError(
-                f"{cli.model.weights}: weights that are not finite ({names[0]}, …); give others"
-            )
     data: RecastDataModule = cli.datamodule
     recast = data.recast
     device = cli.trainer.strategy.root_device
@@ -136,6 +135,21 @@ def _ended_early(trainer: Trainer) -> str:
             f"in epoch {trainer.current_epoch} of {epochs}, after {passed} of its {batches} batches"
         )
     return f"{where}: {why_ended(trainer.callbacks)}"  # type: ignore[attr-defined]
+
+
+def check_explainable(network: nn.Module, architecture: str, size: tuple[int, int]) -> None:
+    """Raises RecipeError for a network that SISE cannot explain on crops of `size` (H, W).
+
+    Inspection explains what it flags; this is said before the training, not after it.
+    """
+    try:
+        find_blocks(network, size)
+    except LayerError as error:
+        reason = str(error).partition("; give images")[0].partition("; pass layers=")[0]
+        raise RecipeError(
+            f"model.architecture {architecture} is not trained: SISE cannot explain it on crops of "
+            f"{size[0]}×{size[1]} px ({reason}); choose a CNN, resnet50 or convnext_tiny say"
+        ) from error
 
 
 def finish(cli: FitCLI, ended_early: str) -> None:

@@ -1,39 +1,54 @@
 """Initial weights of a network: torchvision's ImageNet weights, or a file."""
 
 from pathlib import Path
-from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
-import safetensors
-import safetensors.torch
 import torch
 import torchvision
 from torch import nn
 
 from severstal_prep.console import note
-from sise.bundle import build_network
+from sise.architectures import INCEPTIONS, Weightless, build_network, load_state
+from sise.bundle import file_sha256
 from training.errors import WeightsError
+from training.state_dicts import COUNTER, Fit, find_state
+from training.state_files import State, read_tensors
 
 NONE = "none"
 IMAGENET = "imagenet"
-WRAPPERS = ("module.", "network.", "model.")
-
-State = dict[str, torch.Tensor]
 
 
 def initialise(network: nn.Module, architecture: str, weights: str) -> None:
     """Give `network` its initial weights: "none" (as built), "imagenet", or a file.
 
-    The head is left as built if it has another number of classes there; a note says so.
-    Raises WeightsError, with the cure, if the weights cannot be had or do not fit.
+    A file may hold them in containers and wrappers of any depth; "FILE#PART" chooses among several.
+    The head is left as built if it has another number of classes there. With torchvision's
+    ImageNet weights googlenet and inception_v3 get `transform_input`. A note says what was left
+    out. Raises WeightsError, with the cure, if the weights cannot be had or do not fit.
     """
     if weights == NONE:
         return
-    state = imagenet_state(architecture) if weights == IMAGENET else file_state(Path(weights))
-    dropped = load_backbone(network, architecture, state, weights)
+    source, part = weights, None
+    if weights == IMAGENET:
+        tensors = imagenet_state(architecture)
+    else:
+        if "#" in weights and not Path(weights).exists():
+            source, _, part = weights.rpartition("#")
+        tensors = read_tensors(Path(source))
+    fit, dropped = load_backbone(network, architecture, tensors, source, part)
+    if architecture in INCEPTIONS and (
+        weights == IMAGENET or is_imagenet_file(Path(source), architecture)
+    ):
+        network.transform_input = True  # type: ignore[assignment]
     if dropped:
-        note(f"weights {weights}: the head has other classes and starts anew ({dropped[0]}, …)")
+        note(f"weights {source}: the head has other classes and starts anew ({dropped[0]}, …)")
+    unused = [name for name, tensor in fit.others.items() if tensor.numel() > 1]
+    if unused:
+        note(
+            f"weights {source}: {architecture} has no place for {len(unused)} tensors, "
+            f"which are left out ({unused[0]}, …)"
+        )
 
 
 def imagenet_state(architecture: str) -> State:
@@ -57,67 +72,33 @@ def imagenet_state(architecture: str) -> State:
     return state
 
 
-def file_state(path: Path) -> State:
-    """The tensors by name in a .safetensors or a PyTorch file, which must need no pickle."""
-    if not path.is_file():
-        raise WeightsError(
-            f"{path}: there is no such file; model.weights is none, imagenet or a file"
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # What a damaged file raises depends on where the damage is; UnpicklingError, KeyError,
-        # EOFError, RuntimeError and SafetensorError among others.
-        raise WeightsError(
-            f"{path}: not a weights file that is safe to load "
-            f"({type(error).__name__}); save a plain state dict, best as .safetensors"
-        ) from error
-    return _unwrapped(content, path)
-
-
-def _unwrapped(content: Any, path: Path) -> State:
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(
-        isinstance(value, torch.Tensor) for value in content.values()
-    ):
-        raise WeightsError(f"{path}: holds no state dict (tensors by name)")
-    for wrapper in WRAPPERS:
-        if content and all(name.startswith(wrapper) for name in content):
-            return {name.removeprefix(wrapper): tensor for name, tensor in content.items()}
-    return content
-
-
 def load_backbone(
-    network: nn.Module, architecture: str, state: State, source: str
-) -> tuple[str, ...]:
-    """Copy `state` into `network`; returns the names of the head's tensors that did not fit.
+    network: nn.Module, architecture: str, tensors: State, source: str, part: str | None = None
+) -> tuple[Fit, tuple[str, ...]]:
+    """Copy what fits of `tensors` into `network`; also returns the head's tensors left as built.
 
     The head are the tensors whose shape depends on the number of classes. Raises
-    WeightsError if any other tensor is missing or has another shape.
+    WeightsError, leaving the network alone, as `find_state` does.
     """
     own = network.state_dict()
-    head = head_names(architecture)
-    fitting = {
-        name: tensor
-        for name, tensor in state.items()
-        if name in own and tensor.shape == own[name].shape
-    }
-    unmet = [name for name in own if name not in fitting]
-    wrong = [name for name in unmet if name not in head]
-    if wrong:
-        raise WeightsError(
-            f"{source}: does not fit {architecture}: {len(wrong)} of its {len(own)} tensors are "
-            f"missing or of another shape ({wrong[0]}, …)"
-        )
-    network.load_state_dict(fitting, strict=False)
-    return tuple(unmet)
+    fit = find_state(tensors, own, head_names(architecture), architecture, source, part)
+    fitting = {name: t for name, t in fit.known.items() if t.shape == own[name].shape}
+    load_state(network, {**own, **fitting})
+    unmet = [name for name in own if name not in fitting and not name.endswith(COUNTER)]
+    return fit, tuple(unmet)
+
+
+def is_imagenet_file(path: Path, architecture: str) -> bool:
+    """Whether a file is torchvision's own; it names its files by the start of their SHA-256."""
+    digest = file_sha256(path)
+    return any(
+        digest.startswith(Path(urlsplit(weights.url).path).stem.rpartition("-")[2])
+        for weights in torchvision.models.get_model_weights(architecture)
+    )
 
 
 def head_names(architecture: str) -> frozenset[str]:
     """Names of the tensors whose shape depends on the number of classes."""
-    with torch.device("meta"):
+    with Weightless():
         one, two = (build_network(architecture, classes).state_dict() for classes in (7, 8))
     return frozenset(name for name in one if one[name].shape != two[name].shape)

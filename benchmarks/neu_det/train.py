@@ -17,7 +17,8 @@ from data import CLASSES, MEAN, STD, images, read_samples, split
 from jsonargparse import auto_cli
 from torch import nn
 
-from sise.bundle import ModelCard, build_network, save
+from sise.architectures import build_network
+from sise.bundle import ModelCard, save
 from sise.precision import forward_in, has_bfloat16
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from torch import nn
 
 from sise import bundle as bundles
+from sise.architectures import build_network
 from sise.bench.given import rows_as_given
 from sise.bench.machine import device_name, meaning_of_memory
 from sise.bench.plan import Plan, Row, Skipped, Subject
@@ -205,7 +206,7 @@ def _significant(value: float) -> float:
 def _untrained(architecture: str) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return bundles.build_network(architecture, 1000).eval()
+        return build_network(architecture, 1000).eval()
 
 
 def _pixels(

@@ -11,7 +11,8 @@ from torch import nn
 
 from inspection.classify import Classifier
 from severstal_prep.images import write_png
-from sise.bundle import ModelBundle, ModelCard, build_network
+from sise.architectures import build_network
+from sise.bundle import ModelBundle, ModelCard
 from sise.explanation import Explanation
 from sise.precision import forward_in
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from severstal_prep.dataset import CLASS_NAMES
-from sise.bundle import build_network
+from sise.architectures import build_network
 from training.blueprint import Blueprint
 from training.checkpoint import read_checkpoint
 from training.errors import CheckpointError

@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 import torchvision
 
-from sise.bundle import build_network
+from sise.architectures import build_network
 from training.errors import WeightsError
 from training.weights import head_names, initialise
 

@@ -1,0 +1,87 @@
+"""Every classifier of torchvision as a bundle."""
+
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from sise import bundle as bundles
+from sise.architectures import Weightless, build_network, load_state, state_of
+from sise.bundle import ModelCard
+from sise.errors import BundleError
+
+EVERY = torchvision.models.list_models(module=torchvision.models)
+REAL = ("densenet121", "googlenet", "mnasnet0_5", "mobilenet_v3_small", "regnet_y_400mf")
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def card(architecture: str) -> ModelCard:
+    return ModelCard(architecture, ("normal", "class 1"), (64, 64), *IMAGENET)
+
+
+@pytest.mark.parametrize("architecture", EVERY)
+def test_every_classifier_takes_its_state_from_a_file(architecture: str) -> None:
+    with Weightless():
+        network = build_network(architecture, 2)
+    assert all(parameter.is_meta for parameter in network.parameters())
+    # What safetensors gives back: names and tensors, in its own order, without versions.
+    load_state(network, dict(sorted(state_of(network).items())))
+
+
+def stirred(network: nn.Module) -> nn.Module:
+    """Statistics of batch norm that a mistake would show in, too."""
+    for name, tensor in network.state_dict().items():
+        if name.endswith(("running_mean", "running_var")):
+            tensor.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+@pytest.mark.parametrize("architecture", REAL)
+def test_a_bundle_answers_as_the_network_did(tmp_path: Path, architecture: str) -> None:
+    torch.manual_seed(0)
+    network = stirred(build_network(architecture, 2))
+    bundles.save(tmp_path, card(architecture), network)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(bundles.load(tmp_path).model(images), network(images))
+    assert "transform_input" not in (tmp_path / "model.json").read_text()
+
+
+def test_torchvisions_own_googlenet_keeps_its_inputs_and_leaves_its_auxiliary_heads(
+    tmp_path: Path,
+) -> None:
+    torch.manual_seed(0)
+    given = torchvision.models.googlenet(num_classes=2, transform_input=True, init_weights=False)
+    network = stirred(given)
+    loaded = bundles.save(tmp_path, card("googlenet"), network)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(images), network(images))
+    assert loaded.card.transform_input
+    assert '"transform_input": true' in (tmp_path / "model.json").read_text()
+
+
+def test_a_wrapped_network_is_saved_bare(tmp_path: Path) -> None:
+    network = build_network("squeezenet1_1", 2).eval()
+    loaded = bundles.save(tmp_path, card("squeezenet1_1"), nn.DataParallel(network))
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(images), network(images))
+
+
+def test_an_earlier_bundle_stays_if_the_new_weights_do_not_fit(tmp_path: Path) -> None:
+    kept = bundles.save(tmp_path, card("squeezenet1_1"), build_network("squeezenet1_1", 2))
+    with pytest.raises(BundleError, match=r"no bundle is written: the weights do not fit"):
+        bundles.save(tmp_path, card("squeezenet1_1"), build_network("squeezenet1_1", 7))
+    assert bundles.load(tmp_path).sha256 == kept.sha256
+
+
+def test_the_versions_of_the_network_stand_for_those_of_the_file() -> None:
+    with Weightless():
+        network = build_network("mnasnet1_0", 2)
+    with pytest.raises(ValueError, match="version"):
+        network.load_state_dict(OrderedDict(network.state_dict().items()))
+    load_state(network, dict(network.state_dict()))
