@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from .jpeg import PixelsError, check_jpeg
+from .jpeg import DEEP, TRUNCATED, TWO, PixelsError, check_parts, decode_jpeg
 
 __all__ = ["FORMATS", "SIGNATURE_BYTES", "PixelsError", "decode", "kind_of"]
 
@@ -52,8 +52,6 @@ _TIFF_TABLES, _TIFF_JPEG, _TIFF_OLD_JPEG = 347, 7, 6
 _TIFF_PIECES = ((273, 279), (324, 325))
 """Offsets and sizes of the strips of a TIFF, or of its tiles."""
 
-_DEEP = "bits per channel; save it with 8 bits per channel"
-_TWO = "more than one picture; save each as a file of its own"
 _header = threading.Lock()
 
 
@@ -79,16 +77,18 @@ def decode(content: bytes) -> npt.NDArray[np.uint8]:
         raise PixelsError("the file is empty; copy it again")
     kind = kind_of(content[:SIGNATURE_BYTES])
     if kind == "JPEG":
-        check_jpeg(content)
+        check_parts(content)
     elif kind == "PNG":
         _check_png(content)
     stream = _Stream(content)
     try:
         with _opened(stream, content) as image:
+            if kind == "JPEG":
+                return decode_jpeg(content)
             stream.exhausted = False
             image.load()
             if stream.exhausted:
-                raise PixelsError(_TRUNCATED)
+                raise PixelsError(TRUNCATED)
             return _rgb(image)
     except PixelsError:
         raise
@@ -98,12 +98,11 @@ def decode(content: bytes) -> npt.NDArray[np.uint8]:
         raise PixelsError(_BOMB) from error
     except Exception as error:  # of damaged files Pillow raises anything
         if "truncated" in str(error).lower():
-            raise PixelsError(_TRUNCATED) from error
+            raise PixelsError(TRUNCATED) from error
         raise PixelsError(f"damaged ({error}); copy it again") from error
 
 
 _BOMB = "too many pixels for an image to inspect; cut it into strips"
-_TRUNCATED = "truncated, the end of the file is missing; copy it again"
 
 
 class _Stream(io.BytesIO):
@@ -137,11 +136,11 @@ def _opened(stream: _Stream, content: bytes) -> Image.Image:
         warnings.simplefilter("always")
         image = Image.open(stream, formats=FORMATS)
         if getattr(image, "n_frames", 1) > 1:
-            raise PixelsError(_TWO)
+            raise PixelsError(TWO)
         if image.format == "TIFF":
             _check_tiff(image, content)
         if image.mode.startswith(("I", "F")):
-            raise PixelsError(f"more than 8 {_DEEP}")
+            raise PixelsError(f"more than 8 {DEEP}")
         if image.format == "PPM":
             _check_ppm(image, content)
         turn = image.getexif().get(ExifTags.Base.Orientation)
@@ -175,14 +174,14 @@ def _check_png(content: bytes) -> None:
     Pillow halves 16 bits, passes over wrong sums and leaves missing rows black.
     """
     if len(content) > 24 and content[24] > 8:
-        raise PixelsError(f"{content[24]} {_DEEP}")
+        raise PixelsError(f"{content[24]} {DEEP}")
     data, place, name = [], 8, b""
     while name != b"IEND":
         length = int.from_bytes(content[place : place + 4])
         part, place = content[place + 4 : place + 8 + length], place + 12 + length
         name = part[:4]
         if place > len(content):
-            raise PixelsError(_TRUNCATED)
+            raise PixelsError(TRUNCATED)
         if zlib.crc32(part) != int.from_bytes(content[place - 4 : place]):
             raise PixelsError("damaged, its sum is wrong; copy it again")
         if name == b"IDAT":
@@ -211,7 +210,7 @@ def _check_tiff(image: Image.Image, content: bytes) -> None:
     tags = image.tag_v2  # type: ignore[attr-defined]
     deepest = max(tags.get(_TIFF_BITS, (1,)))
     if deepest > 8 or set(tags.get(_TIFF_FORMAT, (1,))) != {1}:
-        raise PixelsError(f"{deepest} {_DEEP}, whole numbers from 0 to 255")
+        raise PixelsError(f"{deepest} {DEEP}, whole numbers from 0 to 255")
     if tags.get(_TIFF_SAMPLES, 1) != len(image.getbands()):
         raise PixelsError(f"{tags[_TIFF_SAMPLES]} channels; save it as grey or RGB")
     if tags.get(_TIFF_COMPRESSION) == _TIFF_OLD_JPEG:
@@ -220,16 +219,16 @@ def _check_tiff(image: Image.Image, content: bytes) -> None:
         tables = bytes(tags.get(_TIFF_TABLES, b"\xff\xd8\xff\xd9"))[:-2]
         for offsets, sizes in _TIFF_PIECES:
             for start, size in zip(tags.get(offsets, ()), tags.get(sizes, ()), strict=True):
-                check_jpeg(tables + content[start + 2 : start + size])
+                decode_jpeg(tables + content[start + 2 : start + size])
 
 
 def _check_ppm(image: Image.Image, content: bytes) -> None:
     codec, _, start, arguments = image.tile[0]  # type: ignore[attr-defined]
     highest = arguments[-1] if isinstance(arguments, tuple) else 255
     if highest > 255:
-        raise PixelsError(f"grey values up to {highest}, more than 8 {_DEEP}")
+        raise PixelsError(f"grey values up to {highest}, more than 8 {DEEP}")
     bits = 1 if image.mode == "1" else 8 * len(image.getbands())
     size = (image.width * bits + 7) // 8 * image.height
     rest = content[start + size :].lstrip() if codec != "ppm_plain" else b""
     if kind_of(rest) == "PNM":
-        raise PixelsError(_TWO)
+        raise PixelsError(TWO)
