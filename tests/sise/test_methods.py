@@ -109,7 +109,7 @@ def test_extremal_masks_in_bfloat16_are_those_in_float32(trained: nn.Module) -> 
     )
     assert not torch.equal(exact, reduced)
     for one, other in zip(exact.flatten(1), reduced.flatten(1), strict=True):
-        assert torch.corrcoef(torch.stack([one, other]))[0, 1] > 0.98
+        assert torch.corrcoef(torch.stack([one, other]))[0, 1] > 0.95
 
 
 def test_the_input_part_of_full_gradients_finds_the_disc(trained: nn.Module) -> None:
