@@ -481,7 +481,9 @@ def test_unlisted_bad_image_is_named_without_a_row(
 
 
 def test_the_wrong_image_folder_is_told_at_once(request_seven: Request, tmp_path: Path) -> None:
-    for images, complaint in ((tmp_path, "none of the 6 listed"), (tmp_path / "no", "no such")):
+    other = tmp_path / "other"
+    other.mkdir()
+    for images, complaint in ((other, "none of the 6 listed"), (tmp_path / "no", "no such")):
         with pytest.raises(DatasetError, match=complaint):
             build(replace(request_seven, images=images, on_error="quarantine"))
     assert not request_seven.out.exists()
