@@ -219,7 +219,9 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bundle(tmp_path: Path, fast: None, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(bundles, "build_network", lambda _, classes: small_cnn(classes=classes))
+    monkeypatch.setattr(
+        bundles, "build_network", lambda _, classes, *__: small_cnn(classes=classes)
+    )
     card = ModelCard("small", ("normal", "class 1", "class 2"), (32, 32), (0.5,) * 3, (0.5,) * 3)
     folder = tmp_path / "тест dir"
     bundles.save(folder, card, small_cnn())
