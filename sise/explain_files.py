@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,15 @@ from sise.capture import borrowed
 from sise.catalogue import Choice, choose, defaults, make
 from sise.engine import Engine
 from sise.engine import Settings as EngineSettings
-from sise.errors import ImageError, OutputError, SiseError
-from sise.explanation import OK, REVISION, Explainer, Explanation
+from sise.errors import ImageError, SiseError
+from sise.explained import FILES, all_or_none, check_names, claim, is_up_to_date
+from sise.explanation import NOT_FINITE, OK, REVISION, Explainer, Explanation
 from sise.images import read_image, write_png, write_whole
 from sise.logits import class_names, every_probability
-from sise.outputs import holds
 from sise.overlay import overlay, to_grey
 from sise.tiling import merge_tiles, tile_lefts
 
 NORMAL = "normal"
-FILES = ("map.npy", "map.png", "overlay.png")
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one image file; `failed` says why it could not be read."""
+    """What became of one image file: its `summary`, or why it `failed` and nothing is written."""
 
     image: Path
     summary: str
@@ -105,13 +103,13 @@ def explain_files(
     Writes NAME_map.npy (float32 in [0, 1]), NAME_map.png (grey, 255 = 1), NAME_overlay.png and,
     last, NAME.json. An image whose NAME.json was made from the same bundle, settings, file and
     revision of the methods, and whose other files are still there, is not computed again. An
-    image that cannot be read
-    is an outcome, not an error.
+    image that cannot be read, or for which the model's answer or the map is not finite, is an
+    outcome, not an error: nothing is written for it.
 
     Raises SiseError for two images of one name, an unknown target, and as `choice_of`, and
     OutputError if one of the files to write is there already and was not written here.
     """
-    _check_names(images)
+    check_names(images)
     target = _target_index(bundle, settings.target)
     choice = choice_of(settings)
     explainer = make(choice, bundle.model, {})
@@ -119,7 +117,7 @@ def explain_files(
     with borrowed(engine.model):
         device = next(bundle.model.parameters()).device
         engine.look(torch.zeros(1, 3, *bundle.card.input_size, device=device))
-    _claim(out, images)
+    claim(out, images)
     for path in images:
         try:
             yield Outcome(
@@ -148,8 +146,7 @@ def _explain_file(
     }
     record_path = out / f"{path.stem}.json"
     map_values, map_picture, laid_over = (out / f"{path.stem}_{name}" for name in FILES)
-    written = all(file.is_file() for file in (map_values, map_picture, laid_over))
-    if written and _is_up_to_date(record_path, identity):
+    if is_up_to_date(record_path, identity, (map_values, map_picture, laid_over)):
         return "up to date"
 
     tiles = _explain_tiles(bundle, engine, explainer, path, image, settings.stride, target)
@@ -166,25 +163,13 @@ def _explain_file(
         "versions": library_versions(),
         "tiles": [tile.record for tile in tiles],
     }
-    text = json.dumps(record, indent=2) + "\n"
-    with _all_or_none(record_path, map_values, map_picture, laid_over):
+    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+    with all_or_none(record_path, map_values, map_picture, laid_over):
         write_whole(map_values, lambda temporary: _save(temporary, merged))
         write_png(map_picture, to_grey(merged))
         write_png(laid_over, overlay(image, merged, palette=settings.palette))
         write_whole(record_path, lambda temporary: temporary.write_text(text, "utf-8"))
     return _summary(bundle, tiles)
-
-
-@contextmanager
-def _all_or_none(record: Path, *others: Path) -> Iterator[None]:
-    """Without a record, files that an interruption left would be taken for those of others."""
-    record.unlink(missing_ok=True)
-    try:
-        yield
-    except BaseException:
-        for file in (record, *others):
-            file.unlink(missing_ok=True)
-        raise
 
 
 def _explain_tiles(
@@ -207,20 +192,40 @@ def _explain_tiles(
     windows = np.stack([image[:, left : left + width] for left in lefts])
     inputs = bundle.preprocess(windows).to(device)
     probabilities = _probabilities(engine, inputs)
-    return [
+    _check_finite(path, lefts, probabilities.isfinite().all(dim=1).tolist(), "the model's answer")
+    tiles = [
         _explain_tile(bundle, explainer, inputs[index], left, probabilities[index], target,
                       alone=len(lefts) == 1)
         for index, left in enumerate(lefts)
     ]  # fmt: skip
+    fine = [tile.record["status"] != NOT_FINITE for tile in tiles]
+    _check_finite(path, lefts, fine, "the map")
+    return tiles
+
+
+def _check_finite(path: Path, lefts: Sequence[int], finite: Sequence[bool], what: str) -> None:
+    """Raise ImageError, naming the first tile, unless all are finite."""
+    if not all(finite):
+        first = lefts[list(finite).index(False)]
+        where = "" if len(lefts) == 1 else f" at {first} px ({finite.count(False)} of {len(lefts)})"
+        raise ImageError(
+            f"{path}: {what} is not finite{where}: numbers too large for it; give --precision "
+            "fp32 or fp64, or another model"
+        )
 
 
 def _probabilities(engine: Engine, inputs: torch.Tensor) -> torch.Tensor:
-    """Of every class for each of the inputs (B, 3, H, W), one at a time: (B, classes)."""
+    """Of every class for each of the inputs (B, 3, H, W), one at a time: (B, classes).
+
+    NaN where a logit is not finite: an overflow, not a certainty.
+    """
     with borrowed(engine.model), engine.unchanging(), torch.no_grad():
         engine.look(inputs)
         forward = engine.exact_forward(inputs.device)
         logits = torch.cat([forward(one[None]) for one in inputs])
-        return every_probability(logits, engine.settings.output).cpu()
+        known = logits.isfinite()
+        found = every_probability(logits, engine.settings.output)
+        return found.where(known, torch.nan).cpu()
 
 
 def _explain_tile(
@@ -282,32 +287,6 @@ def _summary(bundle: ModelBundle, tiles: Sequence[_Tile]) -> str:
     return f"{len(explained)} of {len(tiles)} tiles explained: {', '.join(explained)}"
 
 
-def _claim(out: Path, images: Sequence[Path]) -> None:
-    """Make the folder; raise OutputError if a file of another program would be overwritten."""
-    for path in images:
-        record = out / f"{path.stem}.json"
-        mine = holds(record, image_sha256=..., bundle_sha256=..., settings=...)
-        files = [out / f"{path.stem}_{kind}" for kind in FILES]
-        damaged = not holds(record) and all(file.is_file() for file in (record, *files))
-        for file in (record, *files):
-            if file.exists() and not (mine or damaged):
-                raise OutputError(
-                    f"{file}: a file of others, where {path} is explained to; name another --out"
-                )
-    out.mkdir(parents=True, exist_ok=True)
-
-
-def _check_names(images: Sequence[Path]) -> None:
-    seen: dict[str, Path] = {}
-    for path in images:
-        if path.stem in seen:
-            raise SiseError(
-                f"{seen[path.stem]} and {path} would write the same files; "
-                "explain them into different folders"
-            )
-        seen[path.stem] = path
-
-
 def _target_index(bundle: ModelBundle, target: str | None) -> int | None:
     if target is None:
         return None
@@ -318,14 +297,6 @@ def _target_index(bundle: ModelBundle, target: str | None) -> int | None:
         return int(target)
     names = ", ".join(f"{index} ({name})" for index, name in enumerate(classes))
     raise SiseError(f"target {target!r}: this bundle has the classes {names}")
-
-
-def _is_up_to_date(record_path: Path, identity: dict[str, Any]) -> bool:
-    try:
-        record = json.loads(record_path.read_text("utf-8"))
-        return all(record[key] == value for key, value in identity.items())
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def _save(path: Path, values: npt.NDArray[np.float32]) -> None:

@@ -197,5 +197,6 @@ def run(arguments: Namespace) -> int:
         stream = sys.stderr if outcome.failed else sys.stdout
         line = outcome.summary if outcome.failed else f"{outcome.image}: {outcome.summary}"
         print(line, file=stream, flush=True)
-    print(f"maps and overlays are in {arguments.out}")
+    if failures < len(arguments.image):
+        print(f"maps and overlays are in {arguments.out}")
     return UNREADABLE_INPUTS if failures else 0

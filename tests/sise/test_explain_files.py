@@ -1,4 +1,6 @@
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -294,3 +296,85 @@ def test_one_output_is_explained_for_and_against(tmp_path: Path, target: str | N
     assert said.startswith("not dent (" if target in ("0", "not dent") else "dent (")
     with pytest.raises(SiseError, match=r"the classes 0 \(not dent\), 1 \(dent\)"):
         explained(bundle, tmp_path, Settings(target="scratch"))
+
+
+class Overflowing(torch.nn.Module):
+    """HandNet, whose second logit is `value` where an image has a white pixel at top left."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.body = HandNet()
+        self.value = value
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.body(images)
+        lost = (images[:, :, 0, 0] >= 1).all(dim=1)
+        return torch.stack([logits[:, 0], logits[:, 1].masked_fill(lost, self.value)], dim=1)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_an_answer_that_is_not_finite_is_no_map_and_the_others_go_on(
+    value: float, output: str, tmp_path: Path
+) -> None:
+    image = dotted(60, green_at=44)
+    good = write_image(tmp_path / "good.png", image)
+    image[0, 28] = 255
+    strip = write_image(tmp_path / "strip.png", image)
+    image[0, 44] = 255
+    crop = write_image(tmp_path / "crop.png", image[:, 44:])
+    bundle = described(CLASSES, Overflowing(value))
+    settings = Settings("rise:n_masks=20", stride=14, options={"output": output})
+    outcomes = list(explain_files(bundle, [crop, strip, good], tmp_path / "out", settings))
+    assert [one.failed for one in outcomes] == [True, True, False]
+    cure = "not finite{}: numbers too large for it; give --precision fp32 or fp64, or another model"
+    assert outcomes[0].summary == f"{crop}: the model's answer is {cure.format('')}"
+    at = " at 28 px (1 of 5)"
+    assert outcomes[1].summary == f"{strip}: the model's answer is {cure.format(at)}"
+    assert {path.name.split("_")[0] for path in (tmp_path / "out").iterdir()} == {
+        "good.json",
+        "good",
+    }
+
+
+def test_a_map_that_is_not_finite_is_no_map(
+    tmp_path: Path, bundle: ModelBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_image(tmp_path / "a.png", dotted(16, green_at=4))
+    explain = SISE.__call__
+
+    def lost(self: SISE, images: torch.Tensor, target: object = None) -> object:
+        return replace(explain(self, images, target), status=("not finite",))
+
+    monkeypatch.setattr(SISE, "__call__", lost)
+    (outcome,) = explain_files(bundle, [path], tmp_path / "out", Settings())
+    assert outcome.failed
+    assert outcome.summary.startswith(f"{path}: the map is not finite: ")
+    assert not any((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda tile: tile.update(status="not finite"), lambda tile: tile.update(score=np.nan)]
+)
+def test_what_an_earlier_version_wrote_of_such_an_answer_is_not_up_to_date(
+    spoil: Callable[[dict], None], tmp_path: Path, bundle: ModelBundle
+) -> None:
+    image = dotted(16, green_at=4)
+    path = write_image(tmp_path / "a.png", image)
+    out = tmp_path / "out"
+    list(explain_files(bundle, [path], out, Settings()))
+    record = json.loads((out / "a.json").read_text())
+    spoil(record["tiles"][0])
+    (out / "a.json").write_text(json.dumps(record))
+    (outcome,) = explain_files(bundle, [path], out, Settings())
+    assert outcome.summary.startswith("class 1 (0.79")
+    (out / "a.json").write_text(json.dumps(record))
+    nowhere = replace(bundle, model=torch.nn.Sequential(HandNet(), Lost()).eval())
+    (outcome,) = explain_files(nowhere, [path], out, Settings())
+    assert outcome.summary.startswith(f"{path}: the model's answer is not finite: ")
+    assert not any(out.iterdir())
+
+
+class Lost(torch.nn.Module):
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits * torch.nan

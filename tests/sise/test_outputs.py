@@ -87,22 +87,22 @@ def test_no_gpu() -> None:
 
 
 def test_explain_writes_over_no_file_of_others(tmp_path: Path) -> None:
-    from sise.explain_files import FILES, _all_or_none, _claim
+    from sise.explained import FILES, all_or_none, claim
 
     image = tmp_path / "images" / "a.png"
     for name in ("a.json", *(f"a_{kind}" for kind in FILES)):
         out = tmp_path / name.replace(".", "-")
         out.mkdir()
         (out / "notes.txt").write_text("of no concern")
-        _claim(out, [image])
+        claim(out, [image])
         (out / name).write_text('{"shapes": []}')
         with pytest.raises(OutputError, match=f"{name}: a file of others"):
-            _claim(out, [image])
+            claim(out, [image])
         assert (out / name).read_text() == '{"shapes": []}'
         ours = {"image_sha256": "1", "bundle_sha256": "2", "settings": {}}
         (out / "a.json").write_text(json.dumps(ours))
-        _claim(out, [image])
-        with suppress(KeyboardInterrupt), _all_or_none(out / "a.json", out / name):
+        claim(out, [image])
+        with suppress(KeyboardInterrupt), all_or_none(out / "a.json", out / name):
             (out / name).write_text("half")
             raise KeyboardInterrupt
         assert [path.name for path in out.iterdir()] == ["notes.txt"]
