@@ -124,7 +124,8 @@ def write_manifest(root: Path, manifest: pd.DataFrame) -> None:
 def write_card(root: Path, card: dict[str, Any]) -> None:
     """Write the card, which says that the dataset is complete: to be written last."""
     with replacing(root / CARD_NAME) as temporary:
-        temporary.write_text(json.dumps({"format": FORMAT, **card}, indent=2) + "\n", "utf-8")
+        text = json.dumps({"format": FORMAT, **card}, indent=2, allow_nan=False) + "\n"
+        temporary.write_text(text, "utf-8")
 
 
 def class_counts(manifest: pd.DataFrame) -> dict[str, dict[str, int]]:

@@ -34,7 +34,7 @@ class Journal:
 
     def add(self, record: StripRecord) -> None:
         """Append a strip; the line is out of this process when the call returns."""
-        print(json.dumps(asdict(record)), file=self.stream, flush=True)
+        print(json.dumps(asdict(record), allow_nan=False), file=self.stream, flush=True)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class WorkFolder:
         if not settings_file.is_file():
             self.path.mkdir(parents=True, exist_ok=True)
             with replacing(settings_file) as temporary:
-                temporary.write_text(json.dumps(dict(settings)), "utf-8")
+                temporary.write_text(json.dumps(dict(settings), allow_nan=False), "utf-8")
         for kind in KINDS:
             (self.path / kind).mkdir(exist_ok=True)
         self._take_back()

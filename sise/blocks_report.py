@@ -47,7 +47,8 @@ def as_json(blocks: Sequence[Block]) -> str:
         }
         for block in blocks
     ]
-    return json.dumps({"blocks": rows, "maps": sum(block.maps for block in blocks)}, indent=2)
+    content = {"blocks": rows, "maps": sum(block.maps for block in blocks)}
+    return json.dumps(content, indent=2, allow_nan=False)
 
 
 def show(blocks: Sequence[Block]) -> None:

@@ -1,6 +1,7 @@
 """The methods by name, for command lines and tables: `METHODS`, and the words that choose one."""
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,7 +95,8 @@ class Choice:
 def choose(text: str) -> Choice:
     """The method that `text` names, such as "rise" or "rise:n_masks=2000,seed=1".
 
-    Raises SiseError for a method or an option that does not exist.
+    Raises SiseError for a method or an option that does not exist, and for a number that is not
+    finite.
     """
     name, _, said = text.partition(":")
     if name not in METHODS:
@@ -109,7 +111,17 @@ def choose(text: str) -> Choice:
     for key in options:
         if key not in known:
             raise SiseError(f"method {text!r} has no option {key!r}; one of {', '.join(known)}")
+    check_plain(f"method {text!r}", options)
     return Choice(text, name, MappingProxyType(options))
+
+
+def check_plain(what: str, options: Mapping[str, Any]) -> None:
+    """Raise SiseError for an option that a record in JSON cannot hold."""
+    for name, value in options.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise SiseError(f"{what}: {name} is {value}, no finite number and no word") from error
 
 
 def choose_all(texts: Sequence[str]) -> tuple[Choice, ...]:

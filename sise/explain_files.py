@@ -12,7 +12,7 @@ import torch
 
 from sise.bundle import ModelBundle, file_sha256, library_versions
 from sise.capture import borrowed
-from sise.catalogue import Choice, choose, defaults, make
+from sise.catalogue import Choice, check_plain, choose, defaults, make
 from sise.engine import Engine
 from sise.engine import Settings as EngineSettings
 from sise.errors import ImageError, SiseError
@@ -74,6 +74,7 @@ def choice_of(settings: Settings) -> Choice:
             )
         if name in choice.options:
             raise SiseError(f"{name!r} is given twice: leave it out of {settings.method!r}")
+    check_plain(f"method {choice.method}", settings.options)
     return replace(choice, options={**choice.options, **settings.options})
 
 
@@ -91,7 +92,7 @@ def record_of(settings: Settings) -> dict[str, Any]:
         "stride": settings.stride,
         "palette": settings.palette,
     }
-    plain: dict[str, Any] = json.loads(json.dumps(said))
+    plain: dict[str, Any] = json.loads(json.dumps(said, allow_nan=False))
     return plain
 
 

@@ -161,7 +161,8 @@ def _write(out: Path, request: Mapping[str, Any], plans: Mapping[str, list[Class
                 writer.writerow(CSV_HEADER)
                 writer.writerows(sorted(rows[part]))
         card = {**request, "files": _hashes(partial)}
-        (partial / CARD_NAME).write_text(json.dumps(card, indent=2) + "\n", "utf-8")
+        text = json.dumps(card, indent=2, allow_nan=False) + "\n"
+        (partial / CARD_NAME).write_text(text, "utf-8")
         for entry in sorted(partial.iterdir(), key=lambda path: path.name == CARD_NAME):
             entry.replace(out / entry.name)
     finally:

@@ -1,6 +1,5 @@
 """The command `sise bench`: what to measure, and the table or document of it."""
 
-import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from rich.table import Table
 from torch import nn
 
 from sise import bundle as bundles
+from sise import strict_json
 from sise.architectures import build_network
 from sise.bench.given import rows_as_given
 from sise.bench.machine import device_name, meaning_of_memory
@@ -57,8 +57,8 @@ def run(question: Question, plan: Plan, in_json: bool, say: Say) -> int:
     skipped = [one for one in found if isinstance(one, Skipped)]
     facts = facts_of(bench)
     if in_json:
-        print(json.dumps({**facts, "rows": list(map(as_json, rows)),
-                          "skipped": list(map(asdict, skipped))}, indent=2))  # fmt: skip
+        content = {"rows": list(map(as_json, rows)), "skipped": list(map(asdict, skipped))}
+        print(strict_json.dumps({**facts, **content}, indent=2))
     else:
         show(facts, rows)
     for one in skipped:

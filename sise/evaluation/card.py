@@ -66,5 +66,5 @@ def card(
 
 def write(folder: Path, content: Mapping[str, Any]) -> None:
     """Write `evaluation.json` into `folder`."""
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_whole(folder / NAME, lambda temporary: temporary.write_text(text, "utf-8"))

@@ -1,10 +1,16 @@
-"""Measured rows on disk, one JSON line each, found again by what they were measured on."""
+"""Measured rows on disk, one JSON line each, found again by what they were measured on.
+
+A number that is not defined is null there (earlier versions: NaN), and NaN here.
+"""
 
 import json
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from sise import strict_json
 
 
 class RowStore:
@@ -21,9 +27,9 @@ class RowStore:
 
     def add(self, rows: Mapping[str, dict[str, Any]]) -> None:
         """Keep `rows`, here and on disk."""
-        self._rows.update(rows)
+        self._rows.update({key: _defined(row) for key, row in rows.items()})
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps({"key": key, **row}) + "\n" for key, row in rows.items())
+        lines = "".join(strict_json.dumps({"key": key, **row}) + "\n" for key, row in rows.items())
         with self.path.open("a+b") as stream:
             stream.seek(0, 2)
             if stream.tell() and not _ends_a_line(stream):
@@ -47,6 +53,18 @@ def _ends_a_line(stream: Any) -> bool:
 def _parsed(line: str) -> tuple[str, dict[str, Any]] | None:
     try:
         row = json.loads(line)
-        return row.pop("key"), row
+        return row.pop("key"), _defined(row)
     except (ValueError, KeyError, AttributeError):
         return None
+
+
+def _defined(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with NaN for what is not defined: null, and what is infinite."""
+    return {
+        name: math.nan if value is None or _is_infinite(value) else value
+        for name, value in row.items()
+    }
+
+
+def _is_infinite(value: Any) -> bool:
+    return isinstance(value, float) and math.isinf(value)

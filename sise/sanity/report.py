@@ -1,6 +1,5 @@
 """What a sanity check writes: tables, pictures and `card.json`."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from sise import strict_json
 from sise.bundle import library_versions
 from sise.images import write_whole
 from sise.sanity.pictures import draw_curves, draw_grid
@@ -40,7 +40,7 @@ def publish(
     write_whole(out / "summary.md", lambda path: path.write_text(written, "utf-8"))
     draw_curves(out / "curves.png", summary, titles)
     draw_grid(out / "grid.png", experiment, experiment.subjects[:pictured])
-    content = json.dumps(_card(experiment, verdicts, margin, command), indent=2) + "\n"
+    content = strict_json.dumps(_card(experiment, verdicts, margin, command), indent=2) + "\n"
     write_whole(out / "card.json", lambda path: path.write_text(content, "utf-8"))
     return verdicts
 
@@ -78,13 +78,6 @@ def _card(
         "steps": {stage.name: list(stage.modules) for stage in experiment.stages},
         "rule": RULE,
         "margin": margin,
-        "verdict": {text: _plain(asdict(verdict)) for text, verdict in verdicts.items()},
+        "verdict": {text: asdict(verdict) for text, verdict in verdicts.items()},
         "versions": library_versions(),
     }
-
-
-def _plain(value: Any) -> Any:
-    """NaN, which JSON has not, as null."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return None if isinstance(value, float) and value != value else value

@@ -1,11 +1,14 @@
 """The loop: what is made, what is kept, what is not made again."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 import torch
 from networks import small_cnn
@@ -16,8 +19,10 @@ from sise.catalogue import choose_all
 from sise.datasets.dataset import Item, mask_of_boxes
 from sise.errors import DatasetError, ImageError
 from sise.evaluation.maps import MapStore, file_name
+from sise.evaluation.rows import RowStore
 from sise.evaluation.run import Done, Plan, evaluate, table
 from sise.evaluation.subject import read, sample
+from sise.evaluation.summary import summarise
 from sise.metrics import bbox, ebpg
 
 CLASSES = ("a", "b", "c")
@@ -212,3 +217,51 @@ def test_other_names_stay_apart_and_in_their_folder() -> None:
     names = [file_name(text) for text in ("../x", ".._x", "a/b", "a_b", "a b", ".hidden", "..")]
     assert len(set(names)) == len(names)
     assert not any("/" in name or name.startswith(".") for name in names)
+
+
+def strict(text: str) -> Any:
+    """JSON as the standard has it, without NaN."""
+
+    def refuse(name: str) -> NoReturn:
+        raise AssertionError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+class Lost(torch.nn.Module):
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits * torch.nan
+
+
+def test_what_a_model_does_not_answer_is_counted_and_in_no_mean(tmp_path: Path) -> None:
+    card = ModelCard("by hand", CLASSES, (20, 20), (0.0,) * 3, (1.0,) * 3)
+    lost = ModelBundle(card, torch.nn.Sequential(small_cnn(), Lost()).eval(), "ab" * 32)
+    done = run(lost, Toys(count=2), plan("gradcam"), tmp_path)
+    for line in (tmp_path / "rows.jsonl").read_text().splitlines():
+        row = strict(line)
+        assert row["status"] == "not finite"
+        assert row["score"] is row["ebpg"] is row["drop"] is row["insertion"] is None
+    again = table(run(lost, Toys(count=2), plan("gradcam"), tmp_path))
+    pd.testing.assert_frame_equal(again, table(done))
+    row = summarise(again, resamples=20, flips=20).whole.row("gradcam")
+    assert row.statuses == {"not finite": 2}
+    for name in ("ebpg", "drop", "increase", "insertion"):
+        assert row.cells[name].estimate.items == 0
+
+
+def test_rows_of_earlier_versions_hold_nan_and_infinity(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"key": "a", "drop": NaN, "score": Infinity, "status": "ok"}\n')
+    store = RowStore(file)
+    assert np.isnan(store["a"]["drop"])
+    assert np.isnan(store["a"]["score"])
+    store.add({"b": {"drop": float("-inf"), "forwards": 3}, "c": {"drop": 0.25}})
+    kept = RowStore(file)
+    assert np.isnan(store["b"]["drop"])
+    assert np.isnan(kept["b"]["drop"])
+    assert kept["b"]["forwards"] == 3
+    assert kept["c"] == {"drop": 0.25}
+    assert [strict(line).get("drop", 0) for line in file.read_text().splitlines()[1:]] == [
+        None,
+        0.25,
+    ]

@@ -225,6 +225,9 @@ def test_every_method_of_the_catalogue_has_a_record() -> None:
     ("settings", "complaint"),
     [
         (Settings("lime"), "method 'lime': one of sise, gradcam, "),
+        (Settings("sise:mu=.nan"), "method 'sise:mu=.nan': mu is nan, no finite number"),
+        (Settings("sise", options={"mu": np.inf}), "method sise: mu is inf, no finite number"),
+        (Settings("rise:seed=2026-01-01"), "seed is 2026-01-01, no finite number and no word"),
         (Settings("rise:mu=1"), "has no option 'mu'"),
         (Settings("rise", options={"mu": 0.0}), "method rise has no option 'mu'; it has n_masks, "),
         (
