@@ -11,11 +11,9 @@ from torch import nn
 
 from sise.blocks import Layer
 from sise.errors import LayerError
-from sise.logits import Output as Output
 from sise.logits import at, log_odds
 from sise.precision import Forward, full_precision
-from sise.targets import Target as Target
-from sise.targets import resolve_targets as resolve_targets
+from sise.targets import Target, resolve_targets
 from sise.twins import wrapped
 
 Objective = Literal["log-odds", "logit"]

@@ -17,7 +17,7 @@ from sise.errors import SiseError
 from sise.explanation import Explanation, joined, with_finite_scores
 from sise.fills import Fill, Filling, check_fill
 from sise.logits import Output, logits_of
-from sise.look import Seen, check_initialised, look, no_memory
+from sise.look import Seen, check_initialised, check_open, look, no_memory
 from sise.precision import Forward, Precision, forward_in, resolve
 from sise.sampling import MaskScorer
 from sise.targets import Target, check_classes, indices
@@ -59,6 +59,7 @@ class Engine:
         if settings.output not in get_args(Output):
             raise SiseError(f"output {settings.output!r}: one of {', '.join(get_args(Output))}")
         check_fill(settings.fill)
+        check_open(model)
         self.model = _unwrapped(model)
         self.settings = settings
         self._named = None if settings.layers is None else _named(model, settings.layers)
@@ -264,7 +265,9 @@ def _cure(images: torch.Tensor) -> str:
         return "; colours come first: images.permute(0, 3, 1, 2)"
     if images.ndim == 3:
         return "; one image is a batch too: images[None]"
-    if images.dtype == torch.uint8:
+    if images.ndim == 4 and images.shape[1] == 1:
+        return "; grey is three equal colours: images.expand(-1, 3, -1, -1)"
+    if not images.is_floating_point():
         return "; images / 255 are numbers from 0 to 1, normalise these"
     return ""
 

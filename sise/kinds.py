@@ -17,11 +17,13 @@ _STRONGER = 1000.0
 _SHAPING = {"View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Select", "Clone"}
 _SHAPING |= {"ToCopy", "Alias", "T", "Transpose", "Permute", "Expand", "Div", "Mul", "Add", "Sub"}
 _SHAPING |= {"Mean", "AdaptiveAvgPool2D", "AvgPool2D"}
+_SQUASHING = {"Sigmoid", "Softmax", "Hardsigmoid"}
 _WEIGHING = {"Addmm", "Mm", "Bmm", "Linear", "Convolution", "MkldnnConvolution"}
 
 
-# "exclusive": probabilities that sum to one; "between": 0 and 1; "log": of exclusive ones.
-Kind = Literal["exclusive", "between", "log", "logits"]
+# "exclusive": probabilities that sum to one; "percent": to 100; "between": 0 and 1; "log": of
+# exclusive ones.
+Kind = Literal["exclusive", "percent", "between", "log", "logits"]
 
 
 def kind_of(
@@ -53,8 +55,9 @@ def kind_of(
     if promised:
         return kind
     if kind == "between":
-        return "logits" if alike or _weighed(forward, noise) else kind
-    return "logits" if alike and _weighed(forward, noise) else kind
+        last = _last(forward, noise)
+        return "logits" if last in _WEIGHING or (alike and last not in _SQUASHING) else kind
+    return "logits" if alike and _last(forward, noise) in _WEIGHING else kind
 
 
 def _kind_of_rows(rows: torch.Tensor) -> Kind:
@@ -64,6 +67,8 @@ def _kind_of_rows(rows: torch.Tensor) -> Kind:
     several = rows.shape[1] > 1
     if bool(((rows >= -_TINY) & (rows <= 1 + _TINY)).all()):
         return "exclusive" if several and _sum_to_one(rows) else "between"
+    if several and bool((rows >= -_TINY).all()) and _sum_to_one(rows / 100):
+        return "percent"
     if several and bool((rows <= _TINY).all()) and _sum_to_one(rows.exp()):
         return "log"
     return "logits"
@@ -73,17 +78,18 @@ def _sum_to_one(rows: torch.Tensor) -> bool:
     return bool(((rows.sum(dim=1) - 1).abs() <= _ROUNDING).all())
 
 
-def _weighed(forward: Forward, noise: torch.Tensor) -> bool:
-    """Whether the last that happened to the numbers is a layer of weights: these are logits."""
+def _last(forward: Forward, noise: torch.Tensor) -> str:
+    """What last happened to the numbers, besides shaping and scaling, as autograd calls it; "" if
+    that is not known. After a layer of weights they are logits."""
     with torch.enable_grad():
         node: Any = forward(noise[:1].clone().requires_grad_().clone()).grad_fn
     while node is not None:
         name = re.sub(r"Backward\d*$", "", type(node).__name__)
-        if name in _WEIGHING:
-            return True
+        if name not in _SHAPING:
+            return name
         sources = [source for source, _ in node.next_functions if source is not None]
-        node = sources[0] if name in _SHAPING and len(sources) == 1 else None
-    return False
+        node = sources[0] if len(sources) == 1 else None
+    return ""
 
 
 def noise_like(images: torch.Tensor, count: int) -> torch.Tensor:

@@ -19,6 +19,7 @@ from sise.logits import Output, check_several
 from sise.precision import Forward
 from sise.returned import checked
 
+_SAME_SOFTMAX = "; if they are logits all the same, return logits - 1: their softmax is the same"
 # Of the largest number that the model returns: rounding differs by less than that.
 _ALIKE_AGAIN, _ALIKE_IN_A_BATCH = 1e-3, 1e-2
 
@@ -52,16 +53,27 @@ def check_initialised(model: nn.Module) -> None:
             )
 
 
+def check_open(model: nn.Module) -> None:
+    """Raise SiseError for what torch.jit made: neither its weights nor its layers can be had."""
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise SiseError(
+            "the model was made by torch.jit, which shows no feature maps and takes no other "
+            "weights: give the module that it was made of, with the same weights"
+        )
+
+
 def look(
     model: nn.Module, forward: Forward, images: torch.Tensor, output: Output, at_once: int
 ) -> Seen:
     """Look at what `forward`, which runs `model`, returns for images like these (B, 3, H, W).
 
-    Of one image and of two, a few more where a model's numbers lie between 0 and 1; no more than
-    `at_once`. Raises SiseError, with the cure, for a model that cannot be explained with this
-    `output`, and if not even one image fits into memory.
+    Of one image and of two, three passes; of at most 15 more where a model's numbers look like
+    probabilities, and of 16 where it throws dice. No more than `at_once`. Raises SiseError, with
+    the cure, for a model that cannot be explained with this `output`, and if not even one image
+    fits into memory.
     """
     noise = noise_like(images, 2)
+    dice = _dice(images.device)
     with torch.no_grad():
         try:
             alone = _logits(model, forward, noise[:1])
@@ -70,9 +82,10 @@ def look(
         rows = _pair(model, forward, noise) if at_once > 1 else None
         if rows is None:
             rows = _logits(model, forward, noise[:1])
-        _check_alike(model, forward, noise, alone, rows[:1])
+        thrown = not torch.equal(dice, _dice(images.device))
+        _check_alike(model, forward, noise, alone, rows[:1], thrown)
     kind = kind_of(forward, images, noise, rows, promised=output == "probabilities")
-    if output != "probabilities":
+    if output != "probabilities" or kind == "percent":
         _check_meaning(kind, output)
         if output == "softmax":
             check_several(rows.shape[1])
@@ -94,11 +107,17 @@ def no_memory() -> SiseError:
 
 def _check_meaning(kind: Kind, output: Output) -> None:
     """Raise SiseError for a softmax or a sigmoid of what is a probability already."""
+    if kind == "percent":
+        raise SiseError(
+            "the model returns probabilities in percent (its numbers are not negative and sum to "
+            '100): return them / 100, and give output="probabilities"'
+        )
     if kind in ("exclusive", "between"):
         why = "are not negative and sum to one" if kind == "exclusive" else "lie between 0 and 1"
         raise SiseError(
             f"the model returns probabilities already (its numbers {why}), of which a {output} "
             'makes no sense: give output="probabilities", or a model without its last layer'
+            + (_SAME_SOFTMAX if kind == "between" and output == "softmax" else "")
         )
     if kind == "log" and output == "sigmoid":
         raise SiseError(
@@ -115,10 +134,13 @@ def _logits(model: nn.Module, forward: Forward, images: torch.Tensor) -> torch.T
             raise
         shape = ", ".join(map(str, images.shape))
         kind = type(model).__name__
+        what, cure = "an image", "give images that it takes, or a module that takes images alone"
+        if len(images) > 1:  # one it has taken
+            what, cure = "two images at once", "if it takes one at a time, give batch_size=1"
         raise SiseError(
             _without_statistics(model)
-            or f"{kind} does not run on an image ({shape}): {type(error).__name__}: "
-            f"{first_line(error)}; give images that it takes, or a module that takes images alone"
+            or f"{kind} does not run on {what} ({shape}): {type(error).__name__}: "
+            f"{first_line(error)}; {cure}"
         ) from error
     return checked(returned, len(images))
 
@@ -139,11 +161,13 @@ def _check_alike(
     noise: torch.Tensor,
     alone: torch.Tensor,
     together: torch.Tensor,
+    thrown: bool,
 ) -> None:
     """Raise SiseError if an image's row is another beside another image, or the second time."""
-    if alone.shape == together.shape and _alike(alone, together, _ALIKE_AGAIN):
+    if not thrown and _alike(alone, together, _ALIKE_AGAIN):
         return
-    again = (_logits(model, forward, noise[:1]) for _ in range(4))  # dice may fall alike
+    # Dice that were thrown may fall alike.
+    again = (_logits(model, forward, noise[:1]) for _ in range(16 if thrown else 4))
     if not all(_alike(alone, one, _ALIKE_AGAIN) for one in again):
         raise SiseError(
             "the model returns other logits for the same image each time, so that a map would be "
@@ -157,6 +181,11 @@ def _check_alike(
             "normalise by running statistics in evaluation mode (is one of its modules left in "
             "training mode?), or by those of each image (GroupNorm)"
         )
+
+
+def _dice(device: torch.device) -> torch.Tensor:
+    """The state of the generator that a model on this device draws from."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
 
 
 def _alike(one: torch.Tensor, other: torch.Tensor, tolerance: float) -> bool:

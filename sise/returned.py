@@ -1,7 +1,7 @@
 """What a model returned, if it is a number for each class of each image."""
 
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -45,7 +45,9 @@ def _place(returned: object, images: int) -> str:
         members = {f".{name}": getattr(returned, name) for name in returned._fields}
     elif isinstance(returned, (list, tuple)):
         members = {f"[{index}]": value for index, value in enumerate(returned)}
-    elif is_dataclass(returned) or hasattr(returned, "__dict__"):
+    elif is_dataclass(returned):
+        members = {f".{one.name}": getattr(returned, one.name, None) for one in fields(returned)}
+    elif hasattr(returned, "__dict__"):
         members = {f".{name}": value for name, value in vars(returned).items()}
     for place, value in members.items():
         if isinstance(value, torch.Tensor) and value.ndim == 2 and len(value) == images:

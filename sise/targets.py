@@ -75,5 +75,7 @@ def _no_indices(target: object) -> str:
             f"{_WHAT}, not names such as {str(names[0])!r}: give the place of the class among the "
             "model's outputs, from 0"
         )
+    if all(isinstance(one, int) for one in members):
+        return f"{_WHAT}, no number as large as {max(members, key=abs):.0e}"
     kinds = ", ".join(sorted({type(one).__name__ for one in members}))
     return f"{_WHAT}, an int or one for each image, not {kinds}"

@@ -10,15 +10,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sise.capture import Output, Target, resolve_targets
 from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
 from sise.fills import Fill, Filling
+from sise.logits import Output
 from sise.masks import upsample
 from sise.methods.answers import Answer, check_differentiable, differentiate, explanation
 from sise.methods.base import EngineExplainer
 from sise.precision import Forward, Precision
+from sise.targets import Target, resolve_targets
 
 # Measured, with the alternatives, in docs/methods.md.
 RADIUS = 0.05

@@ -148,8 +148,9 @@ def test_an_image_that_is_not_finite_is_a_status(name: str, value: float) -> Non
     ("images", "complaint"),
     [
         (torch.zeros(3, 16, 16), r"must be a floating-point tensor \(B, 3, H, W\)"),
-        (torch.zeros(1, 1, 16, 16), r"not torch.float32 \(1, 1, 16, 16\)"),
+        (torch.zeros(1, 1, 16, 16), r"\(1, 1, 16, 16\); grey is three .*expand"),
         (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), r"not torch.uint8 .*images / 255"),
+        (torch.zeros(1, 3, 16, 16).long(), r"not torch.int64 .*images / 255"),
         (torch.zeros(1, 16, 16, 3), r"\(1, 16, 16, 3\); colours come first: images.permute"),
         (torch.zeros(1, 16, 16, 3).numpy(), r"not a ndarray; of an array \(H, W, 3\) uint8: "),
         (torch.zeros(0, 3, 16, 16), "images is empty"),
@@ -166,6 +167,7 @@ def test_images_that_make_no_sense(name: str, images: torch.Tensor, complaint: s
     ("target", "complaint"),
     [
         (-1, "classes go from 0 to 2"),
+        (10**30, r"must hold class indices, no number as large as 1e\+30"),
         ([0, 3], "classes go from 0 to 2"),
         ([0, 1, 2], r"target has shape \(3,\); 2 images need \(2,\)"),
         (1.0, "must hold class indices, not torch.float64; 1 rather than 1.0"),

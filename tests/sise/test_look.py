@@ -1,10 +1,11 @@
 """What is said of a model before it is explained: probabilities, neighbours, chance, laziness."""
 
+import warnings
 from collections.abc import Callable
 
 import pytest
 import torch
-from explainers import EXPLAINERS, UNTRAINED, make
+from explainers import EXPLAINERS, UNTRAINED, make, plainly
 from networks import HandNet, Returning, small_cnn, some_images
 from torch import nn
 from torch.nn import functional
@@ -145,6 +146,44 @@ def test_probabilities_are_known_however_they_were_made(network: nn.Module) -> N
         EigenCAM(network.eval(), layers=None)(some_images(1))
 
 
+@pytest.mark.parametrize("output", ["softmax", "sigmoid", "probabilities"])
+def test_probabilities_in_percent(output: Output) -> None:
+    network = Returning(lambda logits: 100 * logits.softmax(dim=1)).eval()
+    with pytest.raises(SiseError, match=r"in percent .*sum to 100\): return them / 100, and give"):
+        GradCAM(network, output=output)(some_images(1))
+
+
+def test_a_sigmoid_that_says_one_of_every_image_is_still_a_sigmoid() -> None:
+    network = ending_in(nn.Sigmoid(), classes=1)
+    with torch.no_grad():
+        network[-2].weight.abs_()  # type: ignore[index, operator, union-attr]
+        network[-2].bias.fill_(200)  # type: ignore[index, operator, union-attr]
+    assert network(some_images(1)).item() == 1
+    with pytest.raises(SiseError, match=r"probabilities already .*lie between 0 and 1"):
+        GradCAM(network, output="sigmoid")(some_images(1))
+
+
+class Cosines(nn.Module):
+    """Of features after a ReLU and weights that are positive: from 0 to 1."""
+
+    def __init__(self, less: float) -> None:
+        super().__init__()
+        self.body, self.less = small_cnn()[:-1], less
+        self.prototypes = nn.Parameter(torch.tensor([[1.0] * 6 + [0.1] * 6, [0.5] * 12]))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.body(images)[:, None]
+        return functional.cosine_similarity(features, self.prototypes, dim=2) - self.less
+
+
+def test_logits_between_0_and_1_have_a_cure() -> None:
+    images = some_images(1)
+    with pytest.raises(SiseError, match=r"logits all the same, return logits - 1"):
+        GradCAM(Cosines(0).eval())(images)
+    found = GradCAM(Cosines(1).eval(), precision="fp32")(images)
+    assert torch.allclose(found.scores, Cosines(0).eval()(images).softmax(dim=1).amax(dim=1))
+
+
 def test_logits_that_happen_to_look_like_probabilities_are_logits() -> None:
     images = torch.zeros(1, 3, 8, 8)
     images[:, 0], images[:, 1] = 0.3, 0.7  # HandNet's logits are then (0.3, 0.7)
@@ -227,6 +266,50 @@ def test_a_model_that_throws_dice_is_refused(name: str) -> None:
     network = nn.Sequential(*small_cnn()[:-1], Dice(), small_cnn()[-1])
     with pytest.raises(SiseError, match=r"other logits for the same image each time.*dropout"):
         make(name, network.eval())(some_images(2))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_dice_that_fall_alike_are_seen_all_the_same(seed: int) -> None:
+    class Seldom(nn.Module):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            return functional.dropout(features, 0.05, training=True)
+
+    network = nn.Sequential(*small_cnn()[:-1], Seldom(), small_cnn()[-1]).eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        with pytest.raises(SiseError, match=r"each time.*dropout"):
+            GradCAM(network)(some_images(1))
+
+
+def test_dice_that_change_nothing_are_no_reason_to_refuse() -> None:
+    network = Returning(lambda logits: logits + 0 * torch.rand(()))
+    assert GradCAM(network.eval())(some_images(1)).maps.shape == (1, 16, 24)
+
+
+@pytest.mark.parametrize("name", EXPLAINERS)
+@pytest.mark.parametrize("last", [nn.Identity(), nn.Softmax(dim=1)])
+def test_what_torch_jit_made_is_refused_at_once(name: str, last: nn.Module) -> None:
+    network = ending_in(last)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, yet in use
+        made = [torch.jit.script(network), torch.jit.trace(network, some_images(1))]
+    for one in (*made, nn.Sequential(made[0]), nn.DataParallel(made[1])):
+        with pytest.raises(SiseError, match=r"made by torch.jit, .*give the module that it was"):
+            make(name, one)(some_images(1))
+
+
+@pytest.mark.parametrize("name", EXPLAINERS)
+def test_a_model_that_takes_one_image_at_a_time(name: str) -> None:
+    class Alone(nn.Sequential):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            (image,) = images
+            return super().forward(image[None])
+
+    network = Alone(*small_cnn()).eval()
+    with pytest.raises(SiseError, match=r"does not run on two images at once .*give batch_size=1"):
+        make(name, network)(some_images(2))
+    found = make(name, network, batch_size=1, precision="fp64")(some_images(2))
+    assert torch.allclose(found.maps, plainly(name, "fp64").maps, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", EXPLAINERS)
