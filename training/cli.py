@@ -40,7 +40,8 @@ options:
   --out DIR                  run folder (default: runs/RECIPE)
   --seed_everything N        seed of weights, order and variations (default: 0)
   --model.architecture NAME  any torchvision classifier (default: resnet101)
-  --model.weights W          none, imagenet, or a .safetensors or .pth file (default: none)
+  --model.weights W          none, imagenet, or a .safetensors or .pth file; FILE#PART chooses
+                             one of several state dicts in it, w.pth#ema say (default: none)
   --data.batch_size N        crops per training batch (default: 64)
   --data.num_workers N       processes that decode crops (default: one per core, up to 8)
   --trainer.max_epochs N     epochs; the learning-rate schedule spans them

@@ -1,8 +1,14 @@
 """Weights as people have them: wrapped, contained, old, and what only looks like weights."""
 
 import argparse
+import bz2
 import gzip
+import io
 import re
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +19,15 @@ from torch import nn
 from sise.architectures import Weightless, build_network
 from training.errors import RecipeError, WeightsError
 from training.fit import check_explainable
-from training.weights import initialise
+from training.state_dicts import find_state
+from training.weights import head_names, initialise
 
 NET = "shufflenet_v2_x0_5"
+
+
+def shifted(match: re.Match[str]) -> str:
+    """VGG's linear layers, one further back."""
+    return f"classifier.{int(match[1]) + 1}."
 
 
 @pytest.fixture(scope="module")
@@ -81,18 +93,40 @@ def test_of_two_that_fit_one_is_chosen_by_name(tmp_path: Path, state: dict) -> N
     took(tmp_path, {"model": state, "ema": dict(state)}, state)
 
 
-def test_old_names_of_densenet(tmp_path: Path) -> None:
-    state = dict(build_network("densenet121", 7).state_dict())
-    old = {re.sub(r"(norm|conv)([12])\.", r"\1.\2.", name): t for name, t in state.items()}
-    assert "features.denseblock1.denselayer1.norm.1.weight" in old
-    old = {name: tensor for name, tensor in old.items() if not name.endswith("tracked")}
-    took(
-        tmp_path,
-        old,
-        {n: t for n, t in state.items() if not n.endswith("tracked")},
-        "",
-        "densenet121",
-    )
+@pytest.mark.parametrize(
+    ("net", "today", "old", "example"),
+    [
+        ("densenet121", r"(norm|conv)([12])\.", r"\1.\2.", "denseblock1.denselayer1.norm.1.weight"),
+        ("vit_b_32", r"mlp\.0\.", "mlp.linear_1.", "encoder_layer_0.mlp.linear_1.weight"),
+        ("vit_b_32", r"mlp\.3\.", "mlp.linear_2.", "encoder_layer_0.mlp.linear_2.bias"),
+        ("vgg11_bn", r"^classifier\.([03])\.", shifted, "classifier.4.weight"),
+    ],
+)
+def test_names_of_old_versions(
+    net: str, today: str, old: str | Callable[[re.Match[str]], str], example: str
+) -> None:
+    """On shapes alone; the file has a head of 1000, and an optimiser's numbers around it."""
+    with Weightless():
+        built = build_network(net, 1000).state_dict()
+        own = build_network(net, 5).state_dict()
+    file = {
+        f"model.{re.sub(today, old, name)}": torch.zeros(()).expand(tensor.shape)
+        for name, tensor in built.items()
+        if not name.endswith("num_batches_tracked")
+    }
+    assert any(name.endswith(example) for name in file)
+    fit = find_state(file, own, head_names(net), net, "w.pth")
+    assert fit.prefix == "model"
+    assert {n for n in own if not n.endswith("num_batches_tracked")} == set(fit.known)
+
+
+def test_mnasnet_of_the_first_version_of_its_state_is_refused(tmp_path: Path) -> None:
+    """Its stem had 32 channels at every width, which today's network has not."""
+    state = dict(build_network("mnasnet0_5", 1000).state_dict())
+    state["layers.0.weight"] = torch.zeros(32, 3, 3, 3)
+    message = r"wants layers\.0\.weight \(16×3×3×3\); the file has layers\.0\.weight \(32×3×3×3\)"
+    with pytest.raises(WeightsError, match=message):
+        took(tmp_path, state, {}, "", "mnasnet0_5")
 
 
 def test_regnet_and_mnasnet_take_a_file(tmp_path: Path) -> None:
@@ -132,6 +166,20 @@ def test_a_tensor_that_is_not_finite_is_named(tmp_path: Path, state: dict) -> No
         took(tmp_path, {**state, "conv1.1.bias": torch.zeros(24, dtype=torch.int8)}, {})
 
 
+def tarred() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("w.pth"))
+    return buffer.getvalue()
+
+
+def zipped() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("w.pth", b"x")
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "cure"),
     [
@@ -139,6 +187,9 @@ def test_a_tensor_that_is_not_finite_is_named(tmp_path: Path, state: dict) -> No
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
         (b"\n<!DOCTYPE html><html>", "a web page, as a failed download leaves it"),
         (gzip.compress(b"x"), r"compressed \(gzip\); unpack it first"),
+        (bz2.compress(b"x"), r"compressed \(bzip2\); unpack it first"),
+        (tarred(), "a tar archive; unpack it first"),
+        (zipped(), r"a ZIP archive \(w\.pth, …\); unpack it first"),
         (b"\x89HDF\r\n", "HDF5"),
         (b"\x80\x04\x95", "a pickle that torch.save did not write"),
         (b"garbage", "not a weights file that is safe to load"),
@@ -151,10 +202,17 @@ def test_what_is_no_weights_file_has_a_cure(tmp_path: Path, content: bytes, cure
     assert "\n" not in str(caught.value)
 
 
-def test_a_pickled_module_and_a_cut_file_have_a_cure(tmp_path: Path, state: dict) -> None:
+def test_a_pickled_module_torchscript_and_a_cut_file_have_a_cure(
+    tmp_path: Path, state: dict
+) -> None:
     path = tmp_path / "w.pth"
     torch.save(build_network(NET, 5), path)
     with pytest.raises(WeightsError, match=r"holds torchvision\.models\.shufflenetv2\S* too"):
+        initialise(nn.Linear(1, 1), NET, str(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, files of it remain
+        torch.jit.save(torch.jit.trace(nn.Linear(1, 1), torch.ones(1, 1)), path)
+    with pytest.raises(WeightsError, match=r"TorchScript.*torch\.jit\.load\(FILE\)\.state_dict\("):
         initialise(nn.Linear(1, 1), NET, str(path))
     torch.save(state, path)
     path.write_bytes(path.read_bytes()[:50_000])
@@ -168,8 +226,9 @@ def test_a_pickled_module_and_a_cut_file_have_a_cure(tmp_path: Path, state: dict
 
 def test_old_files_and_wrong_suffixes_are_read(tmp_path: Path, state: dict) -> None:
     torch.save(state, tmp_path / "old.safetensors", _use_new_zipfile_serialization=False)
-    safetensors.torch.save_file(state, tmp_path / "w.bin")
-    for name in ("old.safetensors", "w.bin"):
+    for name in ("w.bin", "w.pth"):
+        safetensors.torch.save_file(state, tmp_path / name)
+    for name in ("old.safetensors", "w.bin", "w.pth"):
         network = build_network(NET, 5)
         initialise(network, NET, str(tmp_path / name))
         assert torch.equal(network.state_dict()["conv5.0.weight"], state["conv5.0.weight"])
