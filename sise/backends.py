@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import nn
 
+from sise.batches import is_out_of_memory
 from sise.errors import SiseError
 from sise.folding import folded
 from sise.precision import Forward, convert, forward_in, run_in
@@ -53,8 +54,24 @@ def scoring_network(
         convert(lighter, dtype)
         forward = run_in(lighter, dtype)
     if not compiled:
-        return Network(forward, dtype, static=False)
+        return Network(_told(forward, dtype), dtype, static=False)
     return Network(_compiled(forward if lighter is None else lighter, dtype), dtype, static=True)
+
+
+def _told(forward: Forward, dtype: torch.dtype) -> Forward:
+    """`forward`, whose failure in bfloat16 is told with its cure."""
+
+    def telling(inputs: torch.Tensor) -> torch.Tensor:
+        try:
+            return forward(inputs)
+        except (TypeError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                raise
+            raise SiseError(
+                f'the model does not run in bfloat16 ({_first_line(error)}); give precision="fp32"'
+            ) from error
+
+    return telling if dtype == torch.bfloat16 else forward
 
 
 def _compiled(callee: Any, dtype: torch.dtype) -> Forward:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -47,7 +47,8 @@ def borrowed(model: nn.Module) -> Iterator[None]:
     with _turn:
         before = [(module, module.training, _kept(module)) for module in model.modules()]
         try:
-            model.eval()
+            with suppress(NotImplementedError):  # what torch.export made has one mode
+                model.eval()
             # Hooks would make what is compiled compile again; it runs as it was written.
             for module, _, kept in before:
                 inner = wrapped(module)
@@ -99,9 +100,15 @@ def capture(
     return Capture(
         logits.detach(),
         targets,
-        tuple(feature.detach() for feature in kept),
-        tuple(gradient.detach() for gradient in gradients),
+        tuple(_wide(feature) for feature in kept),
+        tuple(_wide(gradient) for gradient in gradients),
     )
+
+
+def _wide(tensor: torch.Tensor) -> torch.Tensor:
+    """Without its history, float32 at least: a part of the model may run in half precision."""
+    tensor = tensor.detach()
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def feature_maps(
@@ -110,7 +117,7 @@ def feature_maps(
     """The feature maps (B, N, h, w) of each layer, from one forward pass. Raises as `capture`."""
     with _recording(layers) as features, torch.no_grad():
         forward(images.clone())
-    return tuple(_in_order(layers, features))
+    return tuple(_wide(maps) for maps in _in_order(layers, features))
 
 
 @contextmanager

@@ -53,8 +53,15 @@ def check_initialised(model: nn.Module) -> None:
             )
 
 
-def check_open(model: nn.Module) -> None:
-    """Raise SiseError for what torch.jit made: neither its weights nor its layers can be had."""
+def check_open(model: object) -> None:
+    """Raise SiseError for what is no module, and for what torch.jit made: neither its weights nor
+    its layers can be had."""
+    if not isinstance(model, nn.Module):
+        kind = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise SiseError(
+            f"the model must be a torch.nn.Module with its weights loaded, not {kind}; a function "
+            "can be the forward of one"
+        )
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise SiseError(
             "the model was made by torch.jit, which shows no feature maps and takes no other "
@@ -76,7 +83,11 @@ def look(
     dice = _dice(images.device)
     with torch.no_grad():
         try:
-            alone = _logits(model, forward, noise[:1])
+            try:
+                alone = _logits(model, forward, noise[:1])
+            except SiseError:  # a model may take no noise
+                noise = torch.cat([images[:1], images[:1].flip(3)])
+                alone = _logits(model, forward, noise[:1])
         except RuntimeError as error:
             raise no_memory() from error
         rows = _pair(model, forward, noise) if at_once > 1 else None
@@ -135,6 +146,8 @@ def _logits(model: nn.Module, forward: Forward, images: torch.Tensor) -> torch.T
         shape = ", ".join(map(str, images.shape))
         kind = type(model).__name__
         what, cure = "an image", "give images that it takes, or a module that takes images alone"
+        if images.dtype == torch.float64:
+            cure += '; or precision="fp32", if it takes no float64'
         if len(images) > 1:  # one it has taken
             what, cure = "two images at once", "if it takes one at a time, give batch_size=1"
         raise SiseError(

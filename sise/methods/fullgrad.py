@@ -39,7 +39,7 @@ class FullGrad(EngineExplainer):
     Other activations than ReLU and its like (SiLU, a gate of squeeze and excitation) carry
     implicit biases that are not counted: there the map is one of gradients, and completeness does
     not hold. Other arguments and errors as for `SISE`. Raises LayerError for a batch norm without
-    running statistics.
+    running statistics, and for biases that belong to no layer.
     """
 
     def __init__(
@@ -125,7 +125,12 @@ def _biased_outputs(model: nn.Module) -> Iterator[list[tuple[torch.Tensor, torch
         return output.clone()
 
     with ExitStack() as hooks:
-        for module in model.modules():
+        for name, module in model.named_modules():
+            if type(module) is nn.Module and module._parameters.get("bias") is not None:
+                raise LayerError(
+                    f"FullGrad does not see where the model adds the bias of {name!r}, which is no "
+                    "layer (torch.export?): give the module that it was made of"
+                )
             if isinstance(module, (_ConvNd, _BatchNorm, nn.Linear)):
                 hooks.callback(module.register_forward_hook(keep).remove)
         yield outputs

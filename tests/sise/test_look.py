@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from explainers import EXPLAINERS, UNTRAINED, make, plainly
+from explainers import EXPLAINERS, LAYERED, UNTRAINED, make, plainly
 from networks import HandNet, Returning, small_cnn, some_images
 from torch import nn
 from torch.nn import functional
 from torchvision import models
 
 from sise import SISE, EigenCAM, GradCAM, IntegratedGradients
-from sise.errors import SiseError
+from sise.errors import LayerError, SiseError
 from sise.logits import Output
 from sise.methods.integrated_gradients import attributions
 
@@ -296,6 +296,67 @@ def test_what_torch_jit_made_is_refused_at_once(name: str, last: nn.Module) -> N
     for one in (*made, nn.Sequential(made[0]), nn.DataParallel(made[1])):
         with pytest.raises(SiseError, match=r"made by torch.jit, .*give the module that it was"):
             make(name, one)(some_images(1))
+
+
+@pytest.mark.parametrize("model", [lambda images: images, nn.Linear, {}, None])
+@pytest.mark.parametrize("name", EXPLAINERS)
+def test_what_is_no_module(name: str, model: object) -> None:
+    with pytest.raises(SiseError, match=r"must be a torch.nn.Module with its weights loaded, not"):
+        make(name, model)(some_images(1))
+
+
+@pytest.mark.parametrize("name", EXPLAINERS)
+def test_what_torch_export_made_is_explained(name: str) -> None:
+    example = torch.export.Dim("images", max=4096)
+    program = torch.export.export(
+        small_cnn(), (some_images(2),), dynamic_shapes=({0: example},)
+    ).module()
+    if name in LAYERED or name == "FullGrad":  # it has no modules that run
+        with pytest.raises(LayerError, match=r"no convolutional block|bias of '0'"):
+            make(name, program)(some_images(2))
+        return
+    found = make(name, program, precision="fp64")(some_images(2))
+    assert torch.allclose(found.maps, plainly(name, "fp64").maps, atol=1e-6)
+
+
+class Partly(nn.Sequential):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return super().forward(images)
+
+
+@pytest.mark.parametrize("name", EXPLAINERS)
+def test_a_model_that_runs_in_half_precision_of_its_own(name: str) -> None:
+    found = make(name, Partly(*small_cnn()).eval())(some_images(2))
+    assert found.maps.dtype == torch.float32
+    assert torch.allclose(found.scores, plainly(name).scores, atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["RISE", "Score-CAM", "Grad-CAM", "integrated gradients"])
+def test_a_model_that_knows_the_range_of_images_may_be_shown_a_white_one(name: str) -> None:
+    def strict(images: torch.Tensor) -> None:
+        if images.amax() > 1 or images.amin() < 0:
+            raise ValueError("from 0 to 1")
+
+    network = small_cnn()
+    network.register_forward_pre_hook(lambda _module, inputs: strict(*inputs))
+    assert make(name, network)(torch.ones(1, 3, 16, 24)).maps.shape == (1, 16, 24)
+
+
+def test_a_model_that_fails_in_another_precision_has_a_cure() -> None:
+    class Numpy(nn.Sequential):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.from_numpy(super().forward(images).detach().numpy())
+
+    class Single(nn.Sequential):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images.float())
+
+    with pytest.raises(SiseError, match=r'not run in bfloat16 \(.*; give precision="fp32"$'):
+        make("RISE", Numpy(*small_cnn()).eval(), precision="bf16")(some_images(1))
+    assert make("RISE", Numpy(*small_cnn()).eval(), precision="fp32")(some_images(1))
+    with pytest.raises(SiseError, match=r'or precision="fp32", if it takes no float64'):
+        make("RISE", Single(*small_cnn()).eval(), precision="fp64")(some_images(1))
 
 
 @pytest.mark.parametrize("name", EXPLAINERS)
