@@ -1,5 +1,6 @@
 """Initial weights of a network: torchvision's ImageNet weights, or a file."""
 
+from functools import cache
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlsplit
@@ -97,6 +98,7 @@ def is_imagenet_file(path: Path, architecture: str) -> bool:
     )
 
 
+@cache
 def head_names(architecture: str) -> frozenset[str]:
     """Names of the tensors whose shape depends on the number of classes."""
     with Weightless():
