@@ -21,7 +21,12 @@ from training.classifier import DefectClassifier
 from training.data import RecastDataModule
 from training.errors import RecipeError
 from training.finish import complete_thresholds
-from training.options import check_callbacks, check_trainer_options
+from training.options import (
+    check_callbacks,
+    check_finite,
+    check_optimizer,
+    check_trainer_options,
+)
 from training.progress import progress_callback
 from training.recipes import RecipeArguments
 from training.runs import RunCheckpoint, RunFolder
@@ -96,14 +101,17 @@ class FitCLI(LightningCLI):
         complete_thresholds(self.config.thresholds)
         self.run = RunFolder(self.config.out or Path("runs") / self.recipe.name)
         self.config_text = self.parser.dump(self.config, skip_none=False)
+        configuration = yaml.safe_load(self.config_text)
+        check_finite(configuration)
         dataset_sha256 = card_sha256(self.config.data.root)
         check_apart(self.run.path, [Path(self.config.data.root)])
-        self.state = self.run.state(yaml.safe_load(self.config_text), dataset_sha256)
+        self.state = self.run.state(configuration, dataset_sha256)
 
     def instantiate_classes(self) -> None:
         """Make data module, classifier and trainer, unless there is nothing to do."""
         if self.state != "finished":
             super().instantiate_classes()
+            check_optimizer(self.model.build_optimizer)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make a trainer that writes into the run folder alone."""

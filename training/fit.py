@@ -124,16 +124,17 @@ def _cure(cli: FitCLI) -> str:
 def _ended_early(trainer: Trainer) -> str:
     """Where and why a training ended before its last epoch; "" if it did not."""
     epochs = trainer.max_epochs or 0
+    begun = trainer.fit_loop.epoch_progress.current.processed
     passed = trainer.fit_loop.epoch_loop.batch_progress.current.completed
     batches = trainer.num_training_batches
     whole = passed >= batches
-    if trainer.current_epoch >= epochs and whole:
+    if begun >= epochs and whole:
         return ""
-    where = f"after epoch {trainer.current_epoch} of {epochs}"
-    if not whole:
-        where = (
-            f"in epoch {trainer.current_epoch} of {epochs}, after {passed} of its {batches} batches"
-        )
+    where = f"after epoch {begun} of {epochs}"
+    if begun == 0:
+        where = f"before the first of {epochs} epochs"
+    elif not whole:
+        where = f"in epoch {begun} of {epochs}, after {passed} of its {batches} batches"
     return f"{where}: {why_ended(trainer.callbacks)}"  # type: ignore[attr-defined]
 
 

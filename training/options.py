@@ -1,11 +1,15 @@
 """What is wrong with a run's options, before anything is trained."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import Timer
+from torch.nn import Parameter
+from torch.optim import Optimizer
 
 from training.errors import RecipeError
 
@@ -45,6 +49,26 @@ def check_trainer_options(options: Any) -> None:
     part = options.val_check_interval
     if part is not None and not (isinstance(part, float) and 0 < part <= 1):
         raise RecipeError("trainer.val_check_interval must be a share of an epoch, as 0.5")
+
+
+def check_finite(options: Any, name: str = "") -> None:
+    """Raise RecipeError for a number among the options that is not finite, naming it."""
+    if isinstance(options, float) and not math.isfinite(options):
+        raise RecipeError(f"{name} is {options}; give a finite number")
+    if isinstance(options, Mapping):
+        for key, value in options.items():
+            check_finite(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(options, list | tuple):
+        for value in options:
+            check_finite(value, name)
+
+
+def check_optimizer(build: Callable[[Iterable[Parameter]], Optimizer]) -> None:
+    """Raise RecipeError for options that the optimizer does not take."""
+    try:
+        build([Parameter(torch.zeros(1))])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise RecipeError(f"model.optimizer: {' '.join(str(error).split())}") from error
 
 
 def check_callbacks(callbacks: Iterable[Callback]) -> None:

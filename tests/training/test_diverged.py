@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from pytorch_lightning.callbacks import Timer
 from torch.utils.data import DataLoader
 
 from sise import bundle
@@ -208,6 +210,49 @@ def test_a_training_that_ended_early_says_so(
     assert json.loads(run.record.read_text("utf-8"))["ended_early"] == why
     assert bundle.read_card(run.bundle).metrics["ended_early"] == why
     assert captured.out.splitlines()[0].endswith(f"training ended early, {why}")
+
+
+@pytest.mark.parametrize(
+    ("batches", "why"),
+    [
+        (0, "before the first of 3 epochs: trainer.max_time was reached"),
+        (1, "in epoch 1 of 3, after 1 of its 2 batches: trainer.max_time was reached"),
+        (4, "after epoch 2 of 3: trainer.max_time was reached"),
+    ],
+)
+def test_time_that_is_up_is_said_again_when_the_bundle_has_to_be_written_anew(
+    batches: int,
+    why: str,
+    fit_args: list[str],
+    run: RunFolder,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a clock that stands still until so many batches are trained, and then says 1000 s."""
+    step, trained = DefectClassifier.training_step, []
+
+    def counted(self: DefectClassifier, batch: Any, index: int) -> Any:
+        trained.append(index)
+        return step(self, batch, index)
+
+    def elapsed(*_: object) -> float:
+        return 0.0 if len(trained) < batches else 1000.0
+
+    monkeypatch.setattr(DefectClassifier, "training_step", counted)
+    monkeypatch.setattr(Timer, "time_elapsed", elapsed)
+    args = [*fit_args, "--trainer.max_time", "00:00:05:00"]
+    if not batches:
+        assert main(args) == 2
+        assert f"no epoch was trained and validated to its end ({why})" in error_line(capsys)
+        return
+    for _ in range(2):
+        assert main(args) == 0
+        captured = capsys.readouterr()
+        assert f"training ended early, {why}\n" in captured.err
+        assert json.loads(run.record.read_text("utf-8"))["ended_early"] == why
+        assert bundle.read_card(run.bundle).metrics["ended_early"] == why
+        assert len(trained) == batches
+        shutil.rmtree(run.bundle)
 
 
 @pytest.mark.parametrize(

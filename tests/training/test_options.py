@@ -26,6 +26,15 @@ def stopping(**options: object) -> str:
         (["--trainer.fast_dev_run", "true"], "trainer.fast_dev_run writes no checkpoint"),
         (["--trainer.enable_checkpointing", "false"], "enable_checkpointing cannot be false"),
         (["--trainer.devices", "4"], "must be 1: one device trains"),
+        (
+            ["--model.optimizer.init_args.lr", ".nan"],
+            "model.optimizer.init_args.lr is nan; give a finite number",
+        ),
+        (["--model.logit_adjustment", ".inf"], "model.logit_adjustment is inf; give a finite"),
+        (
+            ["--model.optimizer.init_args.lr", "-1"],
+            "model.optimizer: Invalid learning rate: -1",
+        ),
         (["--trainer.accelerator", "foo"], "invalid accelerator name"),
         (
             ["--trainer.callbacks", stopping(monitor="val_loss")],
