@@ -124,7 +124,7 @@ def _cure(cli: FitCLI) -> str:
 def _ended_early(trainer: Trainer) -> str:
     """Where and why a training ended before its last epoch; "" if it did not."""
     epochs = trainer.max_epochs or 0
-    begun = trainer.fit_loop.epoch_progress.current.processed
+    begun = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
     passed = trainer.fit_loop.epoch_loop.batch_progress.current.completed
     batches = trainer.num_training_batches
     whole = passed >= batches
