@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from inspection.errors import PolicyError
 from inspection.quality.weak import WeakRule, parse_weak_rule
+from severstal_prep.checked import LARGEST_YAML, parse_yaml
 
 DISPOSITIONS = ("accept", "hold", "rework", "scrap")
 NORMAL = "normal"
@@ -76,19 +76,21 @@ def default_policy() -> Policy:
 def read_policy(path: Path) -> Policy:
     """Read a policy file. Raises PolicyError, naming the file and the entry at fault."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST_YAML + 1)
     except OSError as error:
         raise PolicyError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(content) > LARGEST_YAML:
+        raise PolicyError(f"{path}: larger than {LARGEST_YAML // 2**20} MiB; is it a policy?")
     return parse_policy(content, str(path))
 
 
 def parse_policy(content: bytes, source: str) -> Policy:
     """Parse a policy's YAML. `source` names it in errors. Raises PolicyError."""
     try:
-        loaded = yaml.safe_load(content.decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise PolicyError(f"{source}: not readable as YAML ({reason})") from error
+        loaded = parse_yaml(content)
+    except ValueError as error:
+        raise PolicyError(f"{source}: {error}") from error
     entries = _Entries(loaded, source)
     entries.only("name", "version", "thresholds", "default_threshold",
                  "black_threshold", "rules", "otherwise",

@@ -103,7 +103,7 @@ def choose(text: str) -> Choice:
         raise SiseError(f"method {name!r}: one of {', '.join(METHODS)}")
     try:
         options = yaml.safe_load(f"{{{said.replace('=', ': ')}}}")
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         options = None
     if options is None or len(options) != said.count("="):
         raise SiseError(f"method {text!r}: write options as name=value,name=value")

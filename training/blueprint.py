@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from severstal_prep.checked import checked
 from severstal_prep.dataset import CLASS_NAMES
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class Blueprint:
 
     @classmethod
     def read_from(cls, checkpoint: Mapping[str, Any]) -> "Blueprint":
-        """The blueprint in a checkpoint. Raises KeyError or TypeError if there is none."""
-        content = dict(checkpoint[KEY])
-        for name in ("classes", "input_size", "mean", "std"):
-            content[name] = tuple(content[name])
-        return cls(**content)
+        """The blueprint in a checkpoint.
+
+        Raises KeyError or TypeError if there is none, ValueError naming an entry at fault.
+        """
+        return checked(cls, checkpoint[KEY])

@@ -47,6 +47,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path}: not a checkpoint of defect-train fit ({error} is missing)"
         ) from error
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: {error}; the file was changed, take another checkpoint"
+        ) from error
     if blueprint.classes != CLASS_NAMES:
         raise CheckpointError(
             f"{path}: a classifier of other classes ({', '.join(blueprint.classes)}); "

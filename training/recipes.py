@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from severstal_prep.checked import read_yaml
 from training.errors import RecipeError
 
 CONFIG_FLAGS = ("-c", "--config")
@@ -48,7 +49,8 @@ def recipe_path(name: str) -> Path:
 def take_configs(args: Sequence[str]) -> RecipeArguments:
     """Part the command line of fit into its recipes and all else.
 
-    Raises RecipeError if there is no --config, or one that leads nowhere.
+    Raises RecipeError if there is no --config, or one that leads nowhere or holds no plain,
+    bounded YAML: names and values, none of them twice or without end.
     """
     configs, rest = [], []
     remaining = iter(args)
@@ -60,4 +62,15 @@ def take_configs(args: Sequence[str]) -> RecipeArguments:
         configs.append(recipe_path(value if equals else next(remaining, "")))
     if not configs:
         raise RecipeError(f"fit needs --config RECIPE: {', '.join(recipe_names())}, or a file")
+    for path in configs:
+        _check(path)
     return RecipeArguments(tuple(configs), tuple(rest))
+
+
+def _check(path: Path) -> None:
+    try:
+        content = read_yaml(path)
+    except ValueError as error:
+        raise RecipeError(f"{path}: {error}") from error
+    if not isinstance(content, dict | None):
+        raise RecipeError(f"{path}: expected `name: value` entries, as in a recipe")

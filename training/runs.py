@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from severstal_prep.checked import checked, read_json, read_yaml
 from severstal_prep.files import replacing
 from training.errors import RunFolderError
 
@@ -98,11 +98,11 @@ class RunFolder:
     def _earlier_start(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Configuration and record of the run that began here."""
         try:
-            config = yaml.safe_load(self.config.read_text("utf-8"))
-            record = json.loads(self.record.read_text("utf-8"))
-            record["dataset_card_sha256"]
-            return dict(config), dict(record)
-        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+            config = checked(dict[str, Any], read_yaml(self.config))
+            record = checked(dict[str, Any], read_json(self.record))
+            checked(str, record.get("dataset_card_sha256"))
+            return config, record
+        except (OSError, ValueError) as error:
             raise RunFolderError(
                 f"{self.path}: not empty, and no run of defect-train fit; {CURE}"
             ) from error

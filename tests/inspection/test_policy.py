@@ -137,18 +137,27 @@ def test_rules_can_ask_for_classes_and_the_first_that_holds_decides() -> None:
     )
 
 
+BOMB = b"a0: &a0 [1, 1]\n" + b"".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n".encode() for n in range(1, 12)
+)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"a: [", "not readable as YAML"),
         (b"\xff\xfe", "not readable as YAML"),
+        (policy_text(default_threshold="1e400"), "default_threshold"),
+        (policy_text(rules="[" * 1000), "nested deeper than 50 levels"),
+        (policy_text(default_threshold="0.5\ndefault_threshold: 0.9"), "stands twice"),
+        (BOMB, "more than 100000 values"),
         (b"- 1", "expected `name: value` entries"),
         (b"version: 1", "name is missing"),
         (b"name: x", "version is missing"),
         (policy_text(threshold="{}"), "unknown entry threshold"),
         (policy_text(thresholds="{class 1: 2}"), "thresholds: class 1 must be a number"),
         (policy_text(thresholds="{class 1: true}"), "thresholds: class 1 must be a number"),
-        (policy_text(default_threshold=".nan"), "default_threshold must be a number"),
+        (policy_text(default_threshold=".nan"), "default_threshold: not a finite number"),
         (policy_text(default_threshold="null"), "default_threshold must be a number"),
         (policy_text(not_inspected="accept"), "not_inspected must be hold, rework or scrap"),
         (policy_text(otherwise="maybe"), "otherwise must be one of accept, hold, rework, scrap"),
@@ -178,6 +187,12 @@ def test_a_policy_at_fault_is_named_with_its_entry(content: bytes, message: str)
 def test_a_policy_without_rules_says_so() -> None:
     proposal = propose(flagged_rows(), parse_policy(policy_text(), "mill.yaml"))
     assert (proposal.disposition, proposal.rule) == ("accept", "the policy has no rules")
+
+
+def test_a_file_too_large_for_a_policy(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_bytes(b"#" * (2**20 + 1))
+    with pytest.raises(PolicyError, match=r"p\.yaml: larger than 1 MiB"):
+        read_policy(tmp_path / "p.yaml")
 
 
 def test_a_missing_policy_file(tmp_path: Path) -> None:

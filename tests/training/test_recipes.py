@@ -51,3 +51,23 @@ def test_config_is_needed(args: list[str]) -> None:
 def test_config_without_a_value() -> None:
     with pytest.raises(RecipeError, match="no such recipe or file"):
         take_configs(["--config"])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("model: {a: [", "not readable as YAML"),
+        ("- model", "expected `name: value` entries"),
+        ("trainer: {max_epochs: 1}\ntrainer: {max_epochs: 2}", "trainer: stands twice"),
+        ("model: {optimizer: {init_args: {lr: .nan}}}", "init_args, lr: not a finite number"),
+        ("a: " + "[" * 100, "nested deeper than 50 levels"),
+        ("1: x", "the name 1 is no text"),
+    ],
+)
+def test_a_recipe_that_is_no_plain_yaml(tmp_path: Path, text: str, complaint: str) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text)
+    with pytest.raises(RecipeError, match=complaint) as caught:
+        take_configs(["--config", str(mine)])
+    assert str(caught.value).startswith(f"{mine}: ")
+    assert "\n" not in str(caught.value)
