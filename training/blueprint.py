@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import FiniteFloat
+
 from severstal_prep.checked import checked
 from severstal_prep.dataset import CLASS_NAMES
 
@@ -26,8 +28,8 @@ class Blueprint:
     architecture: str
     classes: tuple[str, ...]
     input_size: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    std: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
     dataset: Mapping[str, Any]
     transform_input: bool = False
 

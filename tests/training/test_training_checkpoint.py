@@ -51,6 +51,19 @@ def test_foreign_checkpoint(tmp_path: Path, content: object) -> None:
         read_checkpoint(tmp_path / "a.ckpt")
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"input_size": (64, "x")}, "input_size 2: .* not 'x'"),
+        ({"mean": (0.1, float("nan"), 0.3)}, "mean 2"),
+        ({"classes": 5}, "classes"),
+    ],
+)
+def test_an_entry_at_fault_is_named(tmp_path: Path, change: dict, complaint: str) -> None:
+    with pytest.raises(CheckpointError, match=rf"a\.ckpt: {complaint}.*take another checkpoint"):
+        read_checkpoint(write(tmp_path / "a.ckpt", replace(PLAN, **change)))
+
+
 def test_missing_and_damaged(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no such checkpoint"):
         read_checkpoint(tmp_path / "a.ckpt")
