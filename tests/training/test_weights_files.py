@@ -186,7 +186,7 @@ def zipped() -> bytes:
         (b"", "empty; copy or download it again"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
         (b"\n<!DOCTYPE html><html>", "a web page, as a failed download leaves it"),
-        (gzip.compress(b"x"), r"compressed \(gzip\); unpack it first"),
+        (gzip.compress(b"x", mtime=0), r"compressed \(gzip\); unpack it first"),
         (bz2.compress(b"x"), r"compressed \(bzip2\); unpack it first"),
         (tarred(), "a tar archive; unpack it first"),
         (zipped(), r"a ZIP archive \(w\.pth, …\); unpack it first"),
