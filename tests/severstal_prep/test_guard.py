@@ -117,19 +117,22 @@ def test_the_command_tidies_up_and_says_its_own_line(tmp_path: Path) -> None:
 
 def test_a_second_signal_ends_what_hangs(tmp_path: Path) -> None:
     home = f"""
-    import time
+    import os, signal, time
+    from severstal_prep import guard
     def main():
+        guard._TOGETHER = 60
         {READY}
         try:
             time.sleep(60)
         finally:
-            time.sleep(1.1)
+            os.kill(os.getpid(), signal.SIGINT)  # handed on by a wrapper: the same one
+            time.sleep(0.01)
+            guard._TOGETHER = 0
             {READY}
             time.sleep(60)
     """
     with started(tmp_path, home) as process:
         process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)  # handed on by a wrapper: the same one
         assert process.stdout.readline() == "ready\n"
         assert ended(process) == (130, "")
 
