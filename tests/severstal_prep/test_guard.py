@@ -121,8 +121,8 @@ def test_a_second_signal_ends_what_hangs(tmp_path: Path) -> None:
     from severstal_prep import guard
     def main():
         guard._TOGETHER = 60
-        {READY}
         try:
+            {READY}
             time.sleep(60)
         finally:
             os.kill(os.getpid(), signal.SIGINT)  # handed on by a wrapper: the same one
