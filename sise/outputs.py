@@ -5,14 +5,17 @@ by what it says; and neither lies in what is read.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
 from sise.errors import OutputError
 
 MARK = ".steel-sise"
-"""An empty file in the folder of an evaluation: all that has our names there is ours."""
+"""A file in the folder of an evaluation: all that has our names there is ours.
+
+It holds the name of the command that wrote there; earlier versions left it empty.
+"""
 
 
 def check_apart(out: Path, inputs: Iterable[Path]) -> None:
@@ -35,12 +38,30 @@ def check_folder(out: Path, ours: Callable[[Path], bool]) -> None:
         )
 
 
-def claim(out: Path, ours: Callable[[Path], bool], inputs: Iterable[Path]) -> None:
-    """Check as `check_apart` and `check_folder`, make the folder and mark it."""
+def claim(
+    out: Path,
+    ours: Callable[[Path], bool],
+    inputs: Iterable[Path],
+    command: str,
+    others: Mapping[str, str],
+) -> None:
+    """Check as `check_apart` and `check_folder`, make the folder and mark it as `command`'s.
+
+    `others` names files that only other commands write, each with its command: by them a folder
+    is known whose mark is empty. Raises OutputError for the folder of another command, whose
+    files may have the same names.
+    """
     check_apart(out, inputs)
     check_folder(out, ours)
+    mark = out / MARK
+    writer = mark.read_text("utf-8", "replace").strip() if mark.is_file() else ""
+    found = [one for name, one in others.items() if (out / name).exists()]
+    other = writer or (found[0] if found else command)
+    if other != command:
+        raise OutputError(f"{out}: holds results of sise {other}; name a new or empty folder")
     out.mkdir(parents=True, exist_ok=True)
-    (out / MARK).touch()
+    if not writer:
+        mark.write_text(f"{command}\n", "utf-8")
 
 
 def check_file(path: Path, *words: bytes) -> None:

@@ -73,7 +73,7 @@ def run(arguments: Namespace) -> int:
         shared_options(arguments),
         metrics=METRICS,
     )
-    bundle, dataset, items = subjects(arguments)
+    bundle, dataset, items = subjects(arguments, "ablate")
     out: Path = arguments.out
     done = []
     for one in track(evaluate(bundle, dataset, items, plan, out), len(items), "ablating"):

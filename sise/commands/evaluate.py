@@ -83,7 +83,7 @@ def run(arguments: Namespace) -> int:
         arguments.steps,
         None if arguments.metrics is None else tuple(arguments.metrics),
     )
-    bundle, dataset, items = subjects(arguments)
+    bundle, dataset, items = subjects(arguments, "evaluate")
     out: Path = arguments.out
     done = []
     for one in track(evaluate(bundle, dataset, items, plan, out), len(items), "evaluating"):

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from sise.bundle import ModelBundle
     from sise.datasets.dataset import Dataset, Item
 
+OTHERS = {
+    "evaluate": {"similarities.jsonl": "sanity", "ablation.md": "ablate"},
+    "ablate": {"similarities.jsonl": "sanity", "summary.html": "evaluate"},
+    "sanity": {"ablation.md": "ablate", "rows.jsonl": "evaluate"},
+}
+"""For each command, the files by which a folder is another's, where the mark is empty."""
+
 
 def add_subjects(parser: ArgumentParser, limit: int | None) -> None:
     """--bundle, --data and what chooses among its items."""
@@ -83,10 +90,11 @@ def add_running(parser: ArgumentParser) -> None:
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda")
 
 
-def subjects(arguments: Namespace) -> "tuple[ModelBundle, Dataset, list[Item]]":
-    """What `add_subjects` asked for, with --out made.
+def subjects(arguments: Namespace, command: str) -> "tuple[ModelBundle, Dataset, list[Item]]":
+    """What `add_subjects` asked for, with --out made for that command.
 
-    Raises SiseError for what is not there, and OutputError for an --out that holds other files.
+    Raises SiseError for what is not there, and OutputError for an --out that holds other files,
+    or what another command wrote.
     """
     from sise import bundle as bundles
     from sise import outputs
@@ -104,7 +112,8 @@ def subjects(arguments: Namespace) -> "tuple[ModelBundle, Dataset, list[Item]]":
     )
     bundle = bundles.load(arguments.bundle, choose_device(arguments.device))
     check_classes(bundle, dataset)
-    outputs.claim(arguments.out, _is_ours, (arguments.bundle, arguments.data))
+    inputs = (arguments.bundle, arguments.data)
+    outputs.claim(arguments.out, _is_ours, inputs, command, OTHERS[command])
     return bundle, dataset, sample(dataset.items, arguments.limit)
 
 

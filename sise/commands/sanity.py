@@ -72,7 +72,7 @@ def run(arguments: Namespace) -> int:
         seeds=arguments.seeds,
         most=arguments.steps,
     )
-    bundle, dataset, items = subjects(arguments)
+    bundle, dataset, items = subjects(arguments, "sanity")
     known, unreadable = [], 0
     for item in items:
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sise.commands.options import OTHERS
 from sise.devices import choose_device
 from sise.errors import OutputError, SiseError
 from sise.outputs import MARK, check_apart, check_file, check_folder, claim, holds
@@ -17,21 +18,49 @@ def never(_: Path) -> bool:
 def test_new_and_empty_folders_are_claimed_and_known_again(tmp_path: Path) -> None:
     for out in (tmp_path / "a" / "new", tmp_path / "empty"):
         (tmp_path / "empty").mkdir(exist_ok=True)
-        claim(out, never, [])
+        claim(out, never, [], "evaluate", {})
         (out / "summary.md").write_text("ours")
-        claim(out, never, [])
+        claim(out, never, [], "evaluate", {})
         assert sorted(path.name for path in out.iterdir()) == [MARK, "summary.md"]
 
 
 def test_a_folder_of_others_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    def known(out: Path) -> bool:
+        return holds(out / "card.json", format="ours")
+
     (tmp_path / "card.json").write_text("{}")
     with pytest.raises(OutputError, match=r"holds files of others \(card.json, for one\)"):
-        claim(tmp_path, lambda out: holds(out / "card.json", format="ours"), [])
+        claim(tmp_path, known, [], "sanity", {})
     assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
     (tmp_path / "card.json").write_text('{"format": "ours"}')
-    claim(tmp_path, lambda out: holds(out / "card.json", format="ours"), [])
+    claim(tmp_path, known, [], "sanity", {})
     with pytest.raises(OutputError, match="a file; name a folder"):
         check_folder(tmp_path / "card.json", never)
+
+
+@pytest.mark.parametrize(
+    ("file", "writer", "command"),
+    [
+        ("similarities.jsonl", "sanity", "evaluate"),
+        ("similarities.jsonl", "sanity", "ablate"),
+        ("ablation.md", "ablate", "evaluate"),
+        ("summary.html", "evaluate", "ablate"),
+        ("rows.jsonl", "evaluate", "sanity"),
+    ],
+)
+@pytest.mark.parametrize("empty", [True, False])
+def test_no_command_writes_over_another_s_results(
+    tmp_path: Path, file: str, writer: str, command: str, empty: bool
+) -> None:
+    claim(tmp_path, never, [], writer, OTHERS[writer])
+    assert (tmp_path / MARK).read_text() == f"{writer}\n"
+    (tmp_path / file).write_text("results")
+    if empty:
+        (tmp_path / MARK).write_text("")
+    with pytest.raises(OutputError, match=f"results of sise {writer}; name a new or empty"):
+        claim(tmp_path, never, [], command, OTHERS[command])
+    claim(tmp_path, never, [], writer, OTHERS[writer])
+    assert (tmp_path / file).read_text() == "results"
 
 
 def test_inputs_stay_as_they_are(tmp_path: Path) -> None:
