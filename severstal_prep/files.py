@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from severstal_prep.failures import check_replaceable
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -13,6 +15,7 @@ def replacing(path: Path) -> Iterator[Path]:
     If the block raises, the temporary file is removed and `path` is left as it was. The
     folder must exist.
     """
+    check_replaceable(path)
     temporary = path.with_name(f".{path.name}.partial")
     try:
         yield temporary

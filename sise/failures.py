@@ -6,11 +6,16 @@
 import errno
 import os
 import re
+from pathlib import Path
 
 MEMORY = "close other programs, or work on less at once"
 SPACE = "no space is left there; free some, or name another place"
 RIGHTS = "permission denied; have its rights changed, or name another place"
-FULL = re.compile(r"no space left on device|os error 28\b|PytorchStreamWriter failed", re.I)
+FULL = re.compile(
+    r"no space left on device|os error 28\b|PytorchStreamWriter failed"
+    r"|^\d+ requested and \d+ written$",  # of NumPy
+    re.I,
+)
 NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory", re.I)
 
 CURES = {
@@ -57,6 +62,12 @@ def in_words(error: BaseException, memory: str = MEMORY) -> str | None:
     if isinstance(error, RuntimeError) and NO_MEMORY.search(text):
         return f"out of memory; {memory}"
     return None
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise OSError for a device, pipe or socket: a file renamed to its name would remove it."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "no ordinary file; name another place", str(path))
 
 
 def _own_name(path: object) -> str:

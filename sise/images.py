@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sise.errors import ImageError
+from sise.failures import check_replaceable
 from sise.pixels import PixelsError, decode
 
 
@@ -35,6 +36,7 @@ def write_png(path: Path, image: npt.NDArray[np.uint8]) -> None:
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file, then give it its name: no half-written file stays."""
+    check_replaceable(path)
     temporary = path.with_name(f".{path.name}.partial")
     try:
         write(temporary)

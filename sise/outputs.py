@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from sise.errors import OutputError
+from sise.failures import check_replaceable
 
 MARK = ".steel-sise"
 """A file in the folder of an evaluation: all that has our names there is ours.
@@ -65,7 +66,11 @@ def claim(
 
 
 def check_file(path: Path, *words: bytes) -> None:
-    """Raise OutputError if a file is there that holds none of `words`, as ours do."""
+    """Raise OutputError if a file is there that holds none of `words`, as ours do.
+
+    Raises OSError for a device, pipe or socket.
+    """
+    check_replaceable(path)
     if path.is_file():
         content = path.read_bytes()
         if not any(word in content for word in words):

@@ -1,13 +1,17 @@
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 
+from severstal_prep.files import replacing
 from sise.commands.options import OTHERS
 from sise.devices import choose_device
 from sise.errors import OutputError, SiseError
+from sise.failures import SPACE, in_words
+from sise.images import write_whole
 from sise.outputs import MARK, check_apart, check_file, check_folder, claim, holds
 
 
@@ -135,3 +139,27 @@ def test_explain_writes_over_no_file_of_others(tmp_path: Path) -> None:
             (out / name).write_text("half")
             raise KeyboardInterrupt
         assert [path.name for path in out.iterdir()] == ["notes.txt"]
+
+
+def test_pipes_and_devices_are_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def with_replacing() -> None:
+        with replacing(pipe) as temporary:
+            temporary.write_text("x")
+
+    for write in (
+        lambda: write_whole(pipe, lambda path: path.write_text("x")),
+        lambda: check_file(pipe, b"ours"),
+        with_replacing,
+    ):
+        with pytest.raises(OSError, match="no ordinary file; name another place") as caught:
+            write()
+        assert in_words(caught.value) == f"{pipe}: no ordinary file; name another place"
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_short_write_of_numpy_is_a_full_disk() -> None:
+    assert in_words(OSError("409600 requested and 16352 written")) == SPACE
