@@ -8,6 +8,8 @@ import sys
 from argparse import Action
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
@@ -34,6 +36,8 @@ def parse(parser: ArgumentParser, args: Sequence[str]) -> Namespace:
     The parser must be made with `exit_on_error=False`.
     """
     try:
+        for path in _option_files(args):
+            _check(path)
         return parser.parse_args(list(args))
     except ArgumentError as error:
         chosen = _chosen(parser, args)
@@ -41,6 +45,32 @@ def parse(parser: ArgumentParser, args: Sequence[str]) -> Namespace:
         words = in_words(str(error), chosen)
         print(f"{program}: {words}; see {program} --help", file=sys.stderr)
         raise SystemExit(WRONG_USAGE) from error
+
+
+def _option_files(args: Sequence[str]) -> list[Path]:
+    """The files that --config names; one that is missing is jsonargparse's to tell."""
+    named = [after for arg, after in pairwise(args) if _is_config(arg)]
+    named += [arg.partition("=")[2] for arg in args if _is_config(arg.partition("=")[0])]
+    return [path for path in map(Path, filter(None, named)) if path.is_file()]
+
+
+def _is_config(flag: str) -> bool:
+    """Whether it is --config, which may be cut short."""
+    return len(flag) > len("--c") and "--config".startswith(flag)
+
+
+def _check(path: Path) -> None:
+    """Refuse what jsonargparse would hang or fail at: aliases of aliases, depth, other bytes."""
+    from .checked import read_yaml
+
+    try:
+        content = read_yaml(path)
+    except OSError as error:
+        raise ArgumentError(None, f"--config {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ArgumentError(None, f"--config {path}: {error}") from error
+    if not isinstance(content, dict | None):
+        raise ArgumentError(None, f"--config {path}: expected `name: value` entries")
 
 
 def in_words(message: str, parser: ArgumentParser) -> str:

@@ -100,5 +100,5 @@ def begins_with_rows(path: Path) -> bool:
         with path.open("rb") as stream:
             lines = list(islice(stream, 2))
         return any(json.loads(line).keys() >= {"key"} for line in lines)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
+from severstal_prep.checked import checked
 from severstal_prep.console import track
 from severstal_prep.dataset import CLASS_NAMES
 from sise import bundle
@@ -17,7 +18,7 @@ from training.calibration import Floats, fit_temperature
 from training.checkpoint import Checkpoint
 from training.crops import Crops
 from training.data import CropDataset, crop_loader
-from training.errors import RecipeError
+from training.errors import RecipeError, TrainingError
 from training.evaluate import Evaluation, evaluate, predict
 
 DEFECT_CLASSES = CLASS_NAMES[1:]
@@ -143,11 +144,24 @@ def complete_thresholds(chosen: Mapping[str, float]) -> dict[str, float]:
     return dict.fromkeys(DEFECT_CLASSES, DEFAULT_THRESHOLD) | dict(chosen)
 
 
+_FIGURES = ("top1", "majority", "macro_recall", "ece_before_temperature", "ece")
+
+
 def metrics_line(card: bundle.ModelCard) -> str:
-    """The card's validation results in one line, "not evaluated" without them."""
+    """The card's validation results in one line, "not evaluated" without them.
+
+    Raises TrainingError, naming the figure, if they are none of `write_bundle`.
+    """
     found = card.metrics
     if "top1" not in found:
         return "not evaluated, temperature 1"
+    try:
+        checked(dict[str, float], {name: found[name] for name in _FIGURES})
+        checked(dict[str, int], {name: found[name] for name in ("crops", "epoch")})
+    except KeyError as error:
+        raise TrainingError(f"the bundle's card: metrics, {error.args[0]}: is missing") from error
+    except ValueError as error:
+        raise TrainingError(f"the bundle's card: metrics, {error}") from error
     return (
         f"validation: {found['crops']} crops, top-1 {found['top1']:.3f} "
         f"(majority class alone {found['majority']:.3f}), "

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 from severstal_prep.checked import read_yaml
 from training.errors import RecipeError
 
 CONFIG_FLAGS = ("-c", "--config")
+GROUP_FLAGS = ("--model", "--data", "--trainer")
+"""Of Lightning: each takes a file of its options, too."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,16 @@ def take_configs(args: Sequence[str]) -> RecipeArguments:
         configs.append(recipe_path(value if equals else next(remaining, "")))
     if not configs:
         raise RecipeError(f"fit needs --config RECIPE: {', '.join(recipe_names())}, or a file")
-    for path in configs:
+    for path in (*configs, *_group_files(rest)):
         _check(path)
     return RecipeArguments(tuple(configs), tuple(rest))
+
+
+def _group_files(options: Sequence[str]) -> list[Path]:
+    parted = [option.partition("=") for option in options]
+    named = [value for flag, _, value in parted if flag in GROUP_FLAGS and value]
+    named += [after for flag, after in pairwise(options) if flag in GROUP_FLAGS]
+    return [path for path in map(Path, named) if path.is_file()]
 
 
 def _check(path: Path) -> None:

@@ -54,7 +54,7 @@ def _parsed(line: str) -> tuple[str, dict[str, Any]] | None:
     try:
         row = json.loads(line)
         return row.pop("key"), _defined(row)
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, AttributeError, RecursionError):
         return None
 
 

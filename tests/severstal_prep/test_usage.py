@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -7,6 +8,7 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
 from severstal_prep.usage import parse
+from sise.usage import parse as sise_parse
 
 
 def parser() -> ArgumentParser:
@@ -79,3 +81,43 @@ def test_what_is_long_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert len(line) < 400
+
+
+def _laughs() -> str:
+    """Nine times nine times … of one word, by aliases of aliases."""
+    lists = [f"{to}: &{to} [{', '.join([f'*{of}'] * 9)}]" for of, to in pairwise("abcdefghi")]
+    return "\n".join(["a: &a [x]", *lists])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("stride: " + "[" * 100_000, "nested deeper than 50 levels"),
+        (_laughs(), "more than 100000 values, counting what is referred to by *"),
+        ("stride: &a [*a]", "stride: nested deeper than 50 levels"),
+        ("stride: 1\nstride: 2", "stride: stands twice"),
+        ("- 1", "expected `name: value` entries"),
+        ("mu: .nan", "mu: not a finite number of 64 bits"),
+        ("stride: " + "9" * 5000, "Exceeds the limit"),
+        ("stride: ÿ".encode("latin-1"), "not UTF-8 at byte 8; save it as UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("form", ["--config {}", "--config={}", "--conf {}"])
+@pytest.mark.parametrize("read", [parse, sise_parse])
+def test_a_file_of_options_is_looked_at_before_it_is_read(
+    content: str | bytes,
+    words: str,
+    form: str,
+    read: Callable[[ArgumentParser, Sequence[str]], object],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "options.yaml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SystemExit) as stopped:
+        read(parser(), ["run", *form.format(file).split()])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"tool run: --config {file}: ")
+    assert words in said
+    assert said.count("\n") == 1

@@ -71,3 +71,11 @@ def test_a_recipe_that_is_no_plain_yaml(tmp_path: Path, text: str, complaint: st
         take_configs(["--config", str(mine)])
     assert str(caught.value).startswith(f"{mine}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["--model {}", "--data={}", "--trainer {}"])
+def test_a_file_of_a_group_is_looked_at_too(tmp_path: Path, form: str) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("a: &a [*a]")
+    with pytest.raises(RecipeError, match="a: nested deeper than 50 levels"):
+        take_configs(["--config", "demo", *form.format(mine).split()])
