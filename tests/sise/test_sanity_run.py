@@ -211,7 +211,7 @@ def test_peers_are_other_images_of_the_class() -> None:
 
 
 def _answer(monkeypatch: pytest.MonkeyPatch, data: Discs) -> None:
-    monkeypatch.setattr(sanity, "subjects", lambda _: (bundle_of(trained()), data, data.items))
+    monkeypatch.setattr(sanity, "subjects", lambda *_: (bundle_of(trained()), data, data.items))
 
 
 def test_the_command(
