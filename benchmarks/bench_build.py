@@ -29,8 +29,8 @@ from severstal_prep.annotations import read_annotations
 from severstal_prep.build import Request, build
 from severstal_prep.dataset import read_manifest
 from severstal_prep.images import read_image, to_grey, write_png
-from severstal_prep.patches import PATCH
 from severstal_prep.recast import Rules
+from severstal_prep.training_crops import CROP_SIDE
 
 TARGET = 0.8
 
@@ -103,7 +103,7 @@ def measure(csv: Path, images: Path, out: Path) -> tuple[float, float]:
         if Path(name).stem not in crops:
             continue
         for crop in crops[Path(name).stem].itertuples():
-            grey = strip[:, crop.left : crop.left + PATCH, 0]
+            grey = strip[:, crop.left : crop.left + CROP_SIDE, 0]
             write_png(out / "bare" / f"{crop.crop_id}.png", grey)
             if crop.mask_path:
                 write_png(out / "bare" / f"{crop.crop_id}_mask.png", masks[crop.mask_path])

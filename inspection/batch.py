@@ -19,7 +19,7 @@ from inspection.errors import BatchError
 from inspection.frames import arrays
 from severstal_prep.errors import UnreadableImageError
 from severstal_prep.images import decode_image, looks_like_image, read_bytes
-from severstal_prep.patches import PATCH
+from severstal_prep.training_crops import CROP_SIDE, STRIP_HEIGHT
 
 _LOOKED_INTO = 10_000
 """Files in a folder that is passed over, at most."""
@@ -208,8 +208,9 @@ def _read_strip(path: Path, sha256: str) -> tuple[npt.NDArray[np.uint8] | None, 
     if hashlib.sha256(content).hexdigest() != sha256:
         return None, "the file changed during the inspection; run again once it is written"
     height, width = pixels.shape[:2]
-    if height != PATCH or width < PATCH:
+    if height != STRIP_HEIGHT or width < CROP_SIDE:
         return None, (
-            f"{width} × {height} px; a strip is {PATCH} px high and at least {PATCH} px wide"
+            f"{width} × {height} px; a strip is {STRIP_HEIGHT} px high and at least "
+            f"{CROP_SIDE} px wide"
         )
     return pixels, ""

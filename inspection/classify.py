@@ -18,8 +18,8 @@ from inspection.judged import WHITE_LEVEL
 from inspection.policy import NORMAL, probability_column
 from inspection.results import patch_key
 from severstal_prep.images import to_grey
-from severstal_prep.patches import PATCH
 from severstal_prep.recast import BLACK_LEVEL
+from severstal_prep.training_crops import CROP_SIDE
 from sise.bundle import ModelBundle
 from sise.precision import Forward, forward_in, resolve
 from sise.tiling import tile_lefts
@@ -91,9 +91,10 @@ def load_classifier(
                 f"{folder}: its classes {other!r} and {name!r} would share the column "
                 f"{probability_column(name)}; give one another name"
             )
-    if card.input_size != (PATCH, PATCH):
+    if card.input_size != (CROP_SIDE, CROP_SIDE):
         raise ModelError(
-            f"{folder}: made for images of {card.input_size}, but patches are {PATCH} × {PATCH}"
+            f"{folder}: made for images of {card.input_size}, but patches are "
+            f"{CROP_SIDE} × {CROP_SIDE}"
         )
     place = _resolve_device(device)
     bundle = sise.bundle.load(folder, place)
@@ -126,8 +127,8 @@ def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.Da
     tiles: list[npt.NDArray[np.uint8]] = []
     for strip in rows(strips):
         pixels = strip.pixels
-        for left in tile_lefts(pixels.shape[1], PATCH, stride):
-            tile = pixels[:, left : left + PATCH]
+        for left in tile_lefts(pixels.shape[1], CROP_SIDE, stride):
+            tile = pixels[:, left : left + CROP_SIDE]
             grey = to_grey(tile)
             tiles.append(tile)
             patches.append(
@@ -138,8 +139,8 @@ def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.Da
                     pixels.shape[1],
                     left,
                     0,
-                    PATCH,
-                    patch_key(strip.strip_sha256, left, 0, PATCH),
+                    CROP_SIDE,
+                    patch_key(strip.strip_sha256, left, 0, CROP_SIDE),
                     float((grey < BLACK_LEVEL).mean()),
                     float((grey >= WHITE_LEVEL).mean()),
                 )

@@ -22,7 +22,7 @@ from inspection.outlines import polygons
 from inspection.policy import NORMAL
 from inspection.results import guard_cell, write_json
 from severstal_prep.files import replacing
-from severstal_prep.patches import PATCH
+from severstal_prep.training_crops import STRIP_HEIGHT
 from sise.outputs import check_apart, check_file
 from sise.status import OK
 
@@ -121,7 +121,7 @@ def coco(report: OpenedReport, found: Sequence[Region]) -> dict[str, Any]:
                 "id": images[strip.strip_id],
                 "file_name": strip.strip_id,
                 "width": int(strip.width),
-                "height": PATCH,
+                "height": STRIP_HEIGHT,
                 "sha256": strip.strip_sha256,
                 "coil": strip.coil,
             }

@@ -35,7 +35,7 @@ from inspection.results import (
 )
 from inspection.stages import classify_batch, dispose, explain_batch
 from severstal_prep.console import note
-from severstal_prep.patches import PATCH
+from severstal_prep.training_crops import CROP_SIDE
 from sise.outputs import check_apart
 
 
@@ -79,8 +79,8 @@ def inspect(settings: Settings) -> Finished:
 
 def resolve(settings: Settings) -> Run:
     """Check and load everything that a run needs, before any work is done."""
-    if not 1 <= settings.stride <= PATCH:
-        raise BatchError(f"--stride must be 1 to {PATCH} px, not {settings.stride}")
+    if not 1 <= settings.stride <= CROP_SIDE:
+        raise BatchError(f"--stride must be 1 to {CROP_SIDE} px, not {settings.stride}")
     size = settings.mm_per_px
     if size is not None and not (isfinite(size) and size > 0):
         raise BatchError(f"--mm-per-px must be a positive number of mm, not {size:g}")

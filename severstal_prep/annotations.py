@@ -15,8 +15,8 @@ import numpy as np
 
 from severstal_prep.errors import AnnotationError, RleError
 from severstal_prep.label_table import Row, read_label_table
-from severstal_prep.patches import PATCH, STRIP_WIDTH
 from severstal_prep.rle import Runs, parse
+from severstal_prep.training_crops import STRIP_HEIGHT, STRIP_WIDTH
 
 DEFECT_CLASSES = (1, 2, 3, 4)
 NO_MASK = frozenset({"", "-1", "-1.0", "0", "0.0", "nan", "none", "null", "na", "n/a", "<na>", "-"})
@@ -221,7 +221,7 @@ def _runs(row: Row) -> Runs:
             f"EncodedPixels has {len(row.runs):,} characters, and spreadsheets cut a cell off "
             "there: take the row from the original file, or split it in two if it is whole"
         )
-    return parse(text, PATCH, STRIP_WIDTH)
+    return parse(text, STRIP_HEIGHT, STRIP_WIDTH)
 
 
 def _class_id(text: str, runs: Runs) -> int | None:

@@ -1,4 +1,4 @@
-"""Recast a Kaggle folder: label file and strips in, a folder of crops out.
+"""DatasetManifest a Kaggle folder: label file and strips in, a folder of crops out.
 
 Only when all strips have been cut can their crops be split and moved to their places, and
 the card comes last: a folder with a card is complete, and it is never rewritten.
@@ -29,7 +29,7 @@ from severstal_prep.dataset import (
 from severstal_prep.errors import DatasetError
 from severstal_prep.files import file_sha256, replacing
 from severstal_prep.images import is_whole_png
-from severstal_prep.manifest import Recast, SplitMethod, make_manifest
+from severstal_prep.manifest import DatasetManifest, SplitMethod, make_manifest
 from severstal_prep.recast import BLACK_LEVEL, Rules
 from severstal_prep.sources import choose_sources
 from severstal_prep.split import absent_classes
@@ -213,7 +213,7 @@ def _card(
     annotations: Annotations,
     records: Sequence[StripRecord],
     rejections: Sequence[Rejection],
-    recast: Recast,
+    recast: DatasetManifest,
 ) -> dict[str, Any]:
     manifest = recast.manifest
     labelled = [a for a in annotations.strips.values() if a.labels]
@@ -241,7 +241,7 @@ def _card(
 
 
 def _finish(
-    work: WorkFolder, recast: Recast, rejections: Sequence[Rejection], card: dict[str, Any]
+    work: WorkFolder, recast: DatasetManifest, rejections: Sequence[Rejection], card: dict[str, Any]
 ) -> None:
     from severstal_prep.overview import write_overview  # matplotlib takes a second to import
 

@@ -18,7 +18,7 @@ SplitMethod = Literal["grouped", "paper"]
 
 
 @dataclass(frozen=True)
-class Recast:
+class DatasetManifest:
     """The manifest of all kept crops, and the number of dropped ones by reason."""
 
     manifest: pd.DataFrame
@@ -31,7 +31,7 @@ def make_manifest(
     rules: Rules,
     split: SplitMethod,
     seed: int,
-) -> Recast:
+) -> DatasetManifest:
     """Make the manifest of the strips without a problem, ordered by `crop_id`.
 
     Raises DatasetError if the rules leave no crop.
@@ -68,7 +68,7 @@ def make_manifest(
     if not rows:
         raise DatasetError("these rules leave no crop of these strips; change the options")
     manifest = pd.DataFrame(rows).sort_values("crop_id", ignore_index=True)
-    return Recast(_with_places(manifest, split, seed), dict(sorted(dropped.items())))
+    return DatasetManifest(_with_places(manifest, split, seed), dict(sorted(dropped.items())))
 
 
 def _with_places(manifest: pd.DataFrame, split: SplitMethod, seed: int) -> pd.DataFrame:

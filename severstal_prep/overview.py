@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from severstal_prep.dataset import CLASS_NAMES, SPLITS, class_counts
 from severstal_prep.files import replacing
 from severstal_prep.images import read_image
-from severstal_prep.patches import PATCH
+from severstal_prep.training_crops import CROP_SIDE
 
 SAMPLES = 8
 GAP = 12
@@ -49,18 +49,18 @@ def sample_row(root: Path, crops: pd.DataFrame) -> npt.NDArray[np.uint8]:
 
     Defects are outlined from the outside, so that none of their pixels is covered.
     """
-    row = np.full((PATCH, SAMPLES * (PATCH + GAP) - GAP, 3), 255, dtype=np.uint8)
+    row = np.full((CROP_SIDE, SAMPLES * (CROP_SIDE + GAP) - GAP, 3), 255, dtype=np.uint8)
     chosen = crops.iloc[:: max(1, len(crops) // SAMPLES)].head(SAMPLES)
     for column, (crop_path, mask_path) in enumerate(
         zip(chosen["crop_path"], chosen["mask_path"], strict=True)
     ):
-        left = column * (PATCH + GAP)
+        left = column * (CROP_SIDE + GAP)
         crop = read_image(root / crop_path)
         if mask_path:
             mask = read_image(root / mask_path)[..., 0]
             grown = cv2.dilate(mask, np.ones((2 * OUTLINE_WIDTH + 1,) * 2, dtype=np.uint8))
             crop[(grown > 0) & (mask == 0)] = OUTLINE
-        row[:, left : left + PATCH] = crop
+        row[:, left : left + CROP_SIDE] = crop
     return row
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from severstal_prep.errors import OptionError
-from severstal_prep.patches import LARGEST_OFFSET, PATCH, training_lefts
 from severstal_prep.rle import Runs
+from severstal_prep.training_crops import CROP_SIDE, LARGEST_OFFSET, STRIP_HEIGHT, training_lefts
 
 NORMAL = 0
 BLACK_LEVEL = 15
@@ -50,9 +50,9 @@ class Rules:
     def __post_init__(self) -> None:
         if not 0 <= self.offset <= LARGEST_OFFSET:
             raise OptionError(f"--offset must be 0 to {LARGEST_OFFSET} px, not {self.offset}")
-        if not 1 <= self.min_defect_pixels <= PATCH * PATCH:
+        if not 1 <= self.min_defect_pixels <= CROP_SIDE**2:
             raise OptionError(
-                f"--min-defect-pixels must be 1 to {PATCH * PATCH}, not {self.min_defect_pixels}"
+                f"--min-defect-pixels must be 1 to {CROP_SIDE**2}, not {self.min_defect_pixels}"
             )
         if not 0 <= self.black_threshold <= 1:
             raise OptionError(f"--black-threshold must be 0 to 1, not {self.black_threshold}")
@@ -95,7 +95,8 @@ def recast(
 
 def _recast_crop(left: int, labels: Mapping[int, Runs], rules: Rules, black: float) -> Crop:
     pixels = sum(
-        runs.pixels_between(left * PATCH, (left + PATCH) * PATCH) for runs in labels.values()
+        runs.pixels_between(left * STRIP_HEIGHT, (left + CROP_SIDE) * STRIP_HEIGHT)
+        for runs in labels.values()
     )
     if pixels == 0:
         if rules.normals == "none" or (rules.normals == "annotated" and not labels):
@@ -114,6 +115,6 @@ def black_fractions(grey: npt.NDArray[np.uint8], offset: int) -> tuple[float, ..
     """Fraction of each of the six crops of a grey strip (256, 1600) below BLACK_LEVEL."""
     dark_per_column = np.count_nonzero(grey < BLACK_LEVEL, axis=0)
     return tuple(
-        int(dark_per_column[left : left + PATCH].sum()) / PATCH**2
+        int(dark_per_column[left : left + CROP_SIDE].sum()) / CROP_SIDE**2
         for left in training_lefts(offset)
     )

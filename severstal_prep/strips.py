@@ -21,9 +21,9 @@ from severstal_prep.images import (
     to_grey,
     write_png,
 )
-from severstal_prep.patches import PATCH, STRIP_WIDTH
 from severstal_prep.recast import Crop, Rules, black_fractions, recast
 from severstal_prep.rle import Runs, render
+from severstal_prep.training_crops import CROP_SIDE, STRIP_HEIGHT, STRIP_WIDTH
 
 UNREAD = ""
 """SHA-256 of a file that could not be opened."""
@@ -139,10 +139,10 @@ def hash_file(path: Path) -> str:
 def _decode_strip(content: bytes, path: Path) -> npt.NDArray[np.uint8]:
     strip = decode_image(content, path)
     height, width = strip.shape[:2]
-    if (height, width) != (PATCH, STRIP_WIDTH):
+    if (height, width) != (STRIP_HEIGHT, STRIP_WIDTH):
         raise UnreadableImageError(
             path,
-            f"{width}x{height} px, where labels are drawn on {STRIP_WIDTH}x{PATCH} px: "
+            f"{width}x{height} px, where labels are drawn on {STRIP_WIDTH}x{STRIP_HEIGHT} px: "
             "replace it by the original strip",
         )
     return strip
@@ -166,10 +166,10 @@ def _write_crops(task: CutTask, pixels: npt.NDArray[np.uint8], crops: tuple[Crop
     for crop in crops:
         if crop.class_id is None:
             continue
-        columns = slice(crop.left, crop.left + PATCH)
+        columns = slice(crop.left, crop.left + CROP_SIDE)
         write_png(crop_file(task.folder, strip_id, crop.left), pixels[:, columns])
         if crop.class_id:
             if mask is None:
                 runs = task.source.labels[crop.class_id]
-                mask = render(runs, PATCH, STRIP_WIDTH).astype(np.uint8) * np.uint8(255)
+                mask = render(runs, STRIP_HEIGHT, STRIP_WIDTH).astype(np.uint8) * np.uint8(255)
             write_png(mask_file(task.folder, strip_id, crop.left), mask[:, columns])

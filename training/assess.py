@@ -14,12 +14,12 @@ from sise import bundle
 from sise.precision import Precision, resolve
 from training import paper_results
 from training.calibration import ECE_BINS
+from training.classification_report import ClassificationReport, write_confusion
 from training.crops import read_recast
 from training.data import CropDataset, crop_loader
 from training.errors import TrainingError
 from training.evaluate import evaluate, predict
 from training.resources import memory_explained
-from training.scorecard import Scorecard, write_confusion
 
 Split = Literal["train", "val", "test"]
 
@@ -43,7 +43,7 @@ class Assessment:
     num_workers: int | None = None
 
 
-def assess(request: Assessment) -> Scorecard:
+def assess(request: Assessment) -> ClassificationReport:
     """Evaluate, write `test.json` and `confusion.png` into `out`, and return the results.
 
     Raises BundleError, DatasetError, DataError and UnreadableImageError for inputs that are
@@ -71,7 +71,7 @@ def assess(request: Assessment) -> Scorecard:
         logits, labels = predict(
             model.model, model.card.mean, model.card.std, batches, request.precision
         )
-    scorecard = Scorecard(
+    report = ClassificationReport(
         title=f"{model.card.architecture}, {request.split} split ({recast.split_rule})",
         evaluation=evaluate(logits, labels, CLASS_NAMES),
         beside_paper=paper_results.is_papers_data(recast.counts()),
@@ -85,11 +85,11 @@ def assess(request: Assessment) -> Scorecard:
         "device": str(device),
         "precision": str(resolve(request.precision, device)).removeprefix("torch."),
     }
-    write_results(request.out, scorecard, origin)
-    return scorecard
+    write_results(request.out, report, origin)
+    return report
 
 
-def write_results(out: Path, scorecard: Scorecard, origin: dict[str, Any]) -> None:
+def write_results(out: Path, report: ClassificationReport, origin: dict[str, Any]) -> None:
     """Write picture and JSON into `out`, replacing earlier ones; the JSON comes last."""
     papers = {
         "top1": paper_results.TOP1,
@@ -99,11 +99,11 @@ def write_results(out: Path, scorecard: Scorecard, origin: dict[str, Any]) -> No
     }
     content = {
         **origin,
-        **scorecard.evaluation.as_dict(),
+        **report.evaluation.as_dict(),
         "ece_bins": ECE_BINS,
-        "paper": papers if scorecard.beside_paper else None,
+        "paper": papers if report.beside_paper else None,
     }
     out.mkdir(parents=True, exist_ok=True)
-    write_confusion(out / PICTURE_NAME, scorecard)
+    write_confusion(out / PICTURE_NAME, report)
     with replacing(out / RESULTS_NAME) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")

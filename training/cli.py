@@ -171,9 +171,9 @@ def _test(options: Namespace) -> int:
 
     check_apart(out, (bundle, options.data.root))
     check_folder(out, ours)
-    from training.scorecard import as_text
+    from training.classification_report import as_text
 
-    scorecard = assess(
+    report = assess(
         Assessment(
             bundle=bundle,
             root=options.data.root,
@@ -185,7 +185,7 @@ def _test(options: Namespace) -> int:
         )
     )
     _save_config(_test_parser(), options, out)
-    print(as_text(scorecard))
+    print(as_text(report))
     print(out)
     return 0
 

@@ -29,7 +29,7 @@ class Crops:
 
 
 @dataclass(frozen=True)
-class Recast:
+class CheckedDataset:
     """A recast dataset that was checked for training.
 
     `sha256` is its card's, the dataset's identity.
@@ -78,13 +78,13 @@ class SplitCard:
     differs_from_recipe: dict[str, Any]
 
 
-def read_recast(root: Path) -> Recast:
+def read_recast(root: Path) -> CheckedDataset:
     """Read the card and the manifest of a recast dataset, and check what training relies on.
 
     Raises DatasetError for a folder that is no recast dataset, and DataError for classes or
     paths out of place, and for a grouped dataset whose groups cross splits (leakage).
     """
-    recast = Recast(
+    recast = CheckedDataset(
         root,
         dataset.read_card(root, SplitCard),
         dataset.card_sha256(root),
@@ -97,7 +97,7 @@ def read_recast(root: Path) -> Recast:
     return recast
 
 
-def _check_rows(recast: Recast) -> None:
+def _check_rows(recast: CheckedDataset) -> None:
     file = recast.root / dataset.MANIFEST_NAME
     for row, (class_id, split, name) in enumerate(
         recast.manifest[["class_id", "split", "crop_path"]].itertuples(index=False)
@@ -113,7 +113,7 @@ def _check_rows(recast: Recast) -> None:
             )
 
 
-def _check_no_leak(recast: Recast, column: str) -> None:
+def _check_no_leak(recast: CheckedDataset, column: str) -> None:
     splits = recast.manifest.groupby(column, sort=True)["split"].unique()
     for key, found in splits.items():
         if len(found) > 1:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from severstal_prep.dataset import CLASS_NAMES
 from severstal_prep.images import read_image
 from training.augment import Augmentation, Augmenter
-from training.crops import Crops, Recast, channel_statistics, read_recast
+from training.crops import CheckedDataset, Crops, channel_statistics, read_recast
 from training.errors import DataError, RecipeError
 from training.sampling import Balance, Draw, EpochSampler
 
@@ -101,7 +101,7 @@ class RecastDataModule(LightningDataModule):
         self.normalization = normalization
         self.cache = cache
         self.seed = seed
-        self._recast: Recast | None = None
+        self._recast: CheckedDataset | None = None
         self.mean: Triple = IMAGENET_MEAN
         self.std: Triple = IMAGENET_STD
         self.input_size: tuple[int, int] = (0, 0)
@@ -135,7 +135,7 @@ class RecastDataModule(LightningDataModule):
         self._recast = recast
 
     @property
-    def recast(self) -> Recast:
+    def recast(self) -> CheckedDataset:
         """The dataset; there after `setup`."""
         if self._recast is None:
             raise RuntimeError("the data module was not set up")

@@ -22,8 +22,8 @@ from severstal_prep.annotations import Annotation, read_annotations
 from severstal_prep.dataset import CLASS_NAMES
 from severstal_prep.files import file_sha256
 from severstal_prep.names import match_names
-from severstal_prep.patches import PATCH, STRIP_WIDTH
 from severstal_prep.rle import render
+from severstal_prep.training_crops import STRIP_HEIGHT, STRIP_WIDTH
 
 MIN_PIXELS = 1
 RULE = (
@@ -184,9 +184,11 @@ def _pixels(patch: Any, truth: Truth, defects: Sequence[str]) -> list[int]:
     if annotation is None:
         return [0] * len(defects)
     labels = {CLASS_NAMES[class_id]: runs for class_id, runs in annotation.labels.items()}
-    begin = patch.left * PATCH
+    begin = patch.left * STRIP_HEIGHT
     return [
-        labels[name].pixels_between(begin, begin + patch.size * PATCH) if name in labels else 0
+        labels[name].pixels_between(begin, begin + patch.size * STRIP_HEIGHT)
+        if name in labels
+        else 0
         for name in defects
     ]
 
@@ -196,5 +198,5 @@ def true_mask(truth: Truth, strip_id: str, class_name: str) -> npt.NDArray[np.bo
     annotation = truth.strips.get(strip_id)
     class_id = CLASS_NAMES.index(class_name) if class_name in CLASS_NAMES else -1
     if annotation is None or class_id not in annotation.labels:
-        return np.zeros((PATCH, STRIP_WIDTH), bool)
-    return render(annotation.labels[class_id], PATCH, STRIP_WIDTH)
+        return np.zeros((STRIP_HEIGHT, STRIP_WIDTH), bool)
+    return render(annotation.labels[class_id], STRIP_HEIGHT, STRIP_WIDTH)

@@ -22,10 +22,10 @@ from severstal_prep import dataset
 from severstal_prep.console import track
 from severstal_prep.grouping import group_near_duplicates, strip_hash
 from severstal_prep.images import is_grey, to_grey, write_png
-from severstal_prep.patches import PATCH
 from severstal_prep.recast import BLACK_LEVEL
 from severstal_prep.split import absent_classes, grouped_split
 from severstal_prep.strips import crop_id
+from severstal_prep.training_crops import CROP_SIDE
 from sise.outputs import check_apart
 
 _NAME_LENGTH = 16
@@ -121,7 +121,7 @@ def _write(root: Path, chosen: Sequence[Labelled], seed: int, disputed: int) -> 
         hashes[sha256] = strip_hash(grey)
         pixels = grey if is_grey(strip, grey) else strip
         for patch in own:
-            columns = slice(patch.left, patch.left + PATCH)
+            columns = slice(patch.left, patch.left + CROP_SIDE)
             name = crop_id(patch.strip_id, patch.left)
             write_png(root / f"{name}.png", pixels[:, columns])
             rows.append(

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from inspection.review.originals import read_strip, strip_path
 from inspection.review.schema import patches, strips
-from severstal_prep.patches import PATCH
+from severstal_prep.training_crops import CROP_SIDE
 
 
 def find_patch(
@@ -25,5 +25,5 @@ def find_patch(
 def crop_png(strips_folder: str, strip: sa.Row[Any, Any], left: int) -> bytes:
     """The patch as PNG. Raises StripError if the strip is not the one that was inspected."""
     pixels = read_strip(strip_path(strips_folder, strip.strip), strip.sha256)
-    blue_first = np.ascontiguousarray(pixels[:, left : left + PATCH, ::-1])
+    blue_first = np.ascontiguousarray(pixels[:, left : left + CROP_SIDE, ::-1])
     return bytes(cv2.imencode(".png", blue_first)[1].tobytes())

@@ -6,19 +6,21 @@ from PIL import Image
 
 from severstal_prep.dataset import CLASS_NAMES
 from training import paper_results
+from training.classification_report import ClassificationReport, as_text, write_confusion
 from training.evaluate import evaluate
-from training.scorecard import Scorecard, as_text, write_confusion
 
 
-def scorecard(beside_paper: bool) -> Scorecard:
+def report(beside_paper: bool) -> ClassificationReport:
     labels = np.array([0, 0, 0, 0, 1, 1, 3, 3, 4])
     predicted = np.array([0, 0, 0, 1, 1, 0, 3, 3, 3])
     logits = np.eye(5)[predicted] * 4
-    return Scorecard("netto, test split", evaluate(logits, labels, CLASS_NAMES), beside_paper)
+    return ClassificationReport(
+        "netto, test split", evaluate(logits, labels, CLASS_NAMES), beside_paper
+    )
 
 
 def test_table_holds_the_numbers() -> None:
-    lines = as_text(scorecard(False)).splitlines()
+    lines = as_text(report(False)).splitlines()
     assert lines[0] == "netto, test split"
     assert lines[2].split() == ["class", "crops", "recall", "95", "%", "precision"]
     assert lines[3].split() == ["normal", "4", "0.750", "0.301-0.954", "0.750"]
@@ -30,7 +32,7 @@ def test_table_holds_the_numbers() -> None:
 
 
 def test_confusion_rows() -> None:
-    lines = as_text(scorecard(False)).splitlines()
+    lines = as_text(report(False)).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("confusion"))
     assert lines[start + 1].split() == " ".join(CLASS_NAMES).split()
     assert lines[start + 2].split() == ["normal", "0.750", "0.250", "0.000", "0.000", "0.000"]
@@ -38,8 +40,8 @@ def test_confusion_rows() -> None:
 
 
 def test_paper_stands_beside_its_own_data_alone() -> None:
-    assert "paper" not in as_text(scorecard(False))
-    text = as_text(scorecard(True))
+    assert "paper" not in as_text(report(False))
+    text = as_text(report(True))
     assert "(paper 0.866)" in text
     assert "(paper 0.996)" in text
     assert "(paper 0.742)" in text
@@ -50,7 +52,7 @@ def test_paper_stands_beside_its_own_data_alone() -> None:
 def test_picture(tmp_path: Path, beside_paper: bool) -> None:
     path = tmp_path / "тест dir" / "confusion.png"
     path.parent.mkdir()
-    write_confusion(path, scorecard(beside_paper))
+    write_confusion(path, report(beside_paper))
     with Image.open(path) as picture:
         width, height = picture.size
         assert picture.format == "PNG"

@@ -19,7 +19,7 @@ DOTS_PER_INCH = 130
 
 
 @dataclass(frozen=True)
-class Scorecard:
+class ClassificationReport:
     """An evaluation with what it is of: a title, and whether the paper had the same data."""
 
     title: str
@@ -27,21 +27,21 @@ class Scorecard:
     beside_paper: bool
 
 
-def as_text(card: Scorecard) -> str:
+def as_text(report: ClassificationReport) -> str:
     """The results as a table of plain text, some 80 columns wide."""
-    found = card.evaluation
-    lines = [card.title, ""]
+    found = report.evaluation
+    lines = [report.title, ""]
     lines.append(f"{'class':<10}{'crops':>7}{'recall':>9}{'95 %':>15}{'precision':>11}")
-    if card.beside_paper:
+    if report.beside_paper:
         lines[-1] += f"{'paper recall':>14}"
     for class_id, result in enumerate(found.classes):
         line = _class_line(result)
-        if card.beside_paper:
+        if report.beside_paper:
             line += f"{paper_results.RECALL[class_id]:>14.3f}"
         lines.append(line)
     lines += [
         "",
-        *_summary(card),
+        *_summary(report),
         "",
         "confusion, rows true, columns predicted, each row sums to 1",
     ]
@@ -56,8 +56,8 @@ def _class_line(result: ClassResult) -> str:
     )
 
 
-def _summary(card: Scorecard) -> list[str]:
-    found = card.evaluation
+def _summary(report: ClassificationReport) -> list[str]:
+    found = report.evaluation
     rows = [
         ("top-1", found.top1, found.top1_interval, paper_results.TOP1),
         ("top-3", found.top3, None, paper_results.TOP3),
@@ -72,7 +72,7 @@ def _summary(card: Scorecard) -> list[str]:
     for name, value, interval, papers in rows:
         line = f"{name:<14}{value:.3f}"
         line += f"  {_interval(interval)}" if interval else ""
-        line += f"  (paper {papers:.3f})" if card.beside_paper else ""
+        line += f"  (paper {papers:.3f})" if report.beside_paper else ""
         lines.append(line)
     largest = max(found.classes, key=lambda result: result.crops)
     occurring = sum(result.crops > 0 for result in found.classes)
@@ -101,17 +101,17 @@ def _interval(interval: Interval | None) -> str:
     return "-" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
 
 
-def write_confusion(path: Path, card: Scorecard) -> None:
+def write_confusion(path: Path, report: ClassificationReport) -> None:
     """Draw the normalised confusion matrix, beside the paper's where the data is the same."""
-    found = card.evaluation
+    found = report.evaluation
     rows = [f"{result.name}\n({result.crops})" for result in found.classes]
     columns = [result.name for result in found.classes]
-    panels = 2 if card.beside_paper else 1
+    panels = 2 if report.beside_paper else 1
     figure = Figure(figsize=(5.4 * panels, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, panels, squeeze=False)[0]
-    _draw(axes[0], found.normalised(), rows, columns, card.title)
-    if card.beside_paper:
+    _draw(axes[0], found.normalised(), rows, columns, report.title)
+    if report.beside_paper:
         papers = np.array(paper_results.CONFUSION)
         _draw(axes[1], papers, columns, columns, "the paper, table 5")
     with replacing(path) as temporary:

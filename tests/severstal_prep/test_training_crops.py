@@ -1,12 +1,12 @@
 import pytest
 
-from severstal_prep.patches import PATCH, training_lefts
+from severstal_prep.training_crops import CROP_SIDE, training_lefts
 
 
 def test_training_crops_are_the_papers() -> None:
     assert training_lefts() == (32, 288, 544, 800, 1056, 1312)
     assert training_lefts(0) == (0, 256, 512, 768, 1024, 1280)
-    assert training_lefts(64)[-1] + PATCH == 1600
+    assert training_lefts(64)[-1] + CROP_SIDE == 1600
 
 
 @pytest.mark.parametrize("offset", [-1, 65])

@@ -1,9 +1,11 @@
 """Where on a strip the six training crops lie."""
 
-PATCH = 256
-STRIP_WIDTH = 1600
-TRAINING_CROPS = STRIP_WIDTH // PATCH
-LARGEST_OFFSET = STRIP_WIDTH - TRAINING_CROPS * PATCH
+STRIP_HEIGHT, STRIP_WIDTH = 256, 1600
+CROP_SIDE = STRIP_HEIGHT
+"""Of a crop, and of a patch, px."""
+
+TRAINING_CROPS = STRIP_WIDTH // CROP_SIDE
+LARGEST_OFFSET = STRIP_WIDTH - TRAINING_CROPS * CROP_SIDE
 
 
 def training_lefts(offset: int = LARGEST_OFFSET // 2) -> tuple[int, ...]:
@@ -13,4 +15,4 @@ def training_lefts(offset: int = LARGEST_OFFSET // 2) -> tuple[int, ...]:
     """
     if not 0 <= offset <= LARGEST_OFFSET:
         raise ValueError(f"the offset must be 0 to {LARGEST_OFFSET} px, not {offset}")
-    return tuple(offset + PATCH * i for i in range(TRAINING_CROPS))
+    return tuple(offset + CROP_SIDE * i for i in range(TRAINING_CROPS))
