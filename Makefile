@@ -3,7 +3,9 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
 DEMO ?= demo-out
 
 .PHONY: help setup demo test lint format lock clean
@@ -11,16 +13,22 @@ DEMO ?= demo-out
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
-# The stamp is written last, so that an interrupted set-up starts over.
+# A stamp is written last, so that an interrupted set-up starts over. uv takes versions from the
+# lock as from any constraint, and refuses a file that has none of the hashes there.
 $(READY): requirements.lock pyproject.toml
 	@echo "setting up $(VENV) (once; most of it is PyTorch)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --requirement <(awk '/^[a-z]/ {of_uv = /^uv==/} of_uv' requirements.lock)
+	$(INSTALL) --constraints requirements.lock -r pyproject.toml --extra all
+	$(INSTALL) --build-constraints requirements.lock --no-deps --editable .
 	@touch $@
 
-setup: $(READY)  ## make .venv with the locked versions
+$(READY_DEV): $(READY)
+	$(INSTALL) --require-hashes -r requirements.lock
+	@touch $@
+
+setup: $(READY_DEV)  ## make .venv with the locked versions, of tools and tests too
 
 # A small network trains faster on one thread than on two that wait for each other at every layer;
 # and threads that wait by spinning take the processor from each other where others want it too.
@@ -36,20 +44,20 @@ demo: $(READY)  ## sample strips -> dataset -> classifier -> inspection report
 
 # Two processes of one thread each. Work-stealing leaves the tests of a module together, and so
 # makes what they share once, not in both.
-test: $(READY)  ## run the tests
+test: $(READY_DEV)  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-lint: $(READY)  ## ruff and mypy
+lint: $(READY_DEV)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(READY)  ## rewrite the code in the house style
+format: $(READY_DEV)  ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(READY)  ## resolve pyproject.toml into requirements.lock anew
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra kaggle --extra openvino --extra coco --extra postgresql \
+lock: $(READY_DEV)  ## resolve pyproject.toml into requirements.lock anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev \
 	  --no-emit-index-url --no-annotate --generate-hashes --upgrade pyproject.toml -o requirements.lock
 
 clean:  ## remove .venv, the demo's output and caches
