@@ -15,11 +15,11 @@ from inspection.classify import Classifier
 from inspection.contours import svg_path
 from inspection.frames import arrays, rows
 from sise.backends import Backend
+from sise.baselines import FillName, Masker
 from sise.budget import Budget
 from sise.context import Continuation
 from sise.explainer import SISE
 from sise.explanation import Explainer
-from sise.fills import Filling, FillName
 from sise.metrics import KEPT_SHARE, drop, top_share
 
 MU = 0.0
@@ -146,7 +146,7 @@ def _measure_patch(
     top = top_share(torch.tensor(heat)[None], KEPT_SHARE)[0]
     keep = torch.stack([torch.ones_like(top), top, ~top]).to(classifier.device)
     owners = torch.zeros(len(keep), dtype=torch.int64, device=classifier.device)
-    inputs = Filling(_input(pixels, classifier), fill).masked(owners, keep)
+    inputs = Masker(_input(pixels, classifier), fill).masked(owners, keep)
     with torch.inference_mode():
         logits = classifier.forward(inputs).float()
     scores = logits.softmax(dim=1)[:, classifier.classes.index(target)]

@@ -30,10 +30,10 @@ from inspection.quality.history import By
 from inspection.quality.second import SECOND_METHOD
 from inspection.quality.truth import Labels
 from inspection.results import content_key
+from sise.baselines import FillName
 from sise.budget import Budget
 from sise.context import Continuation
 from sise.explanation import OK, REVISION
-from sise.fills import FillName
 from sise.metrics import KEPT_SHARE
 
 ExplainWhich = Literal["all", "flagged"]

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from sise.cloning import wrapped
 from sise.errors import BundleError
-from sise.twins import wrapped
 
 INCEPTIONS = ("googlenet", "inception_v3")
 """Classifiers with auxiliary heads, which only training uses and which are not built here, and

@@ -29,7 +29,7 @@ class BatchSize:
         _log.warning("out of memory: going on with batches of %d masked images", self.value)
 
 
-def fitting(size: tuple[int, int], device: torch.device) -> int:
+def auto_batch_size(size: tuple[int, int], device: torch.device) -> int:
     """A batch of images of `size` (H, W) that keeps `device` busy without filling its memory."""
     pixels = _PIXELS_PER_BATCH.get(device.type, _PIXELS_PER_BATCH["cpu"])
     return min(max(1, pixels // (size[0] * size[1])), _LARGEST)

@@ -14,9 +14,9 @@ from math import prod
 import torch
 from torch import fx, nn
 
+from sise.cloning import clone_modules
 from sise.errors import LayerError
 from sise.graphs import ModelGraph, UntraceableError, first_line, read_graph
-from sise.twins import twin
 
 _CURE = "pass layers= with modules that return feature maps (B, N, h, w), shallow to deep"
 _NAMED_AT_MOST = 6
@@ -218,7 +218,7 @@ def _last_modules_of_each_resolution(model: nn.Module, size: tuple[int, int]) ->
     like = weights[0] if weights else torch.empty(0)
     try:
         with torch.inference_mode(False), torch.no_grad():
-            runnable, _ = twin(model, torch.clone)
+            runnable, _ = clone_modules(model, torch.clone)
             for name, module in runnable.named_modules():
                 module.register_forward_hook(
                     lambda _module, _inputs, output, name=name: returned.append(

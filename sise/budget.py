@@ -15,7 +15,7 @@ import torch
 from sise.clusters import medoids, nearest
 from sise.errors import SiseError
 from sise.masks import pooled
-from sise.sampling import MaskScorer, Probes
+from sise.sampling import MaskScorer, MaskSet
 
 Budget = int | Literal["auto"] | None
 
@@ -51,8 +51,8 @@ class Estimate:
     `layers` are the masks of each layer, of all images in order; `images` is B.
     """
 
-    def __init__(self, layers: Sequence[Probes], images: int, size: tuple[int, int]) -> None:
-        self._probes = layers
+    def __init__(self, layers: Sequence[MaskSet], images: int, size: tuple[int, int]) -> None:
+        self._mask_sets = layers
         self._layers = [_as_sets(part, images, size) for part in layers]
 
     @property
@@ -72,8 +72,8 @@ class Estimate:
             _to_score(layer, share) for layer, share in zip(self._layers, shares, strict=True)
         ]
         few = [
-            Probes(part.masks[new[layer.valid]], part.owners[new[layer.valid]])
-            for part, layer, new in zip(self._probes, self._layers, chosen, strict=True)
+            MaskSet(part.masks[new[layer.valid]], part.owners[new[layer.valid]])
+            for part, layer, new in zip(self._mask_sets, self._layers, chosen, strict=True)
         ]
         for layer, new, scores in zip(self._layers, chosen, scorer(few), strict=True):
             layer.scores[new] = scores
@@ -132,7 +132,7 @@ def correlation(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return torch.where(both_constant, 1.0, alike).to(device, torch.float32)
 
 
-def _as_sets(part: Probes, images: int, size: tuple[int, int]) -> _Layer:
+def _as_sets(part: MaskSet, images: int, size: tuple[int, int]) -> _Layer:
     counts = torch.bincount(part.owners, minlength=images)
     most = int(counts.amax())
     valid = torch.arange(most, device=counts.device) < counts[:, None]

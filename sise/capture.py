@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from sise.blocks import Layer
+from sise.cloning import wrapped
 from sise.errors import LayerError
 from sise.logits import at, log_odds
 from sise.precision import Forward, full_precision
 from sise.targets import Target, resolve_targets
-from sise.twins import wrapped
 
 Objective = Literal["log-odds", "logit"]
 
@@ -38,7 +38,7 @@ class Capture:
 
 
 @contextmanager
-def borrowed(model: nn.Module) -> Iterator[None]:
+def in_eval_mode(model: nn.Module) -> Iterator[None]:
     """Lend the model in evaluation mode, with autograd available; give it back as it was.
 
     Works under `no_grad`, `inference_mode` and `autocast`. Restores each module's mode, and

@@ -2,10 +2,10 @@
 
 Convolutions pad with zeros, that is, with a frame of mean grey. Near the border feature maps show
 that frame: min-max normalisation then makes masks, and in the end a map, of it. Feature maps taken
-of a wider piece of strip, and cut to the window, have the frame outside. Where there is no
+of a wider piece of strip, and cut to the tile, have the frame outside. Where there is no
 neighbouring steel the image is continued by its own mirror image.
 
-Only the masks come from the wider piece. The window alone is explained: it is what the model saw,
+Only the masks come from the wider piece. The tile alone is explained: it is what the model saw,
 its gradients select the masks, and it is what is masked and scored.
 """
 
@@ -26,7 +26,7 @@ Continuation = Literal["reflect", "edge"]
 # A continuation, or a wider piece of strip (B, 3, H + 2·margin, W + 2·margin) around each image.
 Context = Continuation | torch.Tensor
 
-# Twice the usual stride of the deepest layer, 32: feature maps of window and wider piece align.
+# Twice the usual stride of the deepest layer, 32: feature maps of tile and wider piece align.
 MARGIN = 64
 
 
@@ -39,12 +39,12 @@ def check_context(context: Context | None, images: torch.Tensor | None = None) -
         _check_middle(images, context)
 
 
-def window_of_strip(
+def tile_in_context(
     strip: npt.NDArray[Any], left: int, width: int, margin: int = MARGIN
 ) -> npt.NDArray[Any]:
-    """The piece of a strip (H, length, …) around one of its windows.
+    """The piece of a strip (H, length, …) around one of its tiles.
 
-    The window begins at `left` and is as high as the strip; the piece is
+    The tile begins at `left` and is as high as the strip; the piece is
     (H + 2·margin, width + 2·margin, …). Neighbouring pixels are the strip's own; beyond its ends
     and edges it is mirrored.
     """

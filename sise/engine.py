@@ -10,18 +10,18 @@ import torch
 from torch import nn
 
 from sise.backends import Backend, Network, fingerprint, scoring_network
-from sise.batches import BatchSize, fitting, is_out_of_memory
+from sise.baselines import Fill, Masker, check_fill
+from sise.batches import BatchSize, auto_batch_size, is_out_of_memory
 from sise.blocks import Layer, find_blocks, resolve_layers
-from sise.capture import borrowed
+from sise.capture import in_eval_mode
+from sise.cloning import wrapped
 from sise.errors import SiseError
 from sise.explanation import Explanation, joined, with_finite_scores
-from sise.fills import Fill, Filling, check_fill
 from sise.logits import Output, logits_of
-from sise.look import Seen, check_initialised, check_open, look, no_memory
+from sise.model_check import ModelOutputs, check_initialised, check_model, check_open, no_memory
 from sise.precision import Forward, Precision, forward_in, resolve
 from sise.sampling import MaskScorer
 from sise.targets import Target, check_classes, indices
-from sise.twins import wrapped
 
 _log = logging.getLogger("sise")
 
@@ -62,13 +62,13 @@ class Engine:
         check_open(model)
         self.model = _unwrapped(model)
         self.settings = settings
-        self._named = None if settings.layers is None else _named(model, settings.layers)
-        self._found: dict[tuple[int, int], tuple[Layer, ...]] = {}
-        self._made: dict[object, tuple[object, object]] = {}
+        self._named_layers = None if settings.layers is None else _named(model, settings.layers)
+        self._blocks: dict[tuple[int, int], tuple[Layer, ...]] = {}
+        self._cache: dict[object, tuple[object, object]] = {}
         self._state: object = None
         self._batch_sizes: dict[object, BatchSize] = {}
         self._most_captured: int | None = None
-        self._seen: Seen | None = None
+        self._outputs: ModelOutputs | None = None
 
     def explain(
         self,
@@ -77,20 +77,20 @@ class Engine:
         explain_part: ExplainPart,
         *beside: torch.Tensor,
     ) -> Explanation:
-        """Run `explain_part` over as many images at a time as fit, on the borrowed model.
+        """Run `explain_part` over as many images at a time as fit, on the model in evaluation mode.
 
         It is given images and target, and its share of each tensor (B, …) in `beside`. Out of
         memory, it is given half as many. Raises SiseError for images that are not floating-point
-        (B ≥ 1, 3, H, W) or not where the model is, for a target that does not fit them, as `look`,
-        and if not even one image fits into memory.
+        (B ≥ 1, 3, H, W) or not where the model is, for a target that does not fit them, as
+        `check_model`, and if not even one image fits into memory.
         """
         check_initialised(self.model)
         _check(images, self.model)
         target = indices(target, len(images), images.device)
-        with borrowed(self.model), self.unchanging():
+        with in_eval_mode(self.model), self.unchanging():
             ours = images.detach().clone().to(self.exact_dtype(images.device))
-            seen = self.look(ours)
-            check_classes(target, seen.classes, seen.single)
+            outputs = self.check_model(ours)
+            check_classes(target, outputs.classes, outputs.single)
             parts = torch.split(ours, self.captured_at_once(ours))
             sizes = [len(part) for part in parts]
             targets = _split(target, sizes)
@@ -98,7 +98,7 @@ class Engine:
             also = list(shares) if beside else [()] * len(parts)
             explained: list[Explanation] = []
             for part, given, more in zip(parts, targets, also, strict=True):
-                explained += self._fitting(explain_part, part, given, *more)
+                explained += self._explain_halving_on_oom(explain_part, part, given, *more)
             return with_finite_scores(joined(explained))
 
     def exact_dtype(self, device: torch.device) -> torch.dtype:
@@ -106,18 +106,19 @@ class Engine:
         asked = resolve(self.settings.precision, device)
         return torch.float64 if asked == torch.float64 else torch.float32
 
-    def look(self, images: torch.Tensor) -> Seen:
-        """What kind of model this is, of images like these (B, 3, H, W). Raises as `look.look`.
+    def check_model(self, images: torch.Tensor) -> ModelOutputs:
+        """What the model returns for images like these (B, 3, H, W). Raises as
+        `model_check.check_model`.
 
         It is looked at once, and again when its weights or the size of images have changed.
         """
         device, output = images.device, self.settings.output
         forward, at_once = self._exact(device), self.batch_size(images).value
-        self._seen = self._once(
-            ("look", device, images.shape[2:]),
-            lambda: look(self.model, forward, images, output, at_once),
+        self._outputs = self._cached(
+            ("check", device, images.shape[2:]),
+            lambda: check_model(self.model, forward, images, output, at_once),
         )
-        return self._seen
+        return self._outputs
 
     def exact_forward(self, device: torch.device) -> Forward:
         """The forward pass that feature maps and gradients come from, giving logits (B, classes):
@@ -126,10 +127,10 @@ class Engine:
 
     def _exact(self, device: torch.device) -> Forward:
         dtype = self.exact_dtype(device)
-        return self._once(("exact", device, dtype), lambda: forward_in(self.model, dtype))
+        return self._cached(("exact", device, dtype), lambda: forward_in(self.model, dtype))
 
     def _giving_logits(self, forward: Forward) -> Forward:
-        exclusive = self._seen is None or self._seen.exclusive
+        exclusive = self._outputs is None or self._outputs.exclusive
         return lambda images: logits_of(forward(images), self.settings.output, exclusive)
 
     def scorer(self, images: torch.Tensor, targets: torch.Tensor) -> MaskScorer:
@@ -137,7 +138,7 @@ class Engine:
         network = self.scoring_network(images.device)
         return MaskScorer(
             network,
-            Filling(images.to(network.dtype), self.settings.fill),
+            Masker(images.to(network.dtype), self.settings.fill),
             targets,
             self.settings.output,
             self.batch_size(images),
@@ -147,7 +148,7 @@ class Engine:
         """The network that masked images are scored by, giving logits as `exact_forward` does."""
         chosen = self.settings
         dtype = resolve(chosen.precision, device)
-        network = self._once(
+        network = self._cached(
             ("scoring", device, dtype),
             lambda: scoring_network(self.model, device, dtype, chosen.backend, chosen.compile),
         )
@@ -155,28 +156,28 @@ class Engine:
 
     def layers(self, images: torch.Tensor) -> tuple[Layer, ...]:
         """The layers to explain: those named, or the blocks found on the model's graph."""
-        if self._named is not None:
-            return self._named
+        if self._named_layers is not None:
+            return self._named_layers
         size = (images.shape[2], images.shape[3])
-        if size not in self._found:
-            self._found[size] = find_blocks(self.model, size)
-        return self._found[size]
+        if size not in self._blocks:
+            self._blocks[size] = find_blocks(self.model, size)
+        return self._blocks[size]
 
     def batch_size(self, images: torch.Tensor) -> BatchSize:
         """How many masked images of this size make a batch."""
         size = (images.shape[2], images.shape[3])
         asked = self.settings.batch_size
         if (size, images.device) not in self._batch_sizes:
-            value = fitting(size, images.device) if asked == "auto" else asked
+            value = auto_batch_size(size, images.device) if asked == "auto" else asked
             self._batch_sizes[size, images.device] = BatchSize(value)
         return self._batch_sizes[size, images.device]
 
     def captured_at_once(self, images: torch.Tensor) -> int:
         """How many images of this size go through the backward pass together."""
-        fitting = max(1, self.batch_size(images).value // _SCORED_PER_CAPTURED)
-        return fitting if self._most_captured is None else min(fitting, self._most_captured)
+        fits = max(1, self.batch_size(images).value // _SCORED_PER_CAPTURED)
+        return fits if self._most_captured is None else min(fits, self._most_captured)
 
-    def _fitting(
+    def _explain_halving_on_oom(
         self,
         explain_part: ExplainPart,
         images: torch.Tensor,
@@ -202,7 +203,9 @@ class Engine:
             *(torch.split(tensor, sizes) for tensor in beside),
             strict=True,
         )
-        return [part for share in shares for part in self._fitting(explain_part, *share)]
+        return [
+            part for share in shares for part in self._explain_halving_on_oom(explain_part, *share)
+        ]
 
     @contextmanager
     def unchanging(self) -> Iterator[None]:
@@ -213,12 +216,12 @@ class Engine:
         finally:
             self._state = None
 
-    def _once(self, key: object, make: Callable[[], Made]) -> Made:
+    def _cached(self, key: object, make: Callable[[], Made]) -> Made:
         """What `make` gave, made anew whenever the model's weights have changed."""
         now = self._state or fingerprint(self.model)
-        if key not in self._made or self._made[key][0] != now:
-            self._made[key] = (now, make())
-        return self._made[key][1]  # type: ignore[return-value]
+        if key not in self._cache or self._cache[key][0] != now:
+            self._cache[key] = (now, make())
+        return self._cache[key][1]  # type: ignore[return-value]
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import torch
 
 from sise.bundle import ModelBundle, file_sha256, library_versions
-from sise.capture import borrowed
-from sise.catalogue import Choice, check_plain, choose, defaults, make
+from sise.capture import in_eval_mode
 from sise.engine import Engine
 from sise.engine import Settings as EngineSettings
 from sise.errors import ImageError, SiseError
@@ -21,6 +20,7 @@ from sise.explanation import NOT_FINITE, OK, REVISION, Explainer, Explanation
 from sise.images import read_image, write_png, write_whole
 from sise.logits import class_names, every_probability
 from sise.overlay import overlay, to_grey
+from sise.registry import MethodSpec, check_plain, defaults, make_explainer, parse_spec
 from sise.tiling import merge_tiles, tile_lefts
 
 NORMAL = "normal"
@@ -30,7 +30,7 @@ NORMAL = "normal"
 class Settings:
     """What decides a map, besides the bundle and the image.
 
-    `method` is one of the catalogue, with or without options: "rise:n_masks=2000". `options` are
+    `method` is one of the registry, with or without options: "rise:n_masks=2000". `options` are
     more of them. What neither names is the method's own default.
     """
 
@@ -51,7 +51,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Tile:
+class _TileResult:
     left: int
     label: int
     score: float
@@ -59,36 +59,36 @@ class _Tile:
     record: dict[str, Any]
 
 
-def choice_of(settings: Settings) -> Choice:
+def spec_of(settings: Settings) -> MethodSpec:
     """The method that the settings name, with all options given.
 
     Raises SiseError for a method that does not exist, and for an option that it does not know or
     that is given twice.
     """
-    choice = choose(settings.method)
-    known = defaults(choice.method)
+    spec = parse_spec(settings.method)
+    known = defaults(spec.method)
     for name in settings.options:
         if name not in known:
             raise SiseError(
-                f"method {choice.method} has no option {name!r}; it has {', '.join(known)}"
+                f"method {spec.method} has no option {name!r}; it has {', '.join(known)}"
             )
-        if name in choice.options:
+        if name in spec.options:
             raise SiseError(f"{name!r} is given twice: leave it out of {settings.method!r}")
-    check_plain(f"method {choice.method}", settings.options)
-    return replace(choice, options={**choice.options, **settings.options})
+    check_plain(f"method {spec.method}", settings.options)
+    return replace(spec, options={**spec.options, **settings.options})
 
 
 def record_of(settings: Settings) -> dict[str, Any]:
     """All that the settings decide, defaults included, as a map's record holds it.
 
-    Raises as `choice_of`.
+    Raises as `spec_of`.
     """
-    choice = choice_of(settings)
+    spec = spec_of(settings)
     said = {
-        "method": choice.method,
+        "method": spec.method,
         "target": settings.target,
-        **defaults(choice.method),
-        **choice.options,
+        **defaults(spec.method),
+        **spec.options,
         "stride": settings.stride,
         "palette": settings.palette,
     }
@@ -107,17 +107,17 @@ def explain_files(
     image that cannot be read, or for which the model's answer or the map is not finite, is an
     outcome, not an error: nothing is written for it.
 
-    Raises SiseError for two images of one name, an unknown target, and as `choice_of`, and
+    Raises SiseError for two images of one name, an unknown target, and as `spec_of`, and
     OutputError if one of the files to write is there already and was not written here.
     """
     check_names(images)
     target = _target_index(bundle, settings.target)
-    choice = choice_of(settings)
-    explainer = make(choice, bundle.model, {})
-    engine = Engine(bundle.model, EngineSettings(output=choice.options.get("output", "softmax")))
-    with borrowed(engine.model):
+    spec = spec_of(settings)
+    explainer = make_explainer(spec, bundle.model, {})
+    engine = Engine(bundle.model, EngineSettings(output=spec.options.get("output", "softmax")))
+    with in_eval_mode(engine.model):
         device = next(bundle.model.parameters()).device
-        engine.look(torch.zeros(1, 3, *bundle.card.input_size, device=device))
+        engine.check_model(torch.zeros(1, 3, *bundle.card.input_size, device=device))
     claim(out, images)
     for path in images:
         try:
@@ -181,7 +181,7 @@ def _explain_tiles(
     image: npt.NDArray[np.uint8],
     stride: int,
     target: int | None,
-) -> list[_Tile]:
+) -> list[_TileResult]:
     height, width = bundle.card.input_size
     if image.shape[0] != height or image.shape[1] < width:
         raise ImageError(
@@ -190,8 +190,8 @@ def _explain_tiles(
         )
     lefts = tile_lefts(image.shape[1], width, min(stride, width))
     device = next(bundle.model.parameters()).device
-    windows = np.stack([image[:, left : left + width] for left in lefts])
-    inputs = bundle.preprocess(windows).to(device)
+    pixels = np.stack([image[:, left : left + width] for left in lefts])
+    inputs = bundle.preprocess(pixels).to(device)
     probabilities = _probabilities(engine, inputs)
     _check_finite(path, lefts, probabilities.isfinite().all(dim=1).tolist(), "the model's answer")
     tiles = [
@@ -220,8 +220,8 @@ def _probabilities(engine: Engine, inputs: torch.Tensor) -> torch.Tensor:
 
     NaN where a logit is not finite: an overflow, not a certainty.
     """
-    with borrowed(engine.model), engine.unchanging(), torch.no_grad():
-        engine.look(inputs)
+    with in_eval_mode(engine.model), engine.unchanging(), torch.no_grad():
+        engine.check_model(inputs)
         forward = engine.exact_forward(inputs.device)
         logits = torch.cat([forward(one[None]) for one in inputs])
         known = logits.isfinite()
@@ -232,12 +232,12 @@ def _probabilities(engine: Engine, inputs: torch.Tensor) -> torch.Tensor:
 def _explain_tile(
     bundle: ModelBundle,
     explainer: Explainer,
-    window: torch.Tensor,
+    tile: torch.Tensor,
     left: int,
     probabilities: torch.Tensor,
     target: int | None,
     alone: bool,
-) -> _Tile:
+) -> _TileResult:
     """A crop is always explained; a strip's tile unless it looks normal and no class was named."""
     classes = class_names(bundle.card.classes)
     predicted = int(probabilities.argmax())
@@ -250,10 +250,10 @@ def _explain_tile(
     }
     score = float(probabilities[label])
     if not alone and target is None and classes[predicted] == NORMAL:
-        return _Tile(left, label, score, None, {**record, "status": "normal, not explained"})
-    explanation = explainer(window[None], target=label)
+        return _TileResult(left, label, score, None, {**record, "status": "normal, not explained"})
+    explanation = explainer(tile[None], target=label)
     values = explanation.maps[0].cpu().numpy()
-    return _Tile(left, label, score, values, record | _record(explanation))
+    return _TileResult(left, label, score, values, record | _record(explanation))
 
 
 def _record(explanation: Explanation) -> dict[str, Any]:
@@ -272,10 +272,10 @@ def _record(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _summary(bundle: ModelBundle, tiles: Sequence[_Tile]) -> str:
+def _summary(bundle: ModelBundle, tiles: Sequence[_TileResult]) -> str:
     classes = class_names(bundle.card.classes)
 
-    def describe(tile: _Tile) -> str:
+    def describe(tile: _TileResult) -> str:
         status = tile.record["status"]
         doubt = "" if status == OK else f", {status}"
         return f"{classes[tile.label]} ({tile.score:.2f}{doubt})"

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sise.backends import Backend
+from sise.baselines import Fill
 from sise.blocks import Layer
 from sise.budget import Budget, Estimate, check_budget, settle
 from sise.capture import Capture, Objective, capture
@@ -16,12 +17,11 @@ from sise.context import Context, Continuation, check_context, features_in_conte
 from sise.engine import Engine, Layers, Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation, LayerExplanation, usable
-from sise.fills import Fill
 from sise.fusion import Fusion, fuse
 from sise.logits import Output, probabilities
 from sise.masks import SmallMasks, attribution_masks, constant_maps
 from sise.precision import Precision
-from sise.sampling import MaskScorer, Probes, visualization_map
+from sise.sampling import MaskScorer, MaskSet, visualization_map
 from sise.selection import Mu, average_gradients, check_mu, positive_gradient_maps
 from sise.targets import Target
 
@@ -186,10 +186,10 @@ class SISE:
         spent: int,
     ) -> tuple[Sequence[torch.Tensor], list[torch.Tensor]]:
         """Per layer, the scores (K,) of its masks and the passes spent on each image (B,)."""
-        probes = [Probes(one.masks.values, one.owners) for one in selections]
+        mask_sets = [MaskSet(one.masks.values, one.owners) for one in selections]
         if self.budget is None:
-            return scorer(probes), [one.selected.sum(dim=1) for one in selections]
-        estimate = Estimate(probes, len(scorer.targets), scorer.filling.size)
+            return scorer(mask_sets), [one.selected.sum(dim=1) for one in selections]
+        estimate = Estimate(mask_sets, len(scorer.targets), scorer.masker.size)
         if self.budget == "auto":
             settle(estimate, scorer, lambda scores: fuse(visualized(scores), self.fusion))
         else:

@@ -1,7 +1,7 @@
 """The graph of a model's forward pass: its tensors, their shapes, and who returned them.
 
 torch.fx reads the graph where it can, torch.export where it cannot (control flow that depends
-on shapes or types). Both work on a weightless twin, so that nothing is computed and the
+on shapes or types). Both work on a weightless clone, so that nothing is computed and the
 model itself is not touched.
 """
 
@@ -18,7 +18,7 @@ from torch import fx, nn
 from torch.nn import functional
 from torch.utils._pytree import tree_map_only
 
-from sise.twins import twin
+from sise.cloning import clone_modules
 
 _WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 _CONVOLUTIONS: tuple[Any, ...] = (
@@ -105,7 +105,7 @@ def _empty(tensor: torch.Tensor, device: str) -> torch.Tensor:
 
 def _read_by_fx(model: nn.Module, size: tuple[int, int]) -> ModelGraph:
     # On the meta device a pass moves shapes only.
-    weightless, originals = twin(model, lambda tensor: _empty(tensor, "meta"))
+    weightless, originals = clone_modules(model, lambda tensor: _empty(tensor, "meta"))
     tracer = _Tracer()
     traced = fx.GraphModule(weightless, tracer.trace(weightless))
     recorder = _Recorder(traced)
@@ -174,7 +174,7 @@ def _read_by_export(model: nn.Module, size: tuple[int, int]) -> ModelGraph:
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     with _quiet(), FakeTensorMode(allow_non_fake_inputs=True):
-        weightless, originals = twin(model, lambda tensor: _empty(tensor, "cpu"))
+        weightless, originals = clone_modules(model, lambda tensor: _empty(tensor, "cpu"))
         images = torch.empty((1, 3, *size))
         exported = torch.export.export(weightless, (images,), strict=False)
     nodes = list(exported.graph.nodes)

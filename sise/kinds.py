@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 
 from sise.precision import Forward
-from sise.returned import checked
+from sise.returned import checked_logits
 
 # How far the sum of a row of probabilities is from one, at most; some are rounded to 16 bits.
 _ROUNDING = 1e-2
@@ -48,7 +48,7 @@ def kind_of(
             for image in torch.split(some, 1):
                 # The model may not take such an image, which then says nothing.
                 with suppress(Exception):
-                    every.append(checked(forward(image.clone()), 1))
+                    every.append(checked_logits(forward(image.clone()), 1))
     seen = torch.cat(every)
     kind = _kind_of_rows(seen)
     alike = bool((seen == seen[:1]).all())

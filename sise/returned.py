@@ -9,7 +9,7 @@ import torch
 from sise.errors import SiseError
 
 
-def checked(returned: object, images: int) -> torch.Tensor:
+def checked_logits(returned: object, images: int) -> torch.Tensor:
     """What a model returned for so many `images`, if it is a number (B, classes) for each class;
     else SiseError, with the cure."""
     what = f"the model must return logits (B, classes), here ({images}, classes), not"

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import torch
 
 from sise.backends import Network
+from sise.baselines import Masker
 from sise.batches import BatchSize, is_out_of_memory
-from sise.fills import Filling
 from sise.logits import Output, probabilities
 from sise.masks import SmallMasks, upsample
 
 
 @dataclass(frozen=True)
-class Probes:
+class MaskSet:
     """Masks (K, h, w) of one layer that are to be scored, and the image (K,) each belongs to."""
 
     masks: torch.Tensor
@@ -34,25 +34,25 @@ class MaskScorer:
     """Scores masked images: Ψ(I ⊙ m) of equation 10, for the classes `targets` (B,)."""
 
     network: Network
-    filling: Filling
+    masker: Masker
     targets: torch.Tensor
     output: Output
     batch_size: BatchSize
 
-    def __call__(self, probes: Sequence[Probes]) -> tuple[torch.Tensor, ...]:
-        """The score of every mask: (K,) for each element of `probes`, in the masks' dtype.
+    def __call__(self, mask_sets: Sequence[MaskSet]) -> tuple[torch.Tensor, ...]:
+        """The score of every mask: (K,) for each element of `mask_sets`, in the masks' dtype.
 
         Out of memory, a batch is halved and scored again; raises SiseError if not even one
         masked image fits.
         """
-        lengths = [len(part) for part in probes]
-        scores = torch.cat([part.masks.new_empty(len(part)) for part in probes])
+        lengths = [len(part) for part in mask_sets]
+        scores = torch.cat([part.masks.new_empty(len(part)) for part in mask_sets])
         room = self._room(scores.dtype)
         start = 0
         while start < len(scores):
             stop = min(start + self.batch_size.value, len(scores))
             try:
-                scores[start:stop] = self._score(list(_between(probes, start, stop)), room)
+                scores[start:stop] = self._score(list(_between(mask_sets, start, stop)), room)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -63,19 +63,19 @@ class MaskScorer:
         return torch.split(scores, lengths)
 
     def _room(self, dtype: torch.dtype) -> "_Room":
-        shape = (self.batch_size.value, *self.filling.size)
-        images = self.filling.images
+        shape = (self.batch_size.value, *self.masker.size)
+        images = self.masker.images
         masked = images.new_zeros((shape[0], images.shape[1], *shape[1:]))
         return _Room(images.new_empty(shape, dtype=dtype), masked)
 
-    def _score(self, batch: Sequence[Probes], room: "_Room") -> torch.Tensor:
+    def _score(self, batch: Sequence[MaskSet], room: "_Room") -> torch.Tensor:
         owners = torch.cat([piece.owners for piece in batch])
         masks, inputs = room.masks[: len(owners)], room.inputs[: len(owners)]
         start = 0
         for piece in batch:
-            upsample(piece.masks, self.filling.size, out=masks[start : start + len(piece)])
+            upsample(piece.masks, self.masker.size, out=masks[start : start + len(piece)])
             start += len(piece)
-        self.filling.masked(owners, masks, out=inputs)
+        self.masker.masked(owners, masks, out=inputs)
         # What is left of an earlier batch fills a static network's last one.
         logits = self.network.forward(room.inputs if self.network.static else inputs)
         return probabilities(logits[: len(owners)], self.targets[owners], self.output)
@@ -92,13 +92,13 @@ class _Room:
     inputs: torch.Tensor
 
 
-def _between(probes: Sequence[Probes], start: int, stop: int) -> Iterator[Probes]:
+def _between(mask_sets: Sequence[MaskSet], start: int, stop: int) -> Iterator[MaskSet]:
     """The masks from position `start` to `stop` of the long row."""
     before = 0
-    for part in probes:
+    for part in mask_sets:
         first, last = max(start - before, 0), min(stop - before, len(part))
         if first < last:
-            yield Probes(part.masks[first:last], part.owners[first:last])
+            yield MaskSet(part.masks[first:last], part.owners[first:last])
         before += len(part)
 
 

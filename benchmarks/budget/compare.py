@@ -31,9 +31,9 @@ from sise.budget import Estimate, correlation
 from sise.capture import capture
 from sise.fusion import fuse
 from sise.masks import SmallMasks, attribution_masks, upsample
-from sise.metrics import METRICS, Case, Probe, measure
+from sise.metrics import METRICS, MetricInput, ModelQuery, measure
 from sise.precision import forward_in
-from sise.sampling import Probes
+from sise.sampling import MaskSet
 from sise.selection import average_gradients, positive_gradient_maps
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -136,16 +136,16 @@ def _rows(
     made.append(("all scores 1", 0.0, 0, 0.0, alike))
     maps = torch.cat([heat for *_, heat in made])
     targets = torch.full((len(maps),), target)
-    case = Case(
+    inputs = MetricInput(
         maps,
         where.expand(len(maps), -1, -1),
-        Probe(
+        ModelQuery(
             image.expand(len(maps), -1, -1, -1),
             targets,
             lambda inputs, goals: _scores(forward, inputs, goals),
         ),
     )
-    figures = measure(case, names=TITLES)
+    figures = measure(inputs, names=TITLES)
     alikeness = correlation(exact.expand_as(maps), maps)
     return [
         {
@@ -202,10 +202,10 @@ def clusters(
 
 def estimated(
     layers: Sequence[Layer], size: tuple[int, int]
-) -> tuple[Estimate, Callable[[Sequence[Probes]], tuple[torch.Tensor, ...]]]:
+) -> tuple[Estimate, Callable[[Sequence[MaskSet]], tuple[torch.Tensor, ...]]]:
     """An estimate of nothing scored yet, and a scorer that looks the exact scores up."""
-    probes = [
-        Probes(layer.masks.values, torch.zeros(len(layer.masks), dtype=torch.int64))
+    mask_sets = [
+        MaskSet(layer.masks.values, torch.zeros(len(layer.masks), dtype=torch.int64))
         for layer in layers
     ]
     book = {
@@ -214,13 +214,13 @@ def estimated(
         for mask, score in zip(layer.masks.values, layer.scores, strict=True)
     }
 
-    def look_up(few: Sequence[Probes]) -> tuple[torch.Tensor, ...]:
+    def look_up(few: Sequence[MaskSet]) -> tuple[torch.Tensor, ...]:
         return tuple(
             torch.tensor([float(book[mask.numpy().tobytes()]) for mask in part.masks])
             for part in few
         )
 
-    return Estimate(probes, 1, size), look_up
+    return Estimate(mask_sets, 1, size), look_up
 
 
 def random_subset(

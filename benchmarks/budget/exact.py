@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "neu_det"))
 from data import Sample, images, read_samples, split
 
 from sise import SISE, bundle
-from sise.capture import borrowed
+from sise.capture import in_eval_mode
 from sise.explainer import select
-from sise.sampling import Probes
+from sise.sampling import MaskSet
 
 
 def main(
@@ -68,7 +68,7 @@ def in_turns(samples: list[Sample]) -> list[Sample]:
 def _scores(explainer: SISE, image: torch.Tensor) -> dict[str, object]:
     """`target`, its probability `prob`, and per layer `l0` … a score per feature map, else NaN."""
     size = (image.shape[2], image.shape[3])
-    with borrowed(explainer.engine.model), torch.no_grad():
+    with in_eval_mode(explainer.engine.model), torch.no_grad():
         layers = explainer.engine.layers(image)
         seen = explainer._capture(layers, image, None)
         chosen = [
@@ -76,7 +76,7 @@ def _scores(explainer: SISE, image: torch.Tensor) -> dict[str, object]:
             for features, gradients in zip(seen.features, seen.gradients, strict=True)
         ]
         scorer = explainer.engine.scorer(image, seen.targets)
-        scores = scorer([Probes(one.masks.values, one.owners) for one in chosen])
+        scores = scorer([MaskSet(one.masks.values, one.owners) for one in chosen])
     found: dict[str, object] = {"target": int(seen.targets[0])}
     found["prob"] = float(seen.logits.softmax(1)[0, seen.targets[0]])
     for index, (one, score) in enumerate(zip(chosen, scores, strict=True)):

@@ -23,7 +23,7 @@ from sise import SISE, bundle
 from sise.budget import correlation
 from sise.clusters import medoids
 from sise.masks import pooled
-from sise.sampling import MaskScorer, Probes
+from sise.sampling import MaskScorer, MaskSet
 
 SHARES = (0.02, 0.05, 0.1)
 Estimate = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -86,7 +86,7 @@ def _centroids(
     layers: Sequence[Layer], share: float, size: tuple[int, int], scorer: MaskScorer
 ) -> torch.Tensor:
     """The mean mask of each cluster is scored, and lends its score to the cluster."""
-    probes, clusters = [], []
+    mask_sets, clusters = [], []
     for layer, count in zip(layers, _shares(layers, share, 1.0), strict=True):
         points = pooled(layer.masks.values, size, 8)
         chosen = _medoids(points, count) if len(points) and count else torch.zeros(0).long()
@@ -97,9 +97,9 @@ def _centroids(
         )
         means = [layer.masks.values[own == k].mean(dim=0) for k in range(len(chosen))]
         values = torch.stack(means) if means else layer.masks.values[:0]
-        probes.append(Probes(values, torch.zeros(len(values), dtype=torch.int64)))
+        mask_sets.append(MaskSet(values, torch.zeros(len(values), dtype=torch.int64)))
         clusters.append(own)
-    found = scorer(probes)
+    found = scorer(mask_sets)
     scores = [
         score[own] if len(score) else torch.full(own.shape, 0.5)
         for score, own in zip(found, clusters, strict=True)

@@ -15,10 +15,10 @@ import torch
 from jsonargparse import auto_cli
 
 from sise import bundle
+from sise.baselines import FillName, masked
 from sise.datasets.opening import open_dataset
 from sise.evaluation.score import ModelScore
 from sise.evaluation.subject import read, sample
-from sise.fills import FillName, masked
 
 FILLS: tuple[FillName, ...] = ("grey", "blur", "inpaint")
 

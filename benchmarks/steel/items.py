@@ -14,7 +14,7 @@ from benchmarks.neu_det.data import read_samples, split, truth
 from severstal_prep.images import read_image
 from severstal_prep.rle import decode
 from sise.bundle import ModelBundle
-from sise.context import window_of_strip
+from sise.context import tile_in_context
 from sise.tiling import tile_lefts
 
 STRIDE = 224
@@ -75,7 +75,7 @@ def strip_tiles(folder: Path, bundle: ModelBundle) -> Iterator[Item]:
             with torch.inference_mode():
                 predicted = int(bundle.model(image).argmax())
             if predicted == target:
-                around = bundle.preprocess(window_of_strip(strip, left, width)[None])[0]
+                around = bundle.preprocess(tile_in_context(strip, left, width)[None])[0]
                 yield Item(f"{path.stem}@{left}", image[0], target, mask, around)
 
 

@@ -28,9 +28,9 @@ from benchmarks.steel.variants import (
 )
 from severstal_prep.console import note, track
 from sise import SISE
+from sise.baselines import masked
 from sise.bundle import load
 from sise.explanation import OK
-from sise.fills import masked
 from sise.logits import probabilities
 from sise.metrics import (
     KEPT_SHARE,

@@ -17,8 +17,8 @@ from jsonargparse import auto_cli
 
 from benchmarks.steel.items import Item, neu_det, strip_tiles
 from benchmarks.steel.variants import PLAIN, Variant
+from sise.baselines import FillName
 from sise.bundle import ModelBundle, load
-from sise.fills import FillName
 from sise.overlay import overlay
 
 

@@ -22,9 +22,9 @@ from benchmarks.steel.items import STRIDE, strip_truths
 from severstal_prep.console import track
 from severstal_prep.images import read_image
 from sise import SISE
+from sise.baselines import FillName
 from sise.bundle import load
-from sise.context import window_of_strip
-from sise.fills import FillName
+from sise.context import tile_in_context
 from sise.metrics import RIM
 from sise.tiling import merge_tiles, tile_lefts
 
@@ -68,7 +68,7 @@ def main(
         if not flagged:
             continue
         ends = [lefts[index] for index in flagged]
-        around = model.preprocess(np.stack([window_of_strip(strip, left, width) for left in ends]))
+        around = model.preprocess(np.stack([tile_in_context(strip, left, width) for left in ends]))
         truth = truths.get(path.name, np.zeros(strip.shape[:2], np.bool_))
         for source, context in (("plain", None), ("strip", around)):
             explanation = explainer(inputs[flagged], labels[flagged], context)

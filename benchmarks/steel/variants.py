@@ -8,8 +8,8 @@ import torch
 from torch.nn.functional import pad
 
 from sise import SISE
+from sise.baselines import FillName
 from sise.capture import Capture
-from sise.fills import FillName
 
 FILLS: tuple[FillName, ...] = ("grey", "mean", "blur", "inpaint")
 

@@ -37,12 +37,12 @@ def points(
     rows: pd.DataFrame, settings: Sequence[Setting], map_of: MapOf, seed: int
 ) -> tuple[Point, ...]:
     """Sum up an evaluation's rows; `map_of(method, item)` is the map (H, W) behind a row."""
-    exact = settings[0].choice.text
+    exact = settings[0].spec.text
     board = summarise(rows, exact, seed).whole
     found = []
     for setting in settings:
-        own = rows[rows["method"] == setting.choice.text]
-        row = board.row(setting.choice.text)
+        own = rows[rows["method"] == setting.spec.text]
+        row = board.row(setting.spec.text)
         compared = {name: row.cells[name].comparison for name in METRICS}
         found.append(
             Point(

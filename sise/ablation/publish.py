@@ -78,7 +78,7 @@ def numbers(points: Sequence[Point]) -> pd.DataFrame:
     """A row per setting and measure, in [0, 1]."""
     return pd.DataFrame(
         {
-            "setting": point.setting.choice.text,
+            "setting": point.setting.spec.text,
             "sweep": point.setting.sweep,
             "value": point.setting.value,
             "forwards": point.forwards,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sise.catalogue import Choice, choose
 from sise.errors import SiseError
+from sise.registry import MethodSpec, parse_spec
 from sise.selection import Mu
 
 Sweep = Literal["exact", "mu", "budget"]
@@ -17,7 +17,7 @@ class Setting:
 
     sweep: Sweep
     value: float | int | str | None
-    choice: Choice
+    spec: MethodSpec
 
     @property
     def title(self) -> str:
@@ -33,12 +33,12 @@ def settings(base: str, mus: Sequence[Mu], budgets: Sequence[int | str]) -> tupl
 
     A μ of 0 is `base`. Raises SiseError for a base that is no SISE or has μ or a budget already.
     """
-    exact = choose(base)
+    exact = parse_spec(base)
     if exact.method != "sise" or {"mu", "budget"} & set(exact.options):
         raise SiseError(f"base {base!r}: a sise without mu and budget, which are what changes")
     joint = "," if exact.options else ":"
     return (
         Setting("exact", None, exact),
-        *(Setting("mu", mu, choose(f"{base}{joint}mu={mu}")) for mu in mus if mu != 0),
-        *(Setting("budget", one, choose(f"{base}{joint}budget={one}")) for one in budgets),
+        *(Setting("mu", mu, parse_spec(f"{base}{joint}mu={mu}")) for mu in mus if mu != 0),
+        *(Setting("budget", one, parse_spec(f"{base}{joint}budget={one}")) for one in budgets),
     )

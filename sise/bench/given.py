@@ -5,33 +5,33 @@ from functools import partial
 
 import torch
 
-from sise.batches import fitting
-from sise.bench.choices import row_of_choice
+from sise.batches import auto_batch_size
 from sise.bench.machine import baseline_of
+from sise.bench.method_rows import row_of_method
 from sise.bench.plan import Row, Setting, Skipped, scores_masks
 from sise.bench.rivals import RIVALS, Rival, counting_passes
 from sise.bench.rows import Bare, Bench, bare_of, bare_row, row_of
 from sise.blocks import Layer, find_blocks
-from sise.catalogue import make
+from sise.registry import make_explainer
 
 
 def rows_as_given(bench: Bench) -> Iterator[Row | Skipped]:
     """Bare forward, and those of the plan's methods that score no masks of ours."""
     model, images, plan = bench.subject.model, bench.subject.images, bench.plan
-    choices = [choice for choice in plan.choices() if not scores_masks(choice.method)]
+    specs = [spec for spec in plan.specs() if not scores_masks(spec.method)]
     rivals = [rival for name, rival in RIVALS.items() if name in plan.methods]
-    if not choices and not rivals:
+    if not specs and not rivals:
         return
     size = (images.shape[2], images.shape[3])
-    batch = fitting(size, images.device) if plan.batch_size == "auto" else plan.batch_size
+    batch = auto_batch_size(size, images.device) if plan.batch_size == "auto" else plan.batch_size
     baseline = baseline_of(images.device)
     inputs = torch.randn(batch, *images.shape[1:], device=images.device)
     setting = Setting("fp32", as_given=True)
     bare = bare_of(bench, setting, lambda: model(inputs), batch, baseline)
     yield bare_row(bench, bare)
     shared = {"precision": "fp32", "batch_size": plan.batch_size}
-    for choice in choices:
-        yield row_of_choice(bench, bare, choice, partial(make, choice, model, shared))
+    for spec in specs:
+        yield row_of_method(bench, bare, spec, partial(make_explainer, spec, model, shared))
     if rivals:
         layer = find_blocks(model, size)[-1]
         for rival in rivals:

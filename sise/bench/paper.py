@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sise.catalogue import Choice
+from sise.registry import MethodSpec
 
 _SECONDS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
@@ -31,9 +31,9 @@ _SECONDS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 )
 
 
-def seconds_in_paper(architecture: str, choice: Choice) -> float | None:
+def seconds_in_paper(architecture: str, spec: MethodSpec) -> float | None:
     """Seconds per image on a Tesla T4, table 7; None where the table has none.
 
     It has the methods without options. How many masks its RISE has, the table does not say.
     """
-    return None if choice.options else _SECONDS.get(architecture, {}).get(choice.method)
+    return None if spec.options else _SECONDS.get(architecture, {}).get(spec.method)

@@ -12,7 +12,6 @@ from typing import Protocol
 import torch
 
 from sise.bench.pieces import pieces
-from sise.catalogue import Choice
 from sise.engine import Engine, Settings
 from sise.explainer import SISE
 from sise.explanation import Explainer
@@ -20,7 +19,8 @@ from sise.methods.extremal_perturbation import ExtremalPerturbation
 from sise.methods.integrated_gradients import IntegratedGradients
 from sise.methods.rise import RISE
 from sise.methods.scorecam import ScoreCAM
-from sise.sampling import MaskScorer, Probes
+from sise.registry import MethodSpec
+from sise.sampling import MaskScorer, MaskSet
 
 
 class Divisible(Protocol):
@@ -37,8 +37,8 @@ class Divisible(Protocol):
         """Explain with so many; returns the forward passes that were run."""
 
 
-def divisible(explainer: Explainer, choice: Choice, images: torch.Tensor) -> Divisible | None:
-    """`explainer`, which `choice` made, as something that can be done in part; None if it cannot.
+def divisible(explainer: Explainer, spec: MethodSpec, images: torch.Tensor) -> Divisible | None:
+    """`explainer`, which `spec` made, as something that can be done in part; None if it cannot.
 
     SISE under a budget cannot: what it scores next depends on what it has scored.
     """
@@ -51,7 +51,7 @@ def divisible(explainer: Explainer, choice: Choice, images: torch.Tensor) -> Div
     if isinstance(explainer, ExtremalPerturbation):
         return ByOption(explainer, "steps", 1, explainer.steps, images)
     if isinstance(explainer, ScoreCAM) or (
-        isinstance(explainer, SISE) and choice.options.get("budget") is None
+        isinstance(explainer, SISE) and spec.options.get("budget") is None
     ):
         if not isinstance(explainer.engine, PartialEngine):
             explainer.engine = PartialEngine(explainer.engine.model, explainer.engine.settings)
@@ -122,12 +122,12 @@ class PartialEngine(Engine):
 class _PartialScorer(MaskScorer):
     engine: PartialEngine
 
-    def __call__(self, probes: Sequence[Probes]) -> tuple[torch.Tensor, ...]:
-        lengths = [len(part) for part in probes]
-        scores = torch.cat([part.masks.new_ones(len(part)) for part in probes])
+    def __call__(self, mask_sets: Sequence[MaskSet]) -> tuple[torch.Tensor, ...]:
+        lengths = [len(part) for part in mask_sets]
+        scores = torch.cat([part.masks.new_ones(len(part)) for part in mask_sets])
         count = min(self.engine.left or 0, len(scores))
         if count:
-            scores[:count] = torch.cat(super().__call__(next(pieces(probes, count))))
+            scores[:count] = torch.cat(super().__call__(next(pieces(mask_sets, count))))
         self.engine.left = (self.engine.left or 0) - count
         self.engine.left_out += len(scores) - count
         return torch.split(scores, lengths)

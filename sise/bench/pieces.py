@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
-from sise.sampling import Probes
+from sise.sampling import MaskSet
 
 
-def pieces(probes: Sequence[Probes], count: int) -> Iterator[list[Probes]]:
+def pieces(mask_sets: Sequence[MaskSet], count: int) -> Iterator[list[MaskSet]]:
     """All masks in order, `count` at a time; a piece may hold masks of several layers."""
     left, piece = count, []
-    for part in probes:
+    for part in mask_sets:
         start = 0
         while start < len(part):
             stop = min(start + left, len(part))
-            piece.append(Probes(part.masks[start:stop], part.owners[start:stop]))
+            piece.append(MaskSet(part.masks[start:stop], part.owners[start:stop]))
             left -= stop - start
             start = stop
             if left == 0:

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from sise.backends import Backend
-from sise.catalogue import Choice, choose, defaults
 from sise.errors import SiseError
 from sise.precision import Precision, resolve
+from sise.registry import MethodSpec, defaults, parse_spec
 
 ROWS_BESIDE = ("scoring", "exact", "budgets", "scorecam-torchcam", "scorecam-gradcam")
-"""Rows that are no method of the catalogue, but for "exact", which is its "sise"."""
+"""Rows that are no method of the registry, but for "exact", which is its "sise"."""
 _OF_THE_PLAN = ("precision", "backend", "compile", "batch_size")
 
 _WORDS: dict[torch.dtype, Precision] = {
@@ -40,7 +40,7 @@ class Subject:
 class Plan:
     """Which rows to measure, and how often.
 
-    `methods` are words of `ROWS_BESIDE` and methods of the catalogue, with or without options;
+    `methods` are words of `ROWS_BESIDE` and methods of the registry, with or without options;
     `in_full` runs all passes of the slow ones too.
     """
 
@@ -53,12 +53,12 @@ class Plan:
     repeats: int
     in_full: bool = False
 
-    def choices(self) -> list[Choice]:
-        """The methods of the catalogue. Raises SiseError for one that does not exist, and for
+    def specs(self) -> list[MethodSpec]:
+        """The methods of the registry. Raises SiseError for one that does not exist, and for
         options that are the plan's."""
         words = ["sise" if word == "exact" else word for word in self.methods]
         named = [word for word in dict.fromkeys(words) if word not in ROWS_BESIDE]
-        return [_choice(word) for word in named]
+        return [_spec(word) for word in named]
 
 
 @dataclass(frozen=True)
@@ -135,19 +135,19 @@ def word_of(precision: Precision, device: torch.device) -> Precision:
 
 
 def scores_masks(method: str) -> bool:
-    """Whether a method of the catalogue scores masked images, by a network that may be made for
+    """Whether a method of the registry scores masked images, by a network that may be made for
     speed: whether it has a backend to choose."""
     return "backend" in defaults(method)
 
 
-def _choice(word: str) -> Choice:
+def _spec(word: str) -> MethodSpec:
     if word.partition(":")[0] in ROWS_BESIDE:
         raise SiseError(f"method {word!r}: {word.partition(':')[0]} takes no options")
     try:
-        choice = choose(word)
+        spec = parse_spec(word)
     except SiseError as error:
         raise SiseError(f"{error}; or one of {', '.join(ROWS_BESIDE)}") from error
     for name in _OF_THE_PLAN:
-        if name in choice.options:
+        if name in spec.options:
             raise SiseError(f"method {word!r}: give --{name.replace('_', '-')}, for all methods")
-    return choice
+    return spec

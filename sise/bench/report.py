@@ -50,7 +50,7 @@ def run(question: Question, plan: Plan, in_json: bool, say: Say) -> int:
 
     Raises SiseError for what cannot be measured at all.
     """
-    plan.choices()  # which complains now, before anything is measured
+    plan.specs()  # which complains now, before anything is measured
     bench = prepare(subject_of(question), plan, say)
     found = [*rows_as_given(bench), *rows_of_scoring(bench)]
     rows = [one for one in found if isinstance(one, Row)]

@@ -1,4 +1,4 @@
-"""Rows of what scores masks: SISE's scoring alone, the catalogue's methods, SISE under budgets."""
+"""Rows of what scores masks: SISE's scoring alone, the registry's methods, SISE under budgets."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,15 +6,14 @@ from functools import partial
 
 import torch
 
-from sise.bench.choices import row_of_choice
 from sise.bench.machine import baseline_of
+from sise.bench.method_rows import row_of_method
 from sise.bench.parts import PartialEngine
 from sise.bench.pieces import pieces
 from sise.bench.plan import Row, Setting, Skipped, scores_masks, settings
 from sise.bench.rows import Bare, Bench, bare_of, bare_row, row_of
 from sise.bench.timing import Work
-from sise.capture import borrowed, capture
-from sise.catalogue import Choice, choose, make
+from sise.capture import capture, in_eval_mode
 from sise.engine import Engine
 from sise.engine import Settings as EngineSettings
 from sise.errors import SiseError
@@ -22,7 +21,8 @@ from sise.explainer import SISE, select
 from sise.explanation import Explainer
 from sise.methods.rise import RISE
 from sise.methods.scorecam import ScoreCAM
-from sise.sampling import MaskScorer, Probes
+from sise.registry import MethodSpec, make_explainer, parse_spec
+from sise.sampling import MaskScorer, MaskSet
 
 _CELLS = 8
 
@@ -33,19 +33,19 @@ def rows_of_scoring(bench: Bench) -> Iterator[Row | Skipped]:
     A setting that this machine or model cannot run is passed over.
     """
     plan = bench.plan
-    choices = [choice for choice in plan.choices() if scores_masks(choice.method)]
+    specs = [spec for spec in plan.specs() if scores_masks(spec.method)]
     if "budgets" in plan.methods:
-        choices += [choose(f"sise:budget={budget}") for budget in plan.budgets]
-    if not choices and "scoring" not in plan.methods:
+        specs += [parse_spec(f"sise:budget={budget}") for budget in plan.budgets]
+    if not specs and "scoring" not in plan.methods:
         return
     for setting in settings(plan, bench.subject.images.device):
         try:
-            yield from _rows(bench, setting, choices)
+            yield from _rows(bench, setting, specs)
         except SiseError as error:
             yield Skipped(str(setting), str(error), failed=True)
 
 
-def _rows(bench: Bench, setting: Setting, choices: Sequence[Choice]) -> Iterator[Row | Skipped]:
+def _rows(bench: Bench, setting: Setting, specs: Sequence[MethodSpec]) -> Iterator[Row | Skipped]:
     images, plan = bench.subject.images, bench.plan
     baseline = baseline_of(images.device)
     bench.say(f"{setting}: making the network")
@@ -67,11 +67,11 @@ def _rows(bench: Bench, setting: Setting, choices: Sequence[Choice]) -> Iterator
     yield bare_row(bench, bare)
     if "scoring" in plan.methods:
         yield _of_scoring(bench, bare, engine)
-    for choice in choices:
-        yield row_of_choice(bench, bare, choice, partial(_sharing, engine, choice))
+    for spec in specs:
+        yield row_of_method(bench, bare, spec, partial(_sharing, engine, spec))
 
 
-def _sharing(engine: PartialEngine, choice: Choice) -> Explainer:
+def _sharing(engine: PartialEngine, spec: MethodSpec) -> Explainer:
     """The explainer of `engine`'s model, run as `engine` is; by `engine` itself unless its options
     forbid it: one network, made once, for all rows."""
     run = engine.settings
@@ -81,7 +81,7 @@ def _sharing(engine: PartialEngine, choice: Choice) -> Explainer:
         "compile": run.compile,
         "batch_size": run.batch_size,
     }
-    explainer = make(choice, engine.model, shared)
+    explainer = make_explainer(spec, engine.model, shared)
     if isinstance(explainer, SISE | RISE | ScoreCAM) and explainer.engine.settings == run:
         explainer.engine = engine
     return explainer
@@ -90,22 +90,22 @@ def _sharing(engine: PartialEngine, choice: Choice) -> Explainer:
 def warmed(engine: Engine, images: torch.Tensor) -> MaskScorer:
     """A scorer of the first image that has scored a full batch of masks: what must be compiled
     is, and a batch that is too large has been halved."""
-    with borrowed(engine.model), torch.no_grad():
+    with in_eval_mode(engine.model), torch.no_grad():
         first = images[:1].to(engine.exact_dtype(images.device))
         target = torch.zeros(1, dtype=torch.int64, device=images.device)
         scorer = engine.scorer(first, target)
         count = scorer.batch_size.value
         masks = torch.rand(count, _CELLS, _CELLS).to(first)
-        scorer([Probes(masks, target.expand(count))])
+        scorer([MaskSet(masks, target.expand(count))])
         return scorer
 
 
 def _of_scoring(bench: Bench, bare: Bare, engine: Engine) -> Row:
-    probes, scorer, explained = masks_of(engine, bench.subject.images)
-    masks = sum(len(part) for part in probes)
+    mask_sets, scorer, explained = masks_of(engine, bench.subject.images)
+    masks = sum(len(part) for part in mask_sets)
     if not masks:
         raise SiseError("no feature map has a positive gradient: there is nothing to score")
-    works = list(_scoring(probes, scorer, bare.batch_size * bare.batches))
+    works = list(_scoring(mask_sets, scorer, bare.batch_size * bare.batches))
     rounds = math.ceil(bench.plan.repeats / len(works))
     return row_of(
         bench,
@@ -117,12 +117,12 @@ def _of_scoring(bench: Bench, bare: Bare, engine: Engine) -> Row:
     )
 
 
-def masks_of(engine: Engine, images: torch.Tensor) -> tuple[list[Probes], MaskScorer, int]:
+def masks_of(engine: Engine, images: torch.Tensor) -> tuple[list[MaskSet], MaskScorer, int]:
     """The masks that SISE would score, what scores them, and of how many images they are.
 
     They are those of the first images, as many as are captured at once.
     """
-    with borrowed(engine.model):
+    with in_eval_mode(engine.model):
         ours = images.to(engine.exact_dtype(images.device))
         ours = ours[: engine.captured_at_once(ours)]
         layers = engine.layers(ours)
@@ -132,14 +132,14 @@ def masks_of(engine: Engine, images: torch.Tensor) -> tuple[list[Probes], MaskSc
             select(features, gradients, mu=0.0, size=size)
             for features, gradients in zip(seen.features, seen.gradients, strict=True)
         ]
-        probes = [Probes(one.masks.values, one.owners) for one in selections]
-        return probes, engine.scorer(ours, seen.targets), len(ours)
+        mask_sets = [MaskSet(one.masks.values, one.owners) for one in selections]
+        return mask_sets, engine.scorer(ours, seen.targets), len(ours)
 
 
-def _scoring(probes: Sequence[Probes], scorer: MaskScorer, count: int) -> Iterator[Work]:
-    for piece in pieces(probes, count):
+def _scoring(mask_sets: Sequence[MaskSet], scorer: MaskScorer, count: int) -> Iterator[Work]:
+    for piece in pieces(mask_sets, count):
 
-        def score(piece: list[Probes] = piece) -> int:
+        def score(piece: list[MaskSet] = piece) -> int:
             with torch.no_grad():
                 return sum(len(scores) for scores in scorer(piece))
 

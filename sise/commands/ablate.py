@@ -68,7 +68,7 @@ def run(arguments: Namespace) -> int:
 
     chosen = settings(arguments.base, arguments.mu, arguments.budget)
     plan = Plan(
-        tuple(one.choice for one in chosen),
+        tuple(one.spec for one in chosen),
         tuple(arguments.fills),
         shared_options(arguments),
         metrics=METRICS,
@@ -81,11 +81,11 @@ def run(arguments: Namespace) -> int:
             note(f"sise ablate: {one.unreadable}; left out")
         done.append(one)
     rows = table(done)
-    maps, slugs = MapStore(out / MAPS), {one.choice.text: one.choice for one in chosen}
+    maps, slugs = MapStore(out / MAPS), {one.spec.text: one.spec for one in chosen}
     found = points(
         rows, chosen, lambda method, item: maps.kept(slugs[method], item), arguments.seed
     )
-    lines = grid_lines(dataset, rows, plan.choices, items, out, per_class=1)
+    lines = grid_lines(dataset, rows, plan.specs, items, out, per_class=1)
     write_whole(out / GRID, lambda path: path.write_bytes(as_jpeg(grid(lines))))
     card.write(out, card.card(bundle, dataset, items, plan, done, command_line()))
     architecture = bundle.card.architecture

@@ -71,13 +71,13 @@ def parser() -> ArgumentParser:
 
 
 def run(arguments: Namespace) -> int:
-    from sise.catalogue import choose_all
     from sise.evaluation.report import publish
     from sise.evaluation.run import Plan, evaluate
     from sise.progress import note, track
+    from sise.registry import parse_specs
 
     plan = Plan(
-        choose_all(arguments.methods),
+        parse_specs(arguments.methods),
         tuple(arguments.fills),
         shared_options(arguments),
         arguments.steps,

@@ -29,7 +29,7 @@ METHOD_NAMES = (
     "sobel",
     "untrained",
 )
-"""Those of `sise.catalogue`, which would take seconds to import for `--help`."""
+"""Those of `sise.registry`, which would take seconds to import for `--help`."""
 OPTIONS_OF_METHODS = (
     "mu",
     "budget",
@@ -169,7 +169,7 @@ def run(arguments: Namespace) -> int:
 
     from sise import bundle as bundles
     from sise.devices import choose_device
-    from sise.explain_files import Settings, choice_of, explain_files
+    from sise.explain_files import Settings, explain_files, spec_of
     from sise.outputs import check_apart
 
     given = {name: arguments[name] for name in OPTIONS_OF_METHODS}
@@ -180,7 +180,7 @@ def run(arguments: Namespace) -> int:
         stride=arguments.stride,
         palette=arguments.palette,
     )
-    choice_of(settings)  # which complains now, before the model is loaded
+    spec_of(settings)  # which complains now, before the model is loaded
     check_apart(arguments.out, [arguments.bundle])
     bundle = bundles.load(arguments.bundle, choose_device(arguments.device))
     outcomes = explain_files(bundle, arguments.image, arguments.out, settings)

@@ -57,15 +57,15 @@ def parser() -> ArgumentParser:
 
 
 def run(arguments: Namespace) -> int:
-    from sise.catalogue import choose_all
     from sise.errors import DatasetError, ImageError, SiseError
     from sise.evaluation.subject import read
     from sise.progress import note, track
+    from sise.registry import parse_specs
     from sise.sanity.report import publish
     from sise.sanity.run import Experiment, Plan
 
     plan = Plan(
-        choices=choose_all(arguments.methods),
+        specs=parse_specs(arguments.methods),
         mode=arguments.mode,
         shared=shared_options(arguments),
         seed=arguments.seed,
@@ -87,8 +87,8 @@ def run(arguments: Namespace) -> int:
         row for some in track(experiment.rows(), experiment.total, "explaining") for row in some
     ]
     verdicts = publish(experiment, rows, arguments.margin, arguments.rows, " ".join(sys.argv))
-    for choice in plan.choices:
-        verdict = verdicts[choice.text]
-        print(f"{choice.title}: {verdict.word} ({verdict.why})")
+    for spec in plan.specs:
+        verdict = verdicts[spec.text]
+        print(f"{spec.title}: {verdict.word} ({verdict.why})")
     print(arguments.out / "summary.md")
     return UNREADABLE_INPUTS if unreadable else 0

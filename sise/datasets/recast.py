@@ -38,7 +38,7 @@ class RecastCard:
 
 
 @dataclass(frozen=True)
-class Recast:
+class SeverstalCrops:
     """The defect crops of `split` of the dataset in folder `root`; items by crop_id.
 
     `subset` "paper" leaves all test crops of classes 1, 2 and 4 and 500 of class 3, drawn by

@@ -51,7 +51,7 @@ def card(
             "per_class": dict(counts),
         },
         "unreadable": [one.unreadable for one in done if one.unreadable],
-        "methods": {choice.text: choice.title for choice in plan.choices},
+        "methods": {spec.text: spec.title for spec in plan.specs},
         "fills": list(plan.fills),
         "steps": plan.steps,
         "options": dict(plan.shared),

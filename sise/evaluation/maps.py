@@ -14,11 +14,11 @@ import numpy.typing as npt
 import torch
 
 from sise.bundle import ModelBundle, library_versions
-from sise.catalogue import Choice
 from sise.errors import SiseError
 from sise.evaluation.subject import Subject
 from sise.explanation import REVISION, Explainer
 from sise.images import write_whole
+from sise.registry import MethodSpec
 
 _FIELDS = ("key", "map", "status", "score", "forwards", "seconds")
 
@@ -49,15 +49,15 @@ class MapStore:
     root: Path
 
     def made(
-        self, choice: Choice, explainer: Explainer, subject: Subject, identity: Mapping[str, Any]
+        self, spec: MethodSpec, explainer: Explainer, subject: Subject, identity: Mapping[str, Any]
     ) -> Made:
         """The map from disk or, made and written now, from `explainer`.
 
         `identity` is what decides it besides the method and the subject: see `identity`.
         """
-        key = _digest({**identity, "method": choice.text, "item": subject.pixels_sha256,
+        key = _digest({**identity, "method": spec.text, "item": subject.pixels_sha256,
                        "target": subject.target})  # fmt: skip
-        path = self._path(choice, subject.item.id)
+        path = self._path(spec, subject.item.id)
         found = _read(path, key)
         if found is not None:
             return found
@@ -66,16 +66,16 @@ class MapStore:
         write_whole(path, lambda temporary: _write(temporary, made))
         return made
 
-    def kept(self, choice: Choice, item_id: str) -> npt.NDArray[np.float32]:
+    def kept(self, spec: MethodSpec, item_id: str) -> npt.NDArray[np.float32]:
         """The map (H, W) that is there, whatever it was made from. Raises SiseError if none is."""
-        path = self._path(choice, item_id)
+        path = self._path(spec, item_id)
         stored = _stored(path)
         if stored is None:
             raise SiseError(f"{path}: no map here; run the same command again")
         return np.asarray(stored["map"], np.float32)
 
-    def _path(self, choice: Choice, item_id: str) -> Path:
-        return self.root / choice.slug / f"{file_name(item_id)}.npz"
+    def _path(self, spec: MethodSpec, item_id: str) -> Path:
+        return self.root / spec.slug / f"{file_name(item_id)}.npz"
 
 
 def identity(

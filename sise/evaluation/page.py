@@ -7,11 +7,11 @@ from typing import Any
 
 import jinja2
 
-from sise.catalogue import choose
 from sise.evaluation import words
 from sise.evaluation.boards import Board, Cell, Column, Estimate, Summary
 from sise.evaluation.paper import Reported
 from sise.evaluation.tables import CLASSES_SIDE_BY_SIDE, without_map
+from sise.registry import parse_spec
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _scale(estimates: Iterable[Estimate]) -> Scale:
 
 def _theirs(summary: Summary, reported: Reported) -> dict[str, Mapping[str, float]]:
     """The paper's figures of the methods that were run, by the run's name."""
-    named = {row.method: choose(row.method).method for row in summary.whole.rows}
+    named = {row.method: parse_spec(row.method).method for row in summary.whole.rows}
     return {
         text: reported.figures[name] for text, name in named.items() if name in reported.figures
     }

@@ -2,7 +2,7 @@
 
 Source: Sattarzadeh et al., Explaining Convolutional Neural Networks through Attribution-Based
 Input Sampling and Block-Wise Feature Aggregation, AAAI 2021, with its appendix. All in per cent,
-seconds where named so. Methods and metrics go by their names in `sise.catalogue.METHODS` and
+seconds where named so. Methods and metrics go by their names in `sise.registry.METHODS` and
 `sise.metrics.METRICS`.
 """
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from sise.bundle import ModelBundle
-from sise.catalogue import Choice
 from sise.datasets.dataset import Dataset, Item
 from sise.errors import DatasetError
 from sise.evaluation import card as cards
@@ -19,6 +18,7 @@ from sise.evaluation.summary import summarise
 from sise.evaluation.tables import frame, frame_by_class, markdown
 from sise.explanation import OK
 from sise.images import write_whole
+from sise.registry import MethodSpec
 
 GRID = "grid.jpg"
 
@@ -44,10 +44,10 @@ def publish(
     rows = table(done)
     write_whole(out / TABLE, lambda path: rows.to_parquet(path, index=False))
     card = cards.card(bundle, dataset, items, plan, done, command)
-    summary = summarise(rows, plan.choices[0].text, seed, fill=plan.fills[0])
+    summary = summarise(rows, plan.specs[0].text, seed, fill=plan.fills[0])
     theirs = paper.reported(dataset.name, bundle.card.architecture)
     title = f"{dataset.name}, {bundle.card.architecture}"
-    picture = as_jpeg(grid(grid_lines(dataset, rows, plan.choices, items, out, per_class)))
+    picture = as_jpeg(grid(grid_lines(dataset, rows, plan.specs, items, out, per_class)))
     page = render(
         summary, title, card, theirs, [Picture(GRID, "Maps of every method", caption(per_class))]
     )
@@ -63,7 +63,7 @@ def publish(
 def grid_lines(
     dataset: Dataset,
     rows: pd.DataFrame,
-    choices: Sequence[Choice],
+    specs: Sequence[MethodSpec],
     items: Sequence[Item],
     out: Path,
     per_class: int,
@@ -76,12 +76,12 @@ def grid_lines(
             rows["item"], rows["method"], rows["status"], rows["score"], strict=True
         )
     }
-    readable = [item for item in items if (item.id, choices[0].text) in known]
+    readable = [item for item in items if (item.id, specs[0].text) in known]
     lines = []
     for item in shown(readable, per_class):
-        _, score = known[item.id, choices[0].text]
+        _, score = known[item.id, specs[0].text]
         drawn = {}
-        for one in choices:
+        for one in specs:
             status, _ = known[item.id, one.text]
             drawn[one.title] = maps.kept(one, item.id) if status == OK else status
         pixels, truth = dataset.pixels(item), dataset.truth(item)

@@ -8,16 +8,16 @@ from typing import Any
 import pandas as pd
 import torch
 
+from sise.baselines import FillName
 from sise.bundle import ModelBundle
-from sise.catalogue import Choice, make
 from sise.datasets.dataset import Dataset, Item
 from sise.errors import DatasetError, ImageError
 from sise.evaluation.maps import Made, MapStore, identity
 from sise.evaluation.rows import RowStore
 from sise.evaluation.score import ModelScore
 from sise.evaluation.subject import Subject, check_classes, read
-from sise.fills import FillName
-from sise.metrics import STEPS, Case, Probe, measure
+from sise.metrics import STEPS, MetricInput, ModelQuery, measure
+from sise.registry import MethodSpec, make_explainer
 
 MAPS, ROWS, TABLE = "maps", "rows.jsonl", "per_image.parquet"
 
@@ -34,7 +34,7 @@ class Plan:
     precision, batch_size, backend, compile, output.
     """
 
-    choices: tuple[Choice, ...]
+    specs: tuple[MethodSpec, ...]
     fills: tuple[FillName, ...]
     shared: Mapping[str, Any]
     steps: int = STEPS
@@ -60,7 +60,7 @@ def evaluate(
     """
     check_classes(bundle, dataset)
     device = next(bundle.model.parameters()).device
-    explainers = [(choice, make(choice, bundle.model, plan.shared)) for choice in plan.choices]
+    explainers = [(spec, make_explainer(spec, bundle.model, plan.shared)) for spec in plan.specs]
     maps, rows = MapStore(out / MAPS), RowStore(out / ROWS)
     known = identity(bundle, plan.shared, device)
     score = ModelScore(bundle, plan.shared)
@@ -71,8 +71,7 @@ def evaluate(
             yield Done(item, (), str(error))
             continue
         made = [
-            (choice, maps.made(choice, explainer, subject, known))
-            for choice, explainer in explainers
+            (spec, maps.made(spec, explainer, subject, known)) for spec, explainer in explainers
         ]
         asked = f"{subject.truth_sha256} {plan.fills} {plan.steps} {plan.metrics}"
         keys = [f"{one.key} {asked}" for _, one in made]
@@ -86,20 +85,20 @@ def evaluate(
 def _rows(
     dataset: Dataset,
     subject: Subject,
-    made: Sequence[tuple[Choice, Made]],
+    made: Sequence[tuple[MethodSpec, Made]],
     score: ModelScore,
     plan: Plan,
 ) -> list[Row]:
     """A row for each map of the subject, all measured together."""
     image, count = subject.image, len(made)
     maps = torch.stack([one.map for _, one in made]).to(image.device)
-    probe = Probe(image[None], torch.tensor([subject.target], device=image.device), score)
-    case = Case(maps, subject.truth.expand(count, -1, -1), probe)
-    found = measure(case, plan.fills, plan.metrics, plan.steps)
+    query = ModelQuery(image[None], torch.tensor([subject.target], device=image.device), score)
+    inputs = MetricInput(maps, subject.truth.expand(count, -1, -1), query)
+    found = measure(inputs, plan.fills, plan.metrics, plan.steps)
     measured = {name: values.cpu().tolist() for name, values in found.items()}
     return [
         {
-            "method": choice.text,
+            "method": spec.text,
             "item": subject.item.id,
             "image": subject.item.image,
             "label": dataset.classes[subject.item.label],
@@ -109,7 +108,7 @@ def _rows(
             "seconds": one.seconds,
             **{name: values[index] for name, values in measured.items()},
         }
-        for index, (choice, one) in enumerate(made)
+        for index, (spec, one) in enumerate(made)
     ]
 
 

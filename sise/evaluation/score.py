@@ -7,7 +7,7 @@ import torch
 
 from sise.backends import Network
 from sise.bundle import ModelBundle
-from sise.capture import borrowed
+from sise.capture import in_eval_mode
 from sise.engine import Engine, Settings
 from sise.logits import probabilities
 
@@ -25,8 +25,8 @@ class ModelScore:
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        with borrowed(self.engine.model), self.engine.unchanging():
-            self.engine.look(images)
+        with in_eval_mode(self.engine.model), self.engine.unchanging():
+            self.engine.check_model(images)
             network = self.engine.scoring_network(images.device)
             size = self.engine.batch_size(images).value
             found = [

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sise.catalogue import choose
 from sise.errors import SiseError
 from sise.evaluation.boards import (
     Better,
@@ -32,6 +31,7 @@ from sise.evaluation.statistics import (
     sign_flip,
 )
 from sise.metrics import METRICS
+from sise.registry import parse_spec
 
 FACTS = ("method", "item", "image", "label", "status", "score", "forwards", "seconds")
 """Columns of the rows that are no metrics."""
@@ -61,7 +61,7 @@ def summarise(
         method, item = rows[twice].iloc[0][["method", "item"]]
         raise SiseError(f"two rows for {method} on {item}; keep one")
     columns = tuple(column(name) for name in rows.columns if name not in FACTS)
-    methods = tuple(sorted(rows["method"].unique(), key=lambda text: choose(text).trivial))
+    methods = tuple(sorted(rows["method"].unique(), key=lambda text: parse_spec(text).trivial))
     against = _reference(methods, reference)
     settings = _Settings(columns, methods, against, seed, resamples, flips)
     whole = _board("", rows, settings, tested=True)
@@ -87,7 +87,7 @@ def _reference(methods: Sequence[str], wanted: str | None) -> str | None:
         return wanted
     if "sise" in methods:
         return "sise"
-    return next((text for text in methods if choose(text).method == "sise"), None)
+    return next((text for text in methods if parse_spec(text).method == "sise"), None)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _board(name: str, rows: pd.DataFrame, settings: _Settings, tested: bool) -> 
     """The methods on the items of `rows`; differences from the reference only if `tested`."""
     columns, methods = settings.columns, settings.methods
     values, images = _values(rows, settings)
-    trivial = [choose(text).trivial for text in methods]
+    trivial = [parse_spec(text).trivial for text in methods]
     baselines = _best(values, trivial, columns)
     reference = methods.index(settings.reference) if tested and settings.reference else None
     differences = _against(values, [reference] * len(columns))
@@ -237,10 +237,10 @@ def _ranks(
 
 
 def _row(rows: pd.DataFrame, text: str, items: int, cells: dict[str, Cell]) -> Row:
-    choice = choose(text)
+    spec = parse_spec(text)
     statuses = {str(status): int(count) for status, count in rows["status"].value_counts().items()}
     if len(rows) < items:
         statuses[MISSING] = items - len(rows)
     cost = rows[["forwards", "seconds"]].mean()
-    return Row(text, choice.title, choice.trivial, cells, statuses,
+    return Row(text, spec.title, spec.trivial, cells, statuses,
                float(cost["forwards"]), float(cost["seconds"]))  # fmt: skip

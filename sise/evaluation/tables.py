@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from sise.catalogue import METHODS, choose
 from sise.evaluation import words
 from sise.evaluation.boards import Board, Cell, Column, Row, Summary
 from sise.evaluation.paper import Reported
+from sise.registry import METHODS, parse_spec
 
 CLASSES_SIDE_BY_SIDE = 12
 
@@ -101,12 +101,12 @@ def beside(summary: Summary, reported: Reported) -> str:
     columns = [one for one in words.the_papers(summary) if one.name in reported.figures["sise"]]
     lines = []
     for row in summary.whole.rows:
-        theirs = reported.figures.get(choose(row.method).method)
+        theirs = reported.figures.get(parse_spec(row.method).method)
         if theirs is not None:
             ours = (words.number(row.cells[one.name].estimate.mean, one) for one in columns)
             pairs = zip(columns, ours, strict=True)
             lines.append([_name(row), *(f"{theirs[one.name]:.2f} · {our}" for one, our in pairs)])
-    run = {choose(row.method).method for row in summary.whole.rows}
+    run = {parse_spec(row.method).method for row in summary.whole.rows}
     absent = ", ".join(METHODS[name].title for name in reported.figures if name not in run)
     text = _table(["method", *(f"{words.heading(one)}: paper · here" for one in columns)], lines)
     text += (f"\n\nThe paper's table {reported.table}: {reported.dataset}, "

@@ -11,8 +11,8 @@ from sise.engine import Layers, Settings
 from sise.explanation import Explanation
 from sise.logits import Output
 from sise.masks import upsample
-from sise.methods.answers import ask, check_one_layer, layer_explanation
 from sise.methods.base import EngineExplainer
+from sise.methods.prediction import check_one_layer, layer_explanation, predict
 from sise.precision import Forward, Precision
 from sise.targets import Target
 
@@ -45,20 +45,20 @@ class AblationCAM(EngineExplainer):
     @torch.no_grad()
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
         layer = self.engine.layers(images)[-1]
-        answer = ask(self.engine, images, target, [layer])
-        features = answer.features[0]
+        prediction = predict(self.engine, images, target, [layer])
+        features = prediction.features[0]
         forward = self.engine.exact_forward(images.device)
         batch_size = self.engine.batch_size(images)
         present = (features != 0).flatten(2).any(dim=2)
         weights = torch.zeros_like(features[:, :, 0, 0])
-        for index, label in enumerate(answer.targets.tolist()):
+        for index, label in enumerate(prediction.targets.tolist()):
             maps = present[index].nonzero(as_tuple=True)[0]
             one = slice(index, index + 1)
             without = logits_without(forward, layer, images[one], features[one], maps, batch_size)
-            weights[index, maps] = answer.logits[index, label] - without[:, label]
+            weights[index, maps] = prediction.logits[index, label] - without[:, label]
         size = (images.shape[2], images.shape[3])
         cam = upsample(torch.einsum("bn,bnhw->bhw", weights, features).relu(), size)
-        return layer_explanation(self.engine, answer, layer, cam, present, before=1)
+        return layer_explanation(self.engine, prediction, layer, cam, present, before=1)
 
 
 def logits_without(

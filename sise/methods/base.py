@@ -22,4 +22,4 @@ class EngineExplainer(ABC):
 
     @abstractmethod
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
-        """Explain images that fit into memory together, on the borrowed model."""
+        """Explain images that fit into memory together, on the model in evaluation mode."""

@@ -11,8 +11,8 @@ from sise.engine import Layers, Settings
 from sise.explanation import Explanation, LayerExplanation
 from sise.logits import Output
 from sise.masks import upsample
-from sise.methods.answers import Answer, check_one_layer, explanation
 from sise.methods.base import EngineExplainer
+from sise.methods.prediction import Prediction, check_one_layer, explanation
 from sise.precision import Precision
 from sise.targets import Target
 
@@ -52,4 +52,4 @@ class GradientCAM(EngineExplainer):
         cam = upsample(weighted, (images.shape[2], images.shape[3]))
         none = torch.zeros(len(images), dtype=torch.int64, device=images.device)
         share = LayerExplanation(layer.name, cam.float(), features.shape[1], none, none, none)
-        return explanation(self.engine, Answer(seen.logits, seen.targets), cam, 1, (share,))
+        return explanation(self.engine, Prediction(seen.logits, seen.targets), cam, 1, (share,))

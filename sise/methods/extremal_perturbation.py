@@ -10,14 +10,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sise.baselines import Fill, Masker
 from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
-from sise.fills import Fill, Filling
 from sise.logits import Output
 from sise.masks import upsample
-from sise.methods.answers import Answer, check_differentiable, differentiate, explanation
 from sise.methods.base import EngineExplainer
+from sise.methods.prediction import Prediction, check_differentiable, differentiate, explanation
 from sise.precision import Forward, Precision
 from sise.targets import Target, resolve_targets
 
@@ -75,10 +75,10 @@ class ExtremalPerturbation(EngineExplainer):
         super().__init__(model, settings)
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
-        answer = self._answer(images, target)
+        prediction = self._predict(images, target)
         forward = self.engine.scoring_network(images.device).forward
-        filling = Filling(images, self.engine.settings.fill)
-        smooth = SmoothMasks(filling.size)
+        masker = Masker(images, self.engine.settings.fill)
+        smooth = SmoothMasks(masker.size)
         every = torch.arange(len(images), device=images.device)
         owners = every.repeat_interleave(len(self.areas))
         areas = images.new_tensor(self.areas).repeat(len(images))
@@ -87,13 +87,13 @@ class ExtremalPerturbation(EngineExplainer):
         for whose, share in zip(
             torch.split(owners, at_once), torch.split(areas, at_once), strict=True
         ):
-            reward = partial(_logits_under, forward, filling, whose, answer.targets[whose])
+            reward = partial(_logits_under, forward, masker, whose, prediction.targets[whose])
             found.append(extremal_masks(reward, smooth, share, self.steps))
-        maps = torch.cat(found).view(len(images), len(self.areas), *filling.size).sum(dim=1)
+        maps = torch.cat(found).view(len(images), len(self.areas), *masker.size).sum(dim=1)
         spent = (self.steps + 2) * len(self.areas) + 1
-        return explanation(self.engine, answer, maps, spent)
+        return explanation(self.engine, prediction, maps, spent)
 
-    def _answer(self, images: torch.Tensor, target: Target) -> Answer:
+    def _predict(self, images: torch.Tensor, target: Target) -> Prediction:
         """What the model says, if it can be differentiated: the scoring network's copy may be
         where the model itself is not."""
         forward = self.engine.exact_forward(images.device)
@@ -102,18 +102,18 @@ class ExtremalPerturbation(EngineExplainer):
             inputs = images.clone().requires_grad_().clone()
             logits = forward(inputs)
             check_differentiable(logits)
-        return Answer(logits.detach(), resolve_targets(target, logits))
+        return Prediction(logits.detach(), resolve_targets(target, logits))
 
 
 def _logits_under(
     forward: Forward,
-    filling: Filling,
+    masker: Masker,
     owners: torch.Tensor,
     targets: torch.Tensor,
     masks: torch.Tensor,
 ) -> torch.Tensor:
     """The logit of `targets` (K,) for each mask (K, H, W) on its image."""
-    logits = forward(filling.masked(owners, masks)).gather(1, targets[:, None]).squeeze(1)
+    logits = forward(masker.masked(owners, masks)).gather(1, targets[:, None]).squeeze(1)
     return logits.to(masks.dtype)
 
 

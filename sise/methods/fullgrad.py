@@ -15,8 +15,8 @@ from sise.errors import LayerError, SiseError
 from sise.explanation import Explanation
 from sise.logits import Output
 from sise.masks import upsample
-from sise.methods.answers import Answer, differentiate, explanation
 from sise.methods.base import EngineExplainer
+from sise.methods.prediction import Prediction, differentiate, explanation
 from sise.precision import Forward, Precision
 from sise.targets import Target, resolve_targets
 
@@ -64,7 +64,7 @@ class FullGrad(EngineExplainer):
         for part in full.biases:
             if part.ndim == 4:
                 maps = maps + _psi(part, self.rescale, size)
-        return explanation(self.engine, Answer(full.logits, full.targets), maps, 1)
+        return explanation(self.engine, Prediction(full.logits, full.targets), maps, 1)
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,17 @@ import torch
 from torch import nn
 
 from sise.backends import Backend
+from sise.baselines import Fill
 from sise.capture import capture
 from sise.engine import Layers, Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
-from sise.fills import Fill
 from sise.logits import Output
 from sise.masks import attribution_masks, constant_maps, upsample
-from sise.methods.answers import Answer, check_one_layer, layer_explanation
 from sise.methods.base import EngineExplainer
+from sise.methods.prediction import Prediction, check_one_layer, layer_explanation
 from sise.precision import Precision
-from sise.sampling import Probes
+from sise.sampling import MaskSet
 from sise.targets import Target
 
 # Of a group's values, the share that is taken for noise: the authors' code.
@@ -70,16 +70,16 @@ class GroupCAM(EngineExplainer):
             masks = torch.zeros_like(maps)
             masks[varied] = attribution_masks(maps[varied], size).values
             scorer = self.engine.scorer(images, seen.targets)
-            nothing = Probes(
+            nothing = MaskSet(
                 torch.zeros_like(maps[:, 0]), torch.arange(len(images)).to(maps.device)
             )
             owners = varied.nonzero(as_tuple=True)[0]
-            background, scores = scorer([nothing, Probes(masks[varied], owners)])
+            background, scores = scorer([nothing, MaskSet(masks[varied], owners)])
             weights = torch.zeros_like(maps[:, :, 0, 0])
             weights[varied] = scores - background[owners]
-            answer = Answer(seen.logits, seen.targets)
+            prediction = Prediction(seen.logits, seen.targets)
             cam = upsample(torch.einsum("bg,bghw->bhw", weights, masks), size).relu()
-            return layer_explanation(self.engine, answer, layer, cam, varied, before=2)
+            return layer_explanation(self.engine, prediction, layer, cam, varied, before=2)
 
 
 def grouped(features: torch.Tensor, gradients: torch.Tensor, groups: int) -> torch.Tensor:

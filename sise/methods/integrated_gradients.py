@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from sise.baselines import Fill, baseline_of
 from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
-from sise.fills import Fill, background
 from sise.logits import Output, probabilities
-from sise.methods.answers import ask, differentiate, explanation
 from sise.methods.base import EngineExplainer
+from sise.methods.prediction import differentiate, explanation, predict
 from sise.precision import Forward, Precision
 from sise.targets import Target
 
@@ -53,18 +53,18 @@ class IntegratedGradients(EngineExplainer):
         super().__init__(model, settings)
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
-        answer = ask(self.engine, images, target)
-        baseline = background(images, self.engine.settings.fill)
+        prediction = predict(self.engine, images, target)
+        baseline = baseline_of(images, self.engine.settings.fill)
         attributed = attributions(
             self.engine.exact_forward(images.device),
             images,
             torch.zeros_like(images) if baseline is None else baseline.expand_as(images),
-            answer.targets,
+            prediction.targets,
             self.engine.settings.output,
             self.steps,
             self.engine.captured_at_once(images),
         )
-        return explanation(self.engine, answer, attributed.sum(dim=1).relu(), self.steps + 1)
+        return explanation(self.engine, prediction, attributed.sum(dim=1).relu(), self.steps + 1)
 
 
 def attributions(

@@ -7,16 +7,16 @@ import torch
 from torch import nn
 
 from sise.backends import Backend
+from sise.baselines import Fill
 from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
-from sise.fills import Fill
 from sise.logits import Output
 from sise.masks import upsample
-from sise.methods.answers import ask, explanation
 from sise.methods.base import EngineExplainer
+from sise.methods.prediction import explanation, predict
 from sise.precision import Precision
-from sise.sampling import Probes
+from sise.sampling import MaskSet
 from sise.targets import Target
 
 
@@ -117,10 +117,10 @@ class RISE(EngineExplainer):
 
     @torch.no_grad()
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
-        answer = ask(self.engine, images, target)
+        prediction = predict(self.engine, images, target)
         size = (images.shape[2], images.shape[3])
         drawn = random_masks(self.n_masks, self.cells, self.share, size, self.seed)
-        scorer = self.engine.scorer(images, answer.targets)
+        scorer = self.engine.scorer(images, prediction.targets)
         totals = torch.zeros_like(images[:, 0])
         start = 0
         while start < len(drawn):
@@ -128,8 +128,8 @@ class RISE(EngineExplainer):
             masks = drawn.between(start, stop, images)
             for index in range(len(images)):
                 owners = torch.full((len(masks),), index, device=images.device)
-                (scores,) = scorer([Probes(masks, owners)])
+                (scores,) = scorer([MaskSet(masks, owners)])
                 totals[index] += torch.einsum("k,khw->hw", scores, masks)
             start = stop
         maps = totals / (self.share * self.n_masks)
-        return explanation(self.engine, answer, maps, self.n_masks + 1)
+        return explanation(self.engine, prediction, maps, self.n_masks + 1)

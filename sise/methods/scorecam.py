@@ -6,15 +6,15 @@ import torch
 from torch import nn
 
 from sise.backends import Backend
+from sise.baselines import Fill
 from sise.engine import Layers, Settings
 from sise.explanation import Explanation
-from sise.fills import Fill
 from sise.logits import Output
 from sise.masks import attribution_masks, constant_maps, upsample
-from sise.methods.answers import ask, check_one_layer, layer_explanation
 from sise.methods.base import EngineExplainer
+from sise.methods.prediction import check_one_layer, layer_explanation, predict
 from sise.precision import Precision
-from sise.sampling import Probes
+from sise.sampling import MaskSet
 from sise.targets import Target
 
 
@@ -49,14 +49,14 @@ class ScoreCAM(EngineExplainer):
     @torch.no_grad()
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
         layer = self.engine.layers(images)[-1]
-        answer = ask(self.engine, images, target, [layer])
-        features = answer.features[0]
+        prediction = predict(self.engine, images, target, [layer])
+        features = prediction.features[0]
         size = (images.shape[2], images.shape[3])
         varied = ~constant_maps(features)
-        scorer = self.engine.scorer(images, answer.targets)
+        scorer = self.engine.scorer(images, prediction.targets)
         owners = varied.nonzero(as_tuple=True)[0]
         masks = attribution_masks(features[varied], size).values
         weights = torch.zeros_like(features[:, :, 0, 0])
-        weights[varied] = scorer([Probes(masks, owners)])[0]
+        weights[varied] = scorer([MaskSet(masks, owners)])[0]
         cam = upsample(torch.einsum("bn,bnhw->bhw", weights, features), size).relu()
-        return layer_explanation(self.engine, answer, layer, cam, varied, before=1)
+        return layer_explanation(self.engine, prediction, layer, cam, varied, before=1)

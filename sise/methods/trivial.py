@@ -16,8 +16,8 @@ from torch.nn import functional
 from sise.engine import Settings
 from sise.explanation import Explanation
 from sise.logits import Output
-from sise.methods.answers import ask, explanation
 from sise.methods.base import EngineExplainer
+from sise.methods.prediction import explanation, predict
 from sise.precision import Precision
 from sise.targets import Target
 
@@ -40,8 +40,8 @@ class ModelFree(EngineExplainer):
         """(B, 3, H, W) -> (B, H, W)."""
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
-        answer = ask(self.engine, images, target)
-        return explanation(self.engine, answer, self._maps(images), 1)
+        prediction = predict(self.engine, images, target)
+        return explanation(self.engine, prediction, self._maps(images), 1)
 
 
 class CentreGaussian(ModelFree):

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from sise.cloning import clone_modules
 from sise.engine import Settings
 from sise.explainer import SISE
 from sise.explanation import Explainer, Explanation
 from sise.logits import probabilities
-from sise.methods.answers import ask
 from sise.methods.base import EngineExplainer
+from sise.methods.prediction import predict
 from sise.targets import Target
-from sise.twins import twin
 
 _OF_THE_ENGINE = ("layers", "precision", "batch_size", "output")
 
@@ -51,9 +51,9 @@ class Untrained(EngineExplainer):
         self._explainers: dict[torch.device, Explainer] = {}
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
-        answer = ask(self.engine, images, target)
-        explanation = self._explainer(images)(images, answer.targets)
-        scores = probabilities(answer.logits, answer.targets, self.engine.settings.output)
+        prediction = predict(self.engine, images, target)
+        explanation = self._explainer(images)(images, prediction.targets)
+        scores = probabilities(prediction.logits, prediction.targets, self.engine.settings.output)
         return replace(explanation, scores=scores.float(), forwards=explanation.forwards + 1)
 
     def _explainer(self, images: torch.Tensor) -> Explainer:
@@ -75,7 +75,7 @@ def untrained(model: nn.Module, seed: int) -> tuple[nn.Module, dict[nn.Module, n
     The second value leads from each of its modules to the original. Random generators are left
     as they were.
     """
-    copy, originals = twin(model, _loose)
+    copy, originals = clone_modules(model, _loose)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         for module in copy.modules():

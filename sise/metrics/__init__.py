@@ -4,8 +4,8 @@ A metric gives one number per image, NaN where it is undefined. Nothing is avera
 intervals and tests are for whoever compares.
 """
 
-from sise.metrics.case import Case, Probe, Score
-from sise.metrics.faithfulness import KEPT_SHARE, STEPS, Trial, area, drop, increase
+from sise.metrics.faithfulness import KEPT_SHARE, STEPS, PerturbationScores, area, drop, increase
+from sise.metrics.inputs import MetricInput, ModelQuery, Score
 from sise.metrics.localisation import MIOU_SHARE, bbox, ebpg, miou, pointing
 from sise.metrics.ranking import has_order, ranks, top_pixels, top_share
 from sise.metrics.shape import RIM, border_energy, sparsity
@@ -18,12 +18,12 @@ __all__ = [
     "RIM",
     "STEPS",
     "Better",
-    "Case",
     "Metric",
+    "MetricInput",
+    "ModelQuery",
     "Needs",
-    "Probe",
+    "PerturbationScores",
     "Score",
-    "Trial",
     "area",
     "bbox",
     "border_energy",

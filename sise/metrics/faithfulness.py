@@ -10,28 +10,28 @@ from functools import cached_property
 
 import torch
 
-from sise.fills import Fill, Filling
-from sise.metrics.case import Case, Probe
+from sise.baselines import Fill, Masker
+from sise.metrics.inputs import MetricInput, ModelQuery
 
 KEPT_SHARE = 0.15
 STEPS = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
-    """A case whose images lose pixels to `fill`; the model is asked no question twice.
+class PerturbationScores:
+    """Scores of images that lose pixels to `fill`; the model is asked no question twice.
 
     Curves have `steps` steps. Scores are NaN for a map without order, which is not asked about.
     """
 
-    case: Case
+    inputs: MetricInput
     fill: Fill = "grey"
     steps: int = STEPS
 
     @cached_property
     def whole(self) -> torch.Tensor:
         """Ψ(I) of each map's image: (B,)."""
-        return self._per_map(self._probe.whole)
+        return self._per_map(self._query.whole)
 
     @cached_property
     def kept(self) -> torch.Tensor:
@@ -58,34 +58,34 @@ class Trial:
         return self._curve(known, keep_first=False)
 
     @property
-    def _probe(self) -> Probe:
-        return self.case.given_probe
+    def _query(self) -> ModelQuery:
+        return self.inputs.given_query
 
     @property
     def _pixels(self) -> int:
-        return self.case.maps[0].numel()
+        return self.inputs.maps[0].numel()
 
     @property
     def _kept_count(self) -> int:
         return round(KEPT_SHARE * self._pixels)
 
     @cached_property
-    def _filling(self) -> Filling:
-        return Filling(self._probe.images, self.fill)
+    def _masker(self) -> Masker:
+        return Masker(self._query.images, self.fill)
 
     @cached_property
     def _nothing(self) -> torch.Tensor:
         """Ψ where nothing of the image is left."""
-        images = self._probe.images
+        images = self._query.images
         owners = torch.arange(len(images), device=images.device)
         empty = torch.zeros(len(images), *images.shape[2:], device=images.device)
-        return self._ordered(self._per_map(self._probe.asked(self._filling.masked(owners, empty))))
+        return self._ordered(self._per_map(self._query.asked(self._masker.masked(owners, empty))))
 
     def _per_map(self, values: torch.Tensor) -> torch.Tensor:
-        return values.expand(len(self.case.maps))
+        return values.expand(len(self.inputs.maps))
 
     def _ordered(self, scores: torch.Tensor) -> torch.Tensor:
-        return torch.where(self.case.ordered, scores, torch.nan)
+        return torch.where(self.inputs.ordered, scores, torch.nan)
 
     def _curve(self, known: dict[int, torch.Tensor], keep_first: bool) -> torch.Tensor:
         asked = sorted(set(self.counts) - known.keys())
@@ -98,18 +98,18 @@ class Trial:
         The masked images of all counts and maps stand in one row, so that memory holds a fixed
         number of them at a time, however many there are.
         """
-        case, probe = self.case, self._probe
-        owners = case.ordered.nonzero()[:, 0]
+        inputs, query = self.inputs, self._query
+        owners = inputs.ordered.nonzero()[:, 0]
         wanted = torch.tensor(counts, dtype=torch.int64, device=owners.device)
-        found = self.whole.new_full((len(counts), len(case.maps)), torch.nan)
+        found = self.whole.new_full((len(counts), len(inputs.maps)), torch.nan)
         if len(owners) == 0 or len(wanted) == 0:
             return found
-        targets = self._per_map(probe.targets)
+        targets = self._per_map(query.targets)
         scored = []
-        for part in torch.split(torch.cartesian_prod(wanted, owners), probe.at_once):
+        for part in torch.split(torch.cartesian_prod(wanted, owners), query.at_once):
             count, of = part.unbind(dim=1)
-            pixels = (case.places[of] < count[:, None, None]) == keep_first
-            scored.append(probe.score(self._filling.masked(of, pixels), targets[of]))
+            pixels = (inputs.places[of] < count[:, None, None]) == keep_first
+            scored.append(query.score(self._masker.masked(of, pixels), targets[of]))
         found[:, owners] = torch.cat(scored).view(len(counts), len(owners))
         return found
 

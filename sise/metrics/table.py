@@ -7,10 +7,10 @@ from typing import Literal
 
 import torch
 
+from sise.baselines import FillName
 from sise.errors import SiseError
-from sise.fills import FillName
-from sise.metrics.case import Case
-from sise.metrics.faithfulness import STEPS, Trial, area, drop, increase
+from sise.metrics.faithfulness import STEPS, PerturbationScores, area, drop, increase
+from sise.metrics.inputs import MetricInput
 from sise.metrics.localisation import bbox, ebpg, miou, pointing
 from sise.metrics.shape import border_energy, sparsity
 
@@ -22,7 +22,7 @@ Needs = Literal["map", "truth", "model"]
 class Metric:
     """A number per image, (B,).
 
-    `title` heads its column, `better` tells which direction is, `needs` what a case must carry;
+    `title` heads its column, `better` tells which direction is, `needs` what its input must carry;
     one that needs the model depends on the fill. `percent`: a share or probability in [0, 1],
     printed × 100.
     """
@@ -31,23 +31,23 @@ class Metric:
     better: Better
     needs: Needs
     percent: bool
-    measure: Callable[[Trial], torch.Tensor]
+    measure: Callable[[PerturbationScores], torch.Tensor]
 
 
 def _against_truth(title: str, of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Metric:
     return Metric(
-        title, "higher", "truth", True, lambda trial: of(trial.case.maps, trial.case.given_truth)
+        title, "higher", "truth", True, lambda one: of(one.inputs.maps, one.inputs.given_truth)
     )
 
 
 def _of_scores(
     title: str, better: Better, of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 ) -> Metric:
-    return Metric(title, better, "model", True, lambda trial: of(trial.whole, trial.kept))
+    return Metric(title, better, "model", True, lambda one: of(one.whole, one.kept))
 
 
 def _of_map(title: str, of: Callable[[torch.Tensor], torch.Tensor]) -> Metric:
-    return Metric(title, "none", "map", False, lambda trial: of(trial.case.maps))
+    return Metric(title, "none", "map", False, lambda one: of(one.inputs.maps))
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
@@ -59,10 +59,10 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "drop": _of_scores("Drop", "lower", drop),
         "increase": _of_scores("Increase", "higher", increase),
         "insertion": Metric(
-            "Insertion", "higher", "model", True, lambda trial: area(trial.inserted, trial.counts)
+            "Insertion", "higher", "model", True, lambda one: area(one.inserted, one.counts)
         ),
         "deletion": Metric(
-            "Deletion", "lower", "model", True, lambda trial: area(trial.deleted, trial.counts)
+            "Deletion", "lower", "model", True, lambda one: area(one.deleted, one.counts)
         ),
         "border": _of_map("Border energy", border_energy),
         "sparsity": _of_map("Sparsity", sparsity),
@@ -71,19 +71,19 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 
 
 def measure(
-    case: Case,
+    inputs: MetricInput,
     fills: Sequence[FillName] = ("grey",),
     names: Collection[str] | None = None,
     steps: int = STEPS,
 ) -> dict[str, torch.Tensor]:
-    """Every metric, or those of `names`, that the case has what it needs for: name -> (B,) float.
+    """Every metric, or those of `names`, that the inputs suffice for: name -> (B,) float.
 
     Metrics that ask the model are measured under each of the `fills`: `drop` under the first,
     `drop@blur` under a further one. `steps` are those of insertion and deletion. Raises SiseError
-    for no fill, an unknown name, no step, and a truth or probe that does not fit the maps.
+    for no fill, an unknown name, no step, and a truth or query that does not fit the maps.
     """
     _check(fills, names, steps)
-    carried = {"map": True, "truth": case.truth is not None, "model": case.probe is not None}
+    carried = {"map": True, "truth": inputs.truth is not None, "model": inputs.query is not None}
     chosen = {
         name: metric
         for name, metric in METRICS.items()
@@ -92,12 +92,12 @@ def measure(
     found = {}
     with torch.no_grad():
         for index, fill in enumerate(fills):
-            trial = Trial(case, fill, steps)
+            scores = PerturbationScores(inputs, fill, steps)
             for name, metric in chosen.items():
                 if index == 0:
-                    found[name] = metric.measure(trial)
+                    found[name] = metric.measure(scores)
                 elif metric.needs == "model":
-                    found[f"{name}@{fill}"] = metric.measure(trial)
+                    found[f"{name}@{fill}"] = metric.measure(scores)
     return found
 
 

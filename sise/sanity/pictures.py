@@ -72,16 +72,16 @@ def draw_grid(path: Path, experiment: Experiment, subjects: Sequence[Subject]) -
     """A row for each method and subject: the image, the original map, and that of each step."""
     states = [*experiment.steps, *([] if _cascades(experiment) else experiment.untrained[:1])]
     names = ["image", "trained", *(state.stage for state in states)]
-    choices = experiment.plan.choices
-    rows = len(choices) * len(subjects)
+    specs = experiment.plan.specs
+    rows = len(specs) * len(subjects)
     figure = Figure(
         figsize=(_CELL * len(names) + 1.2, _CELL * rows + 1.0),
         layout=ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0),
     )
     axes = figure.subplots(rows, len(names), squeeze=False)
-    for row, (choice, subject) in enumerate((one, two) for one in choices for two in subjects):
+    for row, (spec, subject) in enumerate((one, two) for one in specs for two in subjects):
         image = pixels_of(subject, experiment.bundle.card)
-        maps = [experiment.map(choice, subject, state).map for state in (None, *states)]
+        maps = [experiment.map(spec, subject, state).map for state in (None, *states)]
         pictures = [image, *(overlay(image, values.numpy()) for values in maps)]
         for panel, picture in zip(axes[row], pictures, strict=True):
             panel.imshow(picture)
@@ -90,7 +90,7 @@ def draw_grid(path: Path, experiment: Experiment, subjects: Sequence[Subject]) -
         label = experiment.dataset.classes[subject.item.label]
         axes[row, 0].set_ylabel(label, fontsize=8)
         if subject is subjects[0]:
-            axes[row, 1].set_title(choice.title, loc="left", fontsize=8, fontweight="bold")
+            axes[row, 1].set_title(spec.title, loc="left", fontsize=8, fontweight="bold")
     for panel, name in zip(axes[-1], names, strict=True):
         panel.set_xlabel(name.replace(" to ", "\nto "), fontsize=7, rotation=35, ha="right")
     write_whole(path, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))

@@ -30,11 +30,11 @@ def publish(
     table = pd.DataFrame(rows)
     summary = summarise(table, plan.seed)
     verdicts = {
-        choice.text: judge(table[table["method"] == choice.text], margin, plan.seed)
-        for choice in plan.choices
+        spec.text: judge(table[table["method"] == spec.text], margin, plan.seed)
+        for spec in plan.specs
     }
-    titles = {choice.text: choice.title for choice in plan.choices}
-    written = markdown(summary, verdicts, plan.choices, _facts(experiment), margin)
+    titles = {spec.text: spec.title for spec in plan.specs}
+    written = markdown(summary, verdicts, plan.specs, _facts(experiment), margin)
     write_whole(out / "similarities.parquet", lambda path: table.to_parquet(path, index=False))
     write_whole(out / "summary.csv", lambda path: summary.to_csv(path, index=False))
     write_whole(out / "summary.md", lambda path: path.write_text(written, "utf-8"))
@@ -70,7 +70,7 @@ def _card(
             "name": experiment.dataset.name,
             "items": [subject.item.id for subject in experiment.subjects],
         },
-        "methods": {choice.text: choice.title for choice in plan.choices},
+        "methods": {spec.text: spec.title for spec in plan.specs},
         "mode": plan.mode,
         "seed": plan.seed,
         "seeds": plan.seeds,

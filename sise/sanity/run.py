@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sise.bundle import ModelBundle
-from sise.catalogue import Choice, make
 from sise.datasets.dataset import Dataset
 from sise.evaluation.maps import Made, MapStore, identity
 from sise.evaluation.rows import RowStore
@@ -15,9 +14,10 @@ from sise.evaluation.subject import Subject
 from sise.explanation import OK, Explainer
 from sise.methods.trivial import CentreGaussian
 from sise.metrics import ebpg
+from sise.registry import MethodSpec, make_explainer
 from sise.sanity.similarity import MEASURES, similarities
 from sise.sanity.stages import MOST, Stage, find_stages
-from sise.sanity.weights import Forgetful
+from sise.sanity.weights import RandomizedModel
 
 MAPS, COMPARED = "maps", "similarities.jsonl"
 ORIGINAL, UNTRAINED = "original", "untrained"
@@ -36,7 +36,7 @@ class Plan:
     `shared` are options of the explainers; `most` stages at most.
     """
 
-    choices: tuple[Choice, ...]
+    specs: tuple[MethodSpec, ...]
     mode: Mode
     shared: Mapping[str, Any]
     seed: int = 0
@@ -72,7 +72,7 @@ class Experiment:
     plan: Plan
     out: Path
     _explainers: dict[str, Explainer] = field(default_factory=dict, init=False)
-    _copies: dict[int, Forgetful] = field(default_factory=dict, init=False)
+    _copies: dict[int, RandomizedModel] = field(default_factory=dict, init=False)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -103,54 +103,54 @@ class Experiment:
     def total(self) -> int:
         """How often `rows` yields."""
         states = 1 + len(self.steps) + len(self.untrained)
-        return states * len(self.plan.choices) * len(self.subjects)
+        return states * len(self.plan.specs) * len(self.subjects)
 
     def rows(self) -> Iterator[list[Row]]:
         """What each map is like: the original's rows first, then a row for each map compared."""
         known = RowStore(self.out / COMPARED)
-        for choice in self.plan.choices:
+        for spec in self.plan.specs:
             for subject in self.subjects:
-                yield list(self._of_original(known, choice, subject))
+                yield list(self._of_original(known, spec, subject))
         for state in (*self.steps, *self.untrained):
-            for choice in self.plan.choices:
+            for spec in self.plan.specs:
                 for subject in self.subjects:
-                    made = self.map(choice, subject, state)
-                    yield [self._row(known, choice, subject, state, made)]
+                    made = self.map(spec, subject, state)
+                    yield [self._row(known, spec, subject, state, made)]
 
-    def map(self, choice: Choice, subject: Subject, state: State | None = None) -> Made:
+    def map(self, spec: MethodSpec, subject: Subject, state: State | None = None) -> Made:
         """The map of the model as it is, or in a `state`."""
         device = next(self.bundle.model.parameters()).device
         decided = identity(self.bundle, self.plan.shared, device)
         if state is None:
             return MapStore(self.out / MAPS / ORIGINAL).made(
-                choice, self._explainer(choice, None), subject, decided
+                spec, self._explainer(spec, None), subject, decided
             )
         names = [name for index in state.renewed for name in self.stages[index].modules]
         decided["renewed"] = {"seed": state.seed, "modules": sorted(names)}
         store = MapStore(self.out / MAPS / state.folder)
-        return store.made(choice, self._explainer(choice, state), subject, decided)
+        return store.made(spec, self._explainer(spec, state), subject, decided)
 
-    def _of_original(self, known: RowStore, choice: Choice, subject: Subject) -> Iterator[Row]:
-        made = self.map(choice, subject)
+    def _of_original(self, known: RowStore, spec: MethodSpec, subject: Subject) -> Iterator[Row]:
+        made = self.map(spec, subject)
         original = State(ORIGINAL, 0, "", self.plan.seed, (), ORIGINAL)
-        yield self._row(known, choice, subject, original, made)
+        yield self._row(known, spec, subject, original, made)
         for peer in peers(self.subjects, subject, PEERS):
             other = replace(original, kind=OTHER_IMAGE, stage=peer.item.id)
-            yield self._row(known, choice, subject, other, self.map(choice, peer))
+            yield self._row(known, spec, subject, other, self.map(spec, peer))
         centre = replace(original, kind=CENTRE)
-        yield self._row(known, choice, subject, centre, self._centre)
+        yield self._row(known, spec, subject, centre, self._centre)
 
     def _row(
-        self, known: RowStore, choice: Choice, subject: Subject, state: State, made: Made
+        self, known: RowStore, spec: MethodSpec, subject: Subject, state: State, made: Made
     ) -> Row:
-        original = self.map(choice, subject)
+        original = self.map(spec, subject)
         key = f"{original.key} {made.key}"
         if key not in known:
             truth = subject.truth.cpu()[None]
             known.add({key: {**similarities(original.map, made.map),
                              "ebpg": float(ebpg(made.map[None], truth))}})  # fmt: skip
         return {
-            "method": choice.text,
+            "method": spec.text,
             "kind": state.kind,
             "step": state.step,
             "stage": state.stage,
@@ -175,25 +175,27 @@ class Experiment:
         every = tuple(range(len(self.stages)))
         return State(kind, step, stage, seed, every, f"{UNTRAINED}-{seed}")
 
-    def _explainer(self, choice: Choice, state: State | None) -> Explainer:
+    def _explainer(self, spec: MethodSpec, state: State | None) -> Explainer:
         """Made when it is first asked to explain: all may be on disk."""
         if state is None:
-            return lambda images, target=None: self._of_the_model(choice)(images, target)
+            return lambda images, target=None: self._of_the_model(spec)(images, target)
         which = frozenset(state.renewed)
-        return lambda images, target=None: self._forgetful(state.seed).explain(
-            choice, which, images, target
+        return lambda images, target=None: self._randomized(state.seed).explain(
+            spec, which, images, target
         )
 
-    def _of_the_model(self, choice: Choice) -> Explainer:
-        if choice.text not in self._explainers:
-            self._explainers[choice.text] = make(choice, self.bundle.model, self.plan.shared)
-        return self._explainers[choice.text]
+    def _of_the_model(self, spec: MethodSpec) -> Explainer:
+        if spec.text not in self._explainers:
+            self._explainers[spec.text] = make_explainer(spec, self.bundle.model, self.plan.shared)
+        return self._explainers[spec.text]
 
-    def _forgetful(self, seed: int) -> Forgetful:
+    def _randomized(self, seed: int) -> RandomizedModel:
         """One at a time: each holds two copies of the model."""
         if seed not in self._copies:
             self._copies.clear()
-            self._copies[seed] = Forgetful(self.bundle.model, self.stages, seed, self.plan.shared)
+            self._copies[seed] = RandomizedModel(
+                self.bundle.model, self.stages, seed, self.plan.shared
+            )
         return self._copies[seed]
 
 

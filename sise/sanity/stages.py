@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from sise.twins import twin
+from sise.cloning import clone_modules
 
 MOST = 20
 
@@ -66,7 +66,7 @@ def _in_order(model: nn.Module, images: torch.Tensor) -> list[str]:
     One that never runs itself, its weights being used by another, follows the module registered
     before it.
     """
-    copy, _ = twin(model, torch.clone)
+    copy, _ = clone_modules(model, torch.clone)
     ran: dict[nn.Module, int] = {}
 
     def remember(module: nn.Module, _: object) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from sise.catalogue import Choice
+from sise.registry import MethodSpec
 from sise.sanity.means import means_of
 from sise.sanity.run import CENTRE, ORIGINAL, OTHER_IMAGE, UNTRAINED
 from sise.sanity.similarity import MEASURES
@@ -51,12 +51,12 @@ def summarise(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
 def markdown(
     summary: pd.DataFrame,
     verdicts: Mapping[str, Verdict],
-    choices: Sequence[Choice],
+    specs: Sequence[MethodSpec],
     facts: Sequence[str],
     margin: float,
 ) -> str:
     """The summary in words and tables. `facts` are lines that say what was run."""
-    titles = {choice.text: choice.title for choice in choices}
+    titles = {spec.text: spec.title for spec in specs}
     verdict_rows = [
         [titles[text], f"**{verdict.word}**", verdict.why] for text, verdict in verdicts.items()
     ]

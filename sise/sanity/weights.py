@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from sise.catalogue import Choice, make
+from sise.cloning import clone_modules
 from sise.explanation import Explainer, Explanation
 from sise.methods.untrained import untrained
+from sise.registry import MethodSpec, make_explainer
 from sise.sanity.stages import Stage
 from sise.targets import Target
-from sise.twins import twin
 
 
-class Forgetful:
+class RandomizedModel:
     """`model` with the weights of any of its `stages` drawn anew from `seed`.
 
     They are those that `sise.methods.untrained` draws: of all stages at once, this is the
@@ -34,13 +34,13 @@ class Forgetful:
         self._explainers: dict[str, Explainer] = {}
 
     def explain(
-        self, choice: Choice, which: frozenset[int], images: torch.Tensor, target: Target
+        self, spec: MethodSpec, which: frozenset[int], images: torch.Tensor, target: Target
     ) -> Explanation:
         """What the method shows of the copy that has forgotten the stages `which`."""
         copy = self.having_forgotten(which)
-        if choice.text not in self._explainers:
-            self._explainers[choice.text] = make(choice, copy, self.shared)
-        return self._explainers[choice.text](images, target)
+        if spec.text not in self._explainers:
+            self._explainers[spec.text] = make_explainer(spec, copy, self.shared)
+        return self._explainers[spec.text](images, target)
 
     def having_forgotten(self, which: frozenset[int]) -> nn.Module:
         """The copy, with new weights in the stages `which` and the model's own in all others.
@@ -57,11 +57,11 @@ class Forgetful:
 
     @cached_property
     def _trained(self) -> nn.Module:
-        return twin(self.model, lambda tensor: tensor)[0]
+        return clone_modules(self.model, lambda tensor: tensor)[0]
 
     @cached_property
     def _copy(self) -> nn.Module:
-        return twin(self.model, torch.clone)[0]
+        return clone_modules(self.model, torch.clone)[0]
 
     @cached_property
     def _fresh(self) -> nn.Module:

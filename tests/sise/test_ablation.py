@@ -45,11 +45,11 @@ def map_of(method: str, item: str) -> np.ndarray:
 
 
 def test_settings_add_one_option_to_the_base() -> None:
-    assert [one.choice.text for one in SETTINGS] == ["sise", "sise:mu=0.5", "sise:budget=20"]
+    assert [one.spec.text for one in SETTINGS] == ["sise", "sise:mu=0.5", "sise:budget=20"]
     assert [one.title for one in SETTINGS] == ["every mask (μ = 0)", "μ = 0.5", "budget 20"]
     assert settings("sise", ["otsu"], [])[1].title == "μ by Otsu (Ada-SISE)"
     reflected = settings("sise:context=reflect", [0.3], ["auto"])
-    assert [one.choice.text for one in reflected] == [
+    assert [one.spec.text for one in reflected] == [
         "sise:context=reflect",
         "sise:context=reflect,mu=0.3",
         "sise:context=reflect,budget=auto",

@@ -16,8 +16,8 @@ from torch import nn
 
 from sise import SISE
 from sise import bundle as bundles
-from sise.bench import choices, machine, rows
 from sise.bench import given as given_rows
+from sise.bench import machine, method_rows, rows
 from sise.bench.paper import seconds_in_paper
 from sise.bench.parts import divisible
 from sise.bench.pieces import pieces
@@ -26,12 +26,12 @@ from sise.bench.report import Question, as_json, show, subject_of
 from sise.bench.rivals import Rival
 from sise.bench.timing import Pair, Parts, Timing, batches_lasting, in_turn
 from sise.bundle import ModelCard
-from sise.catalogue import choose, make
 from sise.cli import main
 from sise.commands.explain import METHOD_NAMES
 from sise.errors import SiseError
 from sise.explanation import Explainer
-from sise.sampling import Probes
+from sise.registry import make_explainer, parse_spec
+from sise.sampling import MaskSet
 
 CPU = torch.device("cpu")
 
@@ -136,8 +136,8 @@ def test_bare_passes_last_long_enough(seconds: float, each: float, batches: int)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=5), st.integers(1, 8))
 def test_pieces_hold_all_masks_in_order(lengths: list[int], count: int) -> None:
     masks = [torch.rand(length, 2, 2 + place) for place, length in enumerate(lengths)]
-    probes = [Probes(one, torch.arange(len(one))) for one in masks]
-    cut = list(pieces(probes, count))
+    mask_sets = [MaskSet(one, torch.arange(len(one))) for one in masks]
+    cut = list(pieces(mask_sets, count))
     sizes = [sum(len(part) for part in piece) for piece in cut]
     assert sizes[:-1] == [count] * (len(sizes) - 1)
     assert sum(sizes) == sum(lengths)
@@ -285,7 +285,7 @@ def test_all_rows_of_a_bundle(bundle: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def explainer_of(text: str) -> Explainer:
-    return make(choose(text), small_cnn(), {"precision": "fp32", "batch_size": 4})
+    return make_explainer(parse_spec(text), small_cnn(), {"precision": "fp32", "batch_size": 4})
 
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -303,7 +303,7 @@ IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 def test_a_part_of_a_method_with_steps(
     text: str, least: int, whole: int, passes: Callable[[int], int]
 ) -> None:
-    method = divisible(explainer_of(text), choose(text), IMAGES)
+    method = divisible(explainer_of(text), parse_spec(text), IMAGES)
     assert method is not None
     assert (method.least, method.whole()) == (least, whole)
     assert [method.do(count) for count in (1, 3, whole)] == [passes(1), passes(3), passes(whole)]
@@ -315,7 +315,7 @@ def test_a_part_of_a_method_of_feature_maps_scores_so_many_and_no_more(text: str
     full = explainer(IMAGES)
     total = int(full.forwards.sum())
     model = explainer.engine.model  # type: ignore[attr-defined]
-    method = divisible(explainer, choose(text), IMAGES)
+    method = divisible(explainer, parse_spec(text), IMAGES)
     assert method is not None
     assert (method.least, method.whole()) == (4, total - 2)
     seen: list[int] = []
@@ -336,7 +336,7 @@ def test_a_part_of_a_method_of_feature_maps_scores_so_many_and_no_more(text: str
 
 def test_what_has_no_parts() -> None:
     for text in ("gradcam", "fullgrad", "sise:budget=5", "untrained"):
-        assert divisible(explainer_of(text), choose(text), IMAGES) is None
+        assert divisible(explainer_of(text), parse_spec(text), IMAGES) is None
 
 
 def test_methods_that_score_masks() -> None:
@@ -364,7 +364,7 @@ def test_the_methods_of_the_paper(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(choices, "PART_SECONDS", 1e-9)  # a long part is two short ones
+    monkeypatch.setattr(method_rows, "PART_SECONDS", 1e-9)  # a long part is two short ones
     options = ("--precision", "fp32", "--json", *["--in-full"] * in_full)
     assert bench("--bundle", str(bundle), "--methods", *TABLE_7, *options) == 0
     document = json.loads(capsys.readouterr().out)
@@ -419,7 +419,7 @@ def test_a_method_that_cannot_explain_the_model_costs_its_own_row_only(
     ],
 )
 def test_seconds_in_the_paper(architecture: str, method: str, seconds: float | None) -> None:
-    assert seconds_in_paper(architecture, choose(method)) == seconds
+    assert seconds_in_paper(architecture, parse_spec(method)) == seconds
 
 
 def scored_of_first_image(model: nn.Module, images: torch.Tensor) -> int:

@@ -14,7 +14,7 @@ from sise.context import (
     features_in_context,
     middle,
     surrounded,
-    window_of_strip,
+    tile_in_context,
 )
 from sise.errors import SiseError
 
@@ -44,12 +44,12 @@ def test_a_strip_is_mirrored_beyond_its_ends(
     strip = np.arange(height * length).reshape(height, length)
     around = np.pad(strip, margin, mode="reflect")
     expected = around[:, left : left + width + 2 * margin]
-    assert np.array_equal(window_of_strip(strip, left, width, margin), expected)
+    assert np.array_equal(tile_in_context(strip, left, width, margin), expected)
 
 
 def test_neighbouring_steel_is_the_strips_own() -> None:
     strip = np.arange(2 * 30 * 3).reshape(2, 30, 3)
-    piece = window_of_strip(strip, left=10, width=8, margin=1)
+    piece = tile_in_context(strip, left=10, width=8, margin=1)
     assert piece.shape == (4, 10, 3)
     assert np.array_equal(piece[1:3], strip[:, 9:19])
     assert np.array_equal(piece[0], strip[1, 9:19])  # mirrored at the upper edge
@@ -70,13 +70,13 @@ def test_in_its_strip_a_window_has_the_features_of_the_whole_strip() -> None:
     model = network()
     strip = np.random.default_rng(0).normal(size=(24, 96, 3))
     whole = torch.from_numpy(strip).permute(2, 0, 1)[None]
-    piece = torch.from_numpy(window_of_strip(strip, 32, 32, margin=12)).permute(2, 0, 1)[None]
-    window = whole[..., 32:64]
-    early, late = features_in_context(model, layers(model), window, piece, [(12, 16), (6, 8)])
+    piece = torch.from_numpy(tile_in_context(strip, 32, 32, margin=12)).permute(2, 0, 1)[None]
+    tile = whole[..., 32:64]
+    early, late = features_in_context(model, layers(model), tile, piece, [(12, 16), (6, 8)])
     everywhere = model(whole)[..., 8:16]
     assert early.shape == (1, 4, 12, 16)
     torch.testing.assert_close(late[:, :, 2:-2], everywhere[:, :, 2:-2], atol=1e-12, rtol=0)
-    alone = model(window)
+    alone = model(tile)
     assert (alone[:, :, 2:-2, 0] - everywhere[:, :, 2:-2, 0]).abs().max() > 0.01
 
 

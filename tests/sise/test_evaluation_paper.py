@@ -1,7 +1,7 @@
 """The paper's figures: what its text says of them, which a slip of the pen would break."""
 
-from sise.catalogue import METHODS
 from sise.evaluation.paper import METRICS, MU, SECONDS, TABLES, Figures, reported
+from sise.registry import METHODS
 
 VOC, COCO = "PASCAL VOC 2007, test", "COCO val2014"
 SEVERSTAL = "recast Severstal, test, the paper's subset (500 of 3500 crops of class 3, seed 0)"

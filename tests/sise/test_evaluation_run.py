@@ -15,7 +15,6 @@ from networks import small_cnn
 
 from sise import GradCAM, bundle
 from sise.bundle import ModelBundle, ModelCard
-from sise.catalogue import choose_all
 from sise.datasets.dataset import Item, mask_of_boxes
 from sise.errors import DatasetError, ImageError
 from sise.evaluation.maps import MapStore, file_name
@@ -24,6 +23,7 @@ from sise.evaluation.run import Done, Plan, evaluate, table
 from sise.evaluation.subject import read, sample
 from sise.evaluation.summary import summarise
 from sise.metrics import bbox, ebpg
+from sise.registry import parse_specs
 
 CLASSES = ("a", "b", "c")
 SHARED = {
@@ -69,7 +69,7 @@ def model() -> ModelBundle:
 
 
 def plan(*methods: str, fills: tuple[str, ...] = ("grey",)) -> Plan:
-    return Plan(choose_all(methods), fills, SHARED)  # type: ignore[arg-type]
+    return Plan(parse_specs(methods), fills, SHARED)  # type: ignore[arg-type]
 
 
 def run(model: ModelBundle, toys: Toys, what: Plan, out: Path) -> list[Done]:
@@ -143,7 +143,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, model: Mode
 def test_other_pixels_another_model_or_other_options_make_another_map(
     tmp_path: Path, model: ModelBundle
 ) -> None:
-    (one,) = choose_all(["gradcam"])
+    (one,) = parse_specs(["gradcam"])
     toys = Toys()
     subject = read(model, toys, toys.items[0])
     explainer = GradCAM(model.model)

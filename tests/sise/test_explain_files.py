@@ -11,10 +11,10 @@ from PIL import Image
 
 from sise import RISE, SISE
 from sise.bundle import Calibrated, ModelBundle, ModelCard
-from sise.catalogue import METHODS
 from sise.errors import SiseError
-from sise.explain_files import Settings, choice_of, explain_files, record_of
+from sise.explain_files import Settings, explain_files, record_of, spec_of
 from sise.overlay import overlay, to_grey
+from sise.registry import METHODS
 
 # HandNet calls an image class 1 where green is stronger than red and twice blue.
 CLASSES = ("normal", "class 1")
@@ -240,7 +240,7 @@ def test_an_option_that_a_method_does_not_know_is_an_error(
     tmp_path: Path, bundle: ModelBundle, settings: Settings, complaint: str
 ) -> None:
     with pytest.raises(SiseError, match=complaint):
-        choice_of(settings)
+        spec_of(settings)
     with pytest.raises(SiseError, match=complaint):
         list(explain_files(bundle, [], tmp_path / "out", settings))
     assert not (tmp_path / "out").exists()

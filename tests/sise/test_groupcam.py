@@ -5,8 +5,8 @@ from networks import small_cnn, some_images
 from torch import nn
 from torch.nn import functional
 
+from sise.baselines import baseline_of
 from sise.errors import LayerError, SiseError
-from sise.fills import background
 from sise.masks import normalise
 from sise.methods.groupcam import GroupCAM, grouped
 
@@ -40,7 +40,7 @@ def one_by_one(model: nn.Module, image: torch.Tensor, label: int, groups: int) -
         features = model[:7](image).detach().requires_grad_()
         (gradients,) = torch.autograd.grad(model[7:](features)[0, label], [features])
     weighted = gradients.mean(dim=(2, 3), keepdim=True) * features
-    blurred = background(image, "blur")
+    blurred = baseline_of(image, "blur")
     base = model(blurred).softmax(1)[0, label]
     total = torch.zeros_like(image[0, 0])
     for part in weighted.chunk(groups, dim=1):

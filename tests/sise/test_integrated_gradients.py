@@ -3,8 +3,8 @@ import torch
 from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from networks import HandNet, small_cnn, some_images
 
+from sise.baselines import baseline_of
 from sise.errors import SiseError
-from sise.fills import background
 from sise.logits import Output
 from sise.masks import normalise
 from sise.methods.integrated_gradients import IntegratedGradients, attributions
@@ -61,7 +61,7 @@ def test_agrees_with_captum_from_other_baselines(fill: str | torch.Tensor) -> No
     elif fill == "mean":
         baseline = image.mean(dim=(2, 3), keepdim=True).expand_as(image)
     else:
-        blurred = background(image, "blur")
+        blurred = baseline_of(image, "blur")
         assert blurred is not None
         baseline = blurred
     theirs = CaptumIntegratedGradients(lambda batch: network(batch).softmax(1)).attribute(

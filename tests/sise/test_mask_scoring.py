@@ -7,11 +7,11 @@ from torch import nn
 
 from sise import SISE
 from sise.backends import Network
-from sise.batches import BatchSize, fitting
+from sise.baselines import Masker
+from sise.batches import BatchSize, auto_batch_size
 from sise.errors import SiseError
-from sise.fills import Filling
 from sise.masks import SmallMasks
-from sise.sampling import MaskScorer, Probes, visualization_map
+from sise.sampling import MaskScorer, MaskSet, visualization_map
 
 
 class Recorder:
@@ -33,17 +33,17 @@ def scorer(network: Recorder, batch: int, static: bool = False) -> MaskScorer:
     images = torch.stack([torch.full((3, 4, 4), value) for value in (1.0, 2.0)]).double()
     return MaskScorer(
         Network(network, torch.float64, static),
-        Filling(images),
+        Masker(images),
         torch.tensor([0, 0]),
         "softmax",
         BatchSize(batch),
     )
 
 
-def probes(*owners: list[int]) -> list[Probes]:
+def mask_sets(*owners: list[int]) -> list[MaskSet]:
     """A layer per list; the k-th mask of a layer is k/10 everywhere."""
     return [
-        Probes(
+        MaskSet(
             (torch.arange(len(own)).double() / 10).reshape(-1, 1, 1).expand(-1, 2, 2),
             torch.tensor(own, dtype=torch.int64),
         )
@@ -60,7 +60,7 @@ def expected(owners: list[int]) -> list[float]:
 def test_masks_of_all_layers_and_images_fill_the_batches(batch: int) -> None:
     network = Recorder()
     layers = [0, 0, 1, 1], [], [1], [0, 1, 1]
-    scores = scorer(network, batch)(probes(*layers))
+    scores = scorer(network, batch)(mask_sets(*layers))
     for owners, found in zip(layers, scores, strict=True):
         assert found.tolist() == pytest.approx(expected(owners), rel=1e-6)
     assert network.sizes[:-1] == [batch] * (8 // batch - (8 % batch == 0))
@@ -69,7 +69,7 @@ def test_masks_of_all_layers_and_images_fill_the_batches(batch: int) -> None:
 
 def test_a_static_network_sees_one_batch_size_only() -> None:
     network = Recorder()
-    (scores,) = scorer(network, 3, static=True)(probes([0, 0, 1, 1]))
+    (scores,) = scorer(network, 3, static=True)(mask_sets([0, 0, 1, 1]))
     assert network.sizes == [3, 3]
     assert scores.tolist() == pytest.approx(expected([0, 0, 1, 1]), rel=1e-6)
 
@@ -78,7 +78,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(caplog: pytest.LogCaptureFix
     network = Recorder(fits=3)
     work = scorer(network, 8)
     with caplog.at_level(logging.WARNING, logger="sise"):
-        (scores,) = work(probes([0, 0, 1, 1, 0, 1]))
+        (scores,) = work(mask_sets([0, 0, 1, 1, 0, 1]))
     assert scores.tolist() == pytest.approx(expected([0, 0, 1, 1, 0, 1]), rel=1e-6)
     assert network.sizes == [2, 2, 2]
     assert work.batch_size.value == 2  # and it stays so
@@ -90,7 +90,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(caplog: pytest.LogCaptureFix
 
 def test_not_even_one_image_fits() -> None:
     with pytest.raises(SiseError, match="out of memory with a batch of one masked image"):
-        scorer(Recorder(fits=0), 2)(probes([0]))
+        scorer(Recorder(fits=0), 2)(mask_sets([0]))
 
 
 def test_an_error_that_is_not_about_memory_is_passed_on() -> None:
@@ -98,7 +98,7 @@ def test_an_error_that_is_not_about_memory_is_passed_on() -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
-        scorer(broken, 2)(probes([0]))  # type: ignore[arg-type]
+        scorer(broken, 2)(mask_sets([0]))  # type: ignore[arg-type]
 
 
 class Greedy(nn.Sequential):
@@ -138,10 +138,10 @@ def test_out_of_memory_within_an_explanation() -> None:
 
 def test_a_batch_fits_its_images() -> None:
     cpu = torch.device("cpu")
-    assert fitting((256, 256), cpu) == 16
-    assert fitting((256, 1600), cpu) == 2
-    assert fitting((4096, 4096), cpu) == 1
-    assert fitting((8, 8), cpu) == 256
+    assert auto_batch_size((256, 256), cpu) == 16
+    assert auto_batch_size((256, 1600), cpu) == 2
+    assert auto_batch_size((4096, 4096), cpu) == 1
+    assert auto_batch_size((8, 8), cpu) == 256
 
 
 def test_the_sum_of_equation_12_by_hand() -> None:

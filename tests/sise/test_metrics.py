@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sise.baselines import FillName
 from sise.errors import SiseError
-from sise.fills import FillName
 from sise.metrics import (
     METRICS,
-    Case,
-    Probe,
-    Trial,
+    MetricInput,
+    ModelQuery,
+    PerturbationScores,
     bbox,
     border_energy,
     ebpg,
@@ -142,8 +142,8 @@ def model(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 def test_a_map_that_is_not_finite_has_no_metric(value: float) -> None:
     broken = MAP.clone()
     broken[0, 1, 2] = value
-    probe = Probe(torch.ones(1, 3, 2, 5), torch.tensor([0]), model)
-    found = measure(Case(broken, TRUTH, probe))
+    query = ModelQuery(torch.ones(1, 3, 2, 5), torch.tensor([0]), model)
+    found = measure(MetricInput(broken, TRUTH, query))
     assert list(found) == list(METRICS)
     assert all(values.isnan().all() for values in found.values())
 
@@ -155,44 +155,50 @@ def test_images_are_measured_one_by_one() -> None:
     images = torch.randn((3, 3, 20, 24), generator=generator)
     targets = torch.tensor([0, 1, 0])
     fills: tuple[FillName, ...] = ("blur", "inpaint")
-    together = measure(Case(maps, truth, Probe(images, targets, model)), fills)
+    together = measure(MetricInput(maps, truth, ModelQuery(images, targets, model)), fills)
     models = [name for name, metric in METRICS.items() if metric.needs == "model"]
     assert list(together) == [*METRICS, *(f"{name}@inpaint" for name in models)]
     for index in range(3):
         one = slice(index, index + 1)
-        probe = Probe(images[one], targets[one], model)
-        alone = measure(Case(maps[one], truth[one], probe), fills)
+        query = ModelQuery(images[one], targets[one], model)
+        alone = measure(MetricInput(maps[one], truth[one], query), fills)
         for name, values in together.items():
             torch.testing.assert_close(values[one], alone[name])
 
 
 def test_what_a_metric_needs_is_asked_for() -> None:
     with pytest.raises(SiseError, match="needs the ground truth; give truth="):
-        METRICS["ebpg"].measure(Trial(Case(MAP)))
-    with pytest.raises(SiseError, match="asks the model; give probe="):
-        METRICS["drop"].measure(Trial(Case(MAP)))
-    assert list(measure(Case(MAP))) == ["border", "sparsity"]
+        METRICS["ebpg"].measure(PerturbationScores(MetricInput(MAP)))
+    with pytest.raises(SiseError, match="asks the model; give query="):
+        METRICS["drop"].measure(PerturbationScores(MetricInput(MAP)))
+    assert list(measure(MetricInput(MAP))) == ["border", "sparsity"]
     with_truth = ["ebpg", "miou", "bbox", "pointing", "border", "sparsity"]
-    assert list(measure(Case(MAP, TRUTH))) == with_truth
-    assert list(measure(Case(MAP, TRUTH), names=("sparsity", "bbox", "drop"))) == [
+    assert list(measure(MetricInput(MAP, TRUTH))) == with_truth
+    assert list(measure(MetricInput(MAP, TRUTH), names=("sparsity", "bbox", "drop"))) == [
         "bbox",
         "sparsity",
     ]
 
 
 @pytest.mark.parametrize(
-    ("case", "options", "message"),
+    ("inputs", "options", "message"),
     [
-        (Case(MAP, TRUTH[:, :1]), {}, r"maps \(1, 2, 5\) is bool of that shape, not .*\(1, 1, 5\)"),
-        (Case(MAP, TRUTH.float()), {}, "is bool of that shape, not torch.float32"),
-        (Case(MAP, TRUTH), {"fills": ()}, "need a fill, such as grey"),
-        (Case(MAP, TRUTH), {"steps": 0}, "at least 1 step, not 0"),
-        (Case(MAP, TRUTH), {"names": ("ebgp",)}, "no metric ebgp; there are ebpg, miou, "),
+        (
+            MetricInput(MAP, TRUTH[:, :1]),
+            {},
+            r"maps \(1, 2, 5\) is bool of that shape, not .*\(1, 1, 5\)",
+        ),
+        (MetricInput(MAP, TRUTH.float()), {}, "is bool of that shape, not torch.float32"),
+        (MetricInput(MAP, TRUTH), {"fills": ()}, "need a fill, such as grey"),
+        (MetricInput(MAP, TRUTH), {"steps": 0}, "at least 1 step, not 0"),
+        (MetricInput(MAP, TRUTH), {"names": ("ebgp",)}, "no metric ebgp; there are ebpg, miou, "),
     ],
 )
-def test_what_does_not_fit_is_told(case: Case, options: dict[str, Any], message: str) -> None:
+def test_what_does_not_fit_is_told(
+    inputs: MetricInput, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(SiseError, match=message):
-        measure(case, **options)
+        measure(inputs, **options)
 
 
 @pytest.mark.parametrize(
@@ -203,12 +209,12 @@ def test_what_does_not_fit_is_told(case: Case, options: dict[str, Any], message:
         ((1, 3, 2, 5), (3,), r"1 images need 1 targets, not \(3,\)"),
     ],
 )
-def test_a_probe_of_other_images_is_told(
+def test_a_query_of_other_images_is_told(
     images: tuple[int, ...], targets: tuple[int, ...], message: str
 ) -> None:
-    probe = Probe(torch.ones(images), torch.zeros(targets, dtype=torch.int64), model)
+    query = ModelQuery(torch.ones(images), torch.zeros(targets, dtype=torch.int64), model)
     with pytest.raises(SiseError, match=message):
-        measure(Case(MAP, probe=probe))
+        measure(MetricInput(MAP, query=query))
 
 
 def test_the_table_tells_what_a_reader_must_know() -> None:

@@ -8,8 +8,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sise.fills import FillName, masked
-from sise.metrics import Case, Probe, Score, Trial, area, drop, increase, measure
+from sise.baselines import FillName, masked
+from sise.metrics import (
+    MetricInput,
+    ModelQuery,
+    PerturbationScores,
+    Score,
+    area,
+    drop,
+    increase,
+    measure,
+)
 
 NAN = float("nan")
 MODELS = ("drop", "increase", "insertion", "deletion")
@@ -70,14 +79,14 @@ def test_the_top_15_percent_are_kept() -> None:
     image[:, 1, :3] = 8.0
     maps = (image[0] == 8).float()[None]
     found = measure(
-        Case(maps, probe=Probe(image[None], torch.tensor([0]), model)), ("grey", "mean")
+        MetricInput(maps, query=ModelQuery(image[None], torch.tensor([0]), model)), ("grey", "mean")
     )
     assert found["drop"].item() == pytest.approx(1 - 24 / 41)
     assert found["increase"].item() == 0
     # With the image's own mean in place of grey the rest does not vanish, and the score rises.
     assert found["drop@mean"].item() == 0
     assert found["increase@mean"].item() == 1
-    negative = measure(Case(maps, probe=Probe(-image[None], torch.tensor([1]), model)))
+    negative = measure(MetricInput(maps, query=ModelQuery(-image[None], torch.tensor([1]), model)))
     assert negative["drop"].item() == pytest.approx(1 - 24 / 41)
 
 
@@ -85,20 +94,20 @@ def test_insertion_and_deletion_by_hand() -> None:
     # In the map's order the pixels are 4, 2, 1, 1: inserted on grey 0, 1, 1.5, 1.75, 2.
     image = torch.tensor([[[1.0, 4.0], [2.0, 1.0]]]).expand(3, 2, 2)
     maps = torch.tensor([[[0.2, 0.9], [0.5, 0.1]]])
-    case = Case(maps, probe=Probe(image[None], torch.tensor([0]), model))
-    trial = Trial(case, steps=4)
-    assert trial.counts == [0, 1, 2, 3, 4]
-    assert trial.inserted[:, 0].tolist() == [0, 1, 1.5, 1.75, 2]
-    assert trial.deleted[:, 0].tolist() == [2, 1, 0.5, 0.25, 0]
-    found = measure(case, steps=4)
+    inputs = MetricInput(maps, query=ModelQuery(image[None], torch.tensor([0]), model))
+    scores = PerturbationScores(inputs, steps=4)
+    assert scores.counts == [0, 1, 2, 3, 4]
+    assert scores.inserted[:, 0].tolist() == [0, 1, 1.5, 1.75, 2]
+    assert scores.deleted[:, 0].tolist() == [2, 1, 0.5, 0.25, 0]
+    found = measure(inputs, steps=4)
     assert found["insertion"].item() == pytest.approx(5.25 / 4)
     assert found["deletion"].item() == pytest.approx(2.75 / 4)
     # In steps of two pixels: 0, 1.5, 2 and 2, 0.5, 0.
-    coarse = measure(case, steps=2)
+    coarse = measure(inputs, steps=2)
     assert coarse["insertion"].item() == pytest.approx(5 / 4)
     assert coarse["deletion"].item() == pytest.approx(3 / 4)
     # On the image's own mean, 2: a pixel adds what it has above it, a quarter of 2, 0, -1, -1.
-    filled = Trial(case, "mean", steps=4)
+    filled = PerturbationScores(inputs, "mean", steps=4)
     assert filled.inserted[:, 0].tolist() == [2, 2.5, 2.5, 2.25, 2]
     assert filled.deleted[:, 0].tolist() == [2, 1.5, 1.5, 1.75, 2]
 
@@ -107,17 +116,21 @@ def test_ties_are_inserted_in_reading_order() -> None:
     image = torch.arange(1.0, 7.0).view(1, 2, 3).expand(3, 2, 3)
     maps = torch.zeros(1, 2, 3)
     maps[0, 1, 1] = 1
-    trial = Trial(Case(maps, probe=Probe(image[None], torch.tensor([0]), model)), steps=6)
-    assert (6 * trial.inserted[:, 0]).tolist() == pytest.approx([0, 5, 6, 8, 11, 15, 21])
+    scores = PerturbationScores(
+        MetricInput(maps, query=ModelQuery(image[None], torch.tensor([0]), model)), steps=6
+    )
+    assert (6 * scores.inserted[:, 0]).tolist() == pytest.approx([0, 5, 6, 8, 11, 15, 21])
 
 
 def test_one_step_asks_only_about_the_ends() -> None:
     images, maps = some(2)
     score = Counted(steep)
-    trial = Trial(Case(maps, probe=Probe(images, torch.tensor([0, 1]), score)), steps=1)
-    ends = torch.stack([trial.inserted, trial.deleted.flip(0)])
+    scores = PerturbationScores(
+        MetricInput(maps, query=ModelQuery(images, torch.tensor([0, 1]), score)), steps=1
+    )
+    ends = torch.stack([scores.inserted, scores.deleted.flip(0)])
     assert len(score.images) == 4
-    expected = torch.stack([steep(torch.zeros_like(images), torch.tensor([0, 1])), trial.whole])
+    expected = torch.stack([steep(torch.zeros_like(images), torch.tensor([0, 1])), scores.whole])
     torch.testing.assert_close(ends, expected.expand(2, 2, 2))
 
 
@@ -127,7 +140,9 @@ def test_against_a_plain_loop(fill: FillName, steps: int) -> None:
     images, maps = some(3, (7, 9))
     maps = (4 * maps).round()  # ties
     targets = torch.tensor([0, 1, 0])
-    found = measure(Case(maps, probe=Probe(images, targets, steep)), (fill,), MODELS, steps)
+    found = measure(
+        MetricInput(maps, query=ModelQuery(images, targets, steep)), (fill,), MODELS, steps
+    )
 
     for index in range(3):
         one, target = images[index : index + 1], targets[index : index + 1]
@@ -166,11 +181,11 @@ def test_of_a_linear_model_insertion_and_deletion_sum_up_to_the_score(
     images = torch.rand(2, 3, height, width, generator=generator, dtype=torch.float64)
     maps = torch.rand(2, height, width, generator=generator)
     best = images[:, 0]  # what each pixel adds to the score
-    probe = Probe(images, torch.tensor([0, 0]), model)
+    query = ModelQuery(images, torch.tensor([0, 0]), model)
     some_order, best_order = (
-        measure(Case(one, probe=probe), names=MODELS, steps=steps) for one in (maps, best)
+        measure(MetricInput(one, query=query), names=MODELS, steps=steps) for one in (maps, best)
     )
-    torch.testing.assert_close(some_order["insertion"] + some_order["deletion"], probe.whole)
+    torch.testing.assert_close(some_order["insertion"] + some_order["deletion"], query.whole)
     assert (best_order["insertion"] >= some_order["insertion"] - 1e-12).all()
     assert (best_order["deletion"] <= some_order["deletion"] + 1e-12).all()
 
@@ -180,9 +195,12 @@ def test_maps_of_one_image_need_it_once() -> None:
     many = torch.cat([maps, maps.flip(1), maps.roll(3, 2)])
     shared, repeated = Counted(steep), Counted(steep)
     target = torch.tensor([1])
-    once = measure(Case(many, probe=Probe(images, target, shared)), FILLS)
+    once = measure(MetricInput(many, query=ModelQuery(images, target, shared)), FILLS)
     thrice = measure(
-        Case(many, probe=Probe(images.expand(3, -1, -1, -1), target.expand(3), repeated)), FILLS
+        MetricInput(
+            many, query=ModelQuery(images.expand(3, -1, -1, -1), target.expand(3), repeated)
+        ),
+        FILLS,
     )
     assert list(once) == list(thrice)
     for name, values in once.items():
@@ -195,7 +213,7 @@ def test_maps_of_one_image_need_it_once() -> None:
 def test_nothing_is_asked_twice() -> None:
     images, maps = some(2)
     score = Counted(model)
-    measure(Case(maps, probe=Probe(images, torch.tensor([0, 1]), score)), ("mean",))
+    measure(MetricInput(maps, query=ModelQuery(images, torch.tensor([0, 1]), score)), ("mean",))
     assert len(score.images) == 2 + 2 + 2 * 2 * 19
     assert len(score.images.flatten(1).unique(dim=0)) == len(score.images)
 
@@ -206,28 +224,30 @@ def test_nothing_is_asked_twice() -> None:
 def test_only_what_is_wanted_is_asked(names: tuple[str, ...], asked: int) -> None:
     images, maps = some(1)
     score = Counted(model)
-    found = measure(Case(maps, probe=Probe(images, torch.tensor([0]), score)), names=names)
+    found = measure(
+        MetricInput(maps, query=ModelQuery(images, torch.tensor([0]), score)), names=names
+    )
     assert set(found) == set(names)
     assert len(score.images) == asked
 
 
 def test_drop_keeps_15_percent_whatever_the_steps() -> None:
     images, maps = some(2)
-    case = Case(maps, probe=Probe(images, torch.tensor([0, 1]), steep))
-    few, many = (measure(case, steps=steps) for steps in (7, 20))
+    inputs = MetricInput(maps, query=ModelQuery(images, torch.tensor([0, 1]), steep))
+    few, many = (measure(inputs, steps=steps) for steps in (7, 20))
     assert few["drop"].tolist() == pytest.approx(many["drop"].tolist())
     assert few["insertion"].tolist() != pytest.approx(many["insertion"].tolist())
-    alone = measure(case, names=("insertion",), steps=7)
+    alone = measure(inputs, names=("insertion",), steps=7)
     torch.testing.assert_close(alone["insertion"], few["insertion"])
 
 
 def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     images, maps = some(12)
     targets = torch.arange(12) % 2
-    expected = measure(Case(maps, probe=Probe(images, targets, steep)), FILLS)
-    monkeypatch.setattr("sise.metrics.case.fitting", lambda size, device: 5)
+    expected = measure(MetricInput(maps, query=ModelQuery(images, targets, steep)), FILLS)
+    monkeypatch.setattr("sise.metrics.inputs.auto_batch_size", lambda size, device: 5)
     score = Counted(steep)
-    found = measure(Case(maps, probe=Probe(images, targets, score)), FILLS)
+    found = measure(MetricInput(maps, query=ModelQuery(images, targets, score)), FILLS)
     assert max(len(asked) for asked in score.asked) == 5
     for name, values in expected.items():
         torch.testing.assert_close(found[name], values)
@@ -238,13 +258,13 @@ def test_a_map_without_order_is_not_asked_about(level: float) -> None:
     images, maps = some(3)
     maps[1] = level
     score = Counted(steep)
-    found = measure(Case(maps, probe=Probe(images, torch.tensor([0, 1, 0]), score)))
+    found = measure(MetricInput(maps, query=ModelQuery(images, torch.tensor([0, 1, 0]), score)))
     for name in MODELS:
         assert found[name].isnan().tolist() == [False, True, False]
     assert len(score.images) == 3 + 3 + 2 * 2 * 19
-    alone = measure(Case(maps[1:2], probe=Probe(images[1:2], torch.tensor([1]), score)))
+    alone = measure(MetricInput(maps[1:2], query=ModelQuery(images[1:2], torch.tensor([1]), score)))
     assert all(alone[name].isnan().all() for name in MODELS)
-    beside = measure(Case(maps[:1], probe=Probe(images[:1], torch.tensor([0]), steep)))
+    beside = measure(MetricInput(maps[:1], query=ModelQuery(images[:1], torch.tensor([0]), steep)))
     assert {name: found[name][0].item() for name in MODELS} == pytest.approx(
         {name: beside[name].item() for name in MODELS}
     )
@@ -253,8 +273,10 @@ def test_a_map_without_order_is_not_asked_about(level: float) -> None:
 @pytest.mark.parametrize("order", [lambda maps: maps - 2, lambda maps: maps.exp()])
 def test_only_the_order_counts(order: Callable[[torch.Tensor], torch.Tensor]) -> None:
     images, maps = some(2)
-    probe = Probe(images, torch.tensor([0, 1]), steep)
-    found, same = (measure(Case(one, probe=probe), names=MODELS) for one in (maps, order(maps)))
+    query = ModelQuery(images, torch.tensor([0, 1]), steep)
+    found, same = (
+        measure(MetricInput(one, query=query), names=MODELS) for one in (maps, order(maps))
+    )
     for name in MODELS:
         torch.testing.assert_close(found[name], same[name])
 
@@ -265,6 +287,6 @@ def test_a_score_that_is_not_a_number_gives_none() -> None:
     def broken(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return torch.where(targets == 1, torch.nan, model(images, targets))
 
-    found = measure(Case(maps, probe=Probe(images, torch.tensor([0, 1]), broken)))
+    found = measure(MetricInput(maps, query=ModelQuery(images, torch.tensor([0, 1]), broken)))
     for name in MODELS:
         assert found[name].isnan().tolist() == [False, True]

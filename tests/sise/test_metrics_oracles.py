@@ -16,11 +16,11 @@ from sklearn.metrics import auc
 from torch import nn
 from torchcam.metrics import ClassificationMetric, DeletionInsertionMetric
 
-from sise.fills import FillName, background
+from sise.baselines import FillName, baseline_of
 from sise.metrics import (
     KEPT_SHARE,
-    Case,
-    Probe,
+    MetricInput,
+    ModelQuery,
     area,
     bbox,
     drop,
@@ -152,7 +152,7 @@ def network() -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def case(network: nn.Module) -> Case:
+def inputs(network: nn.Module) -> MetricInput:
     images, targets = some_images(4, SIZE), torch.tensor(TARGETS)
     maps = torch.rand(4, *SIZE, generator=torch.Generator().manual_seed(8))
     maps = (50 * maps).round() / 50  # ties
@@ -162,7 +162,7 @@ def case(network: nn.Module) -> Case:
             chances: torch.Tensor = network(masked).softmax(dim=1)
         return chances.gather(1, labels[:, None])[:, 0]
 
-    return Case(maps, probe=Probe(images, targets, score))
+    return MetricInput(maps, query=ModelQuery(images, targets, score))
 
 
 def softmax(logits: torch.Tensor) -> torch.Tensor:
@@ -176,36 +176,38 @@ def by_torchcam(network: nn.Module, weights: torch.Tensor, images: torch.Tensor)
 
 
 def test_drop_and_increase_are_torchcams_of_a_map_cut_to_its_top_15_percent(
-    network: nn.Module, case: Case
+    network: nn.Module, inputs: MetricInput
 ) -> None:
-    images = case.given_probe.images
-    ours = {name: values.mean().item() for name, values in measure(case).items()}
+    images = inputs.given_query.images
+    ours = {name: values.mean().item() for name, values in measure(inputs).items()}
     assert 0 < ours["drop"] < 1
     assert 0 < ours["increase"] < 1
-    cut = by_torchcam(network, top_share(case.maps, KEPT_SHARE).float(), images)
+    cut = by_torchcam(network, top_share(inputs.maps, KEPT_SHARE).float(), images)
     assert cut["avg_drop"] == pytest.approx(ours["drop"], abs=1e-5)
     assert cut["conf_increase"] == ours["increase"]
 
 
-def test_torchcam_weights_the_image_with_the_map_instead(network: nn.Module, case: Case) -> None:
-    probe = case.given_probe
-    theirs = by_torchcam(network, case.maps, probe.images)
-    weighted = probe.score(probe.images * case.maps[:, None], probe.targets)
-    assert theirs["avg_drop"] == pytest.approx(drop(probe.whole, weighted).mean().item(), abs=1e-5)
-    assert theirs["conf_increase"] == increase(probe.whole, weighted).mean().item()
-    assert theirs["avg_drop"] != pytest.approx(measure(case)["drop"].mean().item(), abs=0.005)
+def test_torchcam_weights_the_image_with_the_map_instead(
+    network: nn.Module, inputs: MetricInput
+) -> None:
+    query = inputs.given_query
+    theirs = by_torchcam(network, inputs.maps, query.images)
+    weighted = query.score(query.images * inputs.maps[:, None], query.targets)
+    assert theirs["avg_drop"] == pytest.approx(drop(query.whole, weighted).mean().item(), abs=1e-5)
+    assert theirs["conf_increase"] == increase(query.whole, weighted).mean().item()
+    assert theirs["avg_drop"] != pytest.approx(measure(inputs)["drop"].mean().item(), abs=0.005)
 
 
 @pytest.mark.parametrize("fill", ["grey", "mean", "blur"])
 def test_insertion_and_deletion_are_torchcams(
-    network: nn.Module, case: Case, fill: FillName
+    network: nn.Module, inputs: MetricInput, fill: FillName
 ) -> None:
-    images = case.given_probe.images
+    images = inputs.given_query.images
     metric = DeletionInsertionMetric(
-        Given(network, case.maps), softmax, steps=20, baseline=background(images, fill)
+        Given(network, inputs.maps), softmax, steps=20, baseline=baseline_of(images, fill)
     )
     metric.update(images, TARGETS)
-    theirs, ours = metric.summary(), measure(case, (fill,))
+    theirs, ours = metric.summary(), measure(inputs, (fill,))
     assert ours["insertion"].mean().item() == pytest.approx(theirs["insertion_auc"], abs=1e-5)
     assert ours["deletion"].mean().item() == pytest.approx(theirs["deletion_auc"], abs=1e-5)
     # Each is told from the other.
@@ -213,11 +215,11 @@ def test_insertion_and_deletion_are_torchcams(
 
 
 def test_where_steps_do_not_divide_the_pixels_torchcam_rounds_them_up(
-    network: nn.Module, case: Case
+    network: nn.Module, inputs: MetricInput
 ) -> None:
     # 480 px in 11 steps: theirs are of 44 px but the last of 40, ours of 43 or 44.
-    metric = DeletionInsertionMetric(Given(network, case.maps), softmax, steps=11)
-    metric.update(case.given_probe.images, TARGETS)
-    ours = measure(case, steps=11)["insertion"].mean().item()
+    metric = DeletionInsertionMetric(Given(network, inputs.maps), softmax, steps=11)
+    metric.update(inputs.given_query.images, TARGETS)
+    ours = measure(inputs, steps=11)["insertion"].mean().item()
     assert ours == pytest.approx(metric.summary()["insertion_auc"], abs=0.02)
     assert ours != pytest.approx(metric.summary()["insertion_auc"], abs=1e-6)

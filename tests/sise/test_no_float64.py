@@ -11,7 +11,7 @@ from networks import small_cnn, some_images
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from sise import fills, masks
+from sise import baselines, masks
 from sise.budget import correlation
 
 
@@ -45,13 +45,13 @@ class NoFloat64(TorchFunctionMode):
 @contextmanager
 def without_float64() -> Iterator[None]:
     kept = (masks._weights, masks._corner_weights, masks._pooled_weights, masks._summed_weights)
-    for cached in (*kept, fills._blur):
+    for cached in (*kept, baselines._blur):
         cached.cache_clear()
     try:
         with NoFloat64():
             yield
     finally:
-        for cached in (*kept, fills._blur):
+        for cached in (*kept, baselines._blur):
             cached.cache_clear()
 
 

@@ -17,7 +17,6 @@ from PIL import Image
 from torch import nn
 
 from sise.bundle import ModelBundle, ModelCard
-from sise.catalogue import choose_all
 from sise.commands import sanity
 from sise.datasets.dataset import Item
 from sise.errors import ImageError, SiseError
@@ -25,6 +24,7 @@ from sise.evaluation import maps
 from sise.evaluation.subject import Subject, read
 from sise.methods.gradcam import GradCAM
 from sise.methods.untrained import untrained
+from sise.registry import parse_specs
 from sise.sanity.report import publish
 from sise.sanity.run import Experiment, Mode, Plan, peers
 from sise.sanity.similarity import rank_correlation, ssim
@@ -93,7 +93,7 @@ def experiment(
 ) -> Experiment:  # fmt: skip
     bundle, data = bundle_of(trained()), Discs(count)
     subjects = [read(bundle, data, item) for item in data.items]
-    plan = Plan(choose_all(methods), mode, SHARED, seed=seed, seeds=2)
+    plan = Plan(parse_specs(methods), mode, SHARED, seed=seed, seeds=2)
     return Experiment(bundle, data, subjects, plan, out)
 
 
@@ -156,7 +156,7 @@ def test_rows_compare_the_original_map_with_that_of_the_step(
     first_seed = rows[(rows["kind"] == "untrained") & (rows["seed"] == 0)].iloc[0]
     assert last["ssim"] == first_seed["ssim"], "the cascade ends at the untrained net"
     assert list(rows[rows["kind"] == "another image"]["stage"]) == ["5", "7", "9", "11"]
-    other = one.map(one.plan.choices[0], one.subjects[5]).map
+    other = one.map(one.plan.specs[0], one.subjects[5]).map
     floor = rows[rows["stage"] == "5"].iloc[0]
     assert floor["ssim"] == pytest.approx(ssim(original, other), abs=1e-6)
 

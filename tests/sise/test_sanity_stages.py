@@ -10,7 +10,7 @@ from torchvision.models import vgg
 from sise.bundle import Calibrated
 from sise.methods.untrained import untrained
 from sise.sanity.stages import Stage, find_stages
-from sise.sanity.weights import Forgetful
+from sise.sanity.weights import RandomizedModel
 
 IMAGE = torch.zeros(1, 3, 32, 32)
 
@@ -95,12 +95,12 @@ def test_a_copy_forgets_the_stages_that_it_is_told_to_and_no_others() -> None:
     model = small_cnn()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     stages = find_stages(model, some_images(1))
-    forgetful = Forgetful(model, stages, 3, {})
+    randomized = RandomizedModel(model, stages, 3, {})
     fresh = untrained(model, 3)[0].state_dict()
-    all_new = forgetful.having_forgotten(frozenset({0, 1, 2})).state_dict()
+    all_new = randomized.having_forgotten(frozenset({0, 1, 2})).state_dict()
     assert all(torch.equal(all_new[key], fresh[key]) for key in before)
-    copy = forgetful.having_forgotten(frozenset({1}))
-    assert copy is forgetful.having_forgotten(frozenset({1}))
+    copy = randomized.having_forgotten(frozenset({1}))
+    assert copy is randomized.having_forgotten(frozenset({1}))
     for key, value in copy.state_dict().items():
         assert torch.equal(value, (fresh if key[0] in "45" else before)[key]), key
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
@@ -108,10 +108,10 @@ def test_a_copy_forgets_the_stages_that_it_is_told_to_and_no_others() -> None:
 
 def test_a_cascade_by_hand() -> None:
     model = small_cnn()
-    forgetful = Forgetful(model, find_stages(model, some_images(1)), 0, {})
+    randomized = RandomizedModel(model, find_stages(model, some_images(1)), 0, {})
     fresh, images = untrained(model, 0)[0], some_images(2)
     with torch.no_grad():
-        after_logits = forgetful.having_forgotten(frozenset({0}))(images)
+        after_logits = randomized.having_forgotten(frozenset({0}))(images)
         assert torch.equal(after_logits, fresh[9](model[:9](images)))
-        after_two = forgetful.having_forgotten(frozenset({0, 1}))(images)
+        after_two = randomized.having_forgotten(frozenset({0, 1}))(images)
         assert torch.equal(after_two, fresh[4:](model[:4](images)))

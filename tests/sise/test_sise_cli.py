@@ -10,10 +10,10 @@ from PIL import Image
 
 from sise import bundle as bundles
 from sise.bundle import ModelCard
-from sise.catalogue import METHODS
 from sise.cli import main
 from sise.commands.explain import METHOD_NAMES, OPTIONS_OF_METHODS
 from sise.explain_files import Settings, record_of
+from sise.registry import METHODS
 
 
 @pytest.fixture

@@ -2,23 +2,23 @@ import pytest
 from networks import small_cnn, some_images
 
 from sise import SISE
-from sise.catalogue import METHODS, choose, choose_all, make
 from sise.errors import SiseError
+from sise.registry import METHODS, make_explainer, parse_spec, parse_specs
 
 SHARED = {"precision": "fp32", "batch_size": 7, "backend": "torch", "compile": False}
 
 
 def test_a_name_alone_is_the_method_with_its_own_options() -> None:
-    choice = choose("rise")
-    assert (choice.method, dict(choice.options)) == ("rise", {})
-    assert (choice.title, choice.slug, choice.trivial) == ("RISE", "rise", False)
+    spec = parse_spec("rise")
+    assert (spec.method, dict(spec.options)) == ("rise", {})
+    assert (spec.title, spec.slug, spec.trivial) == ("RISE", "rise", False)
 
 
 def test_options_are_read_as_yaml_and_named_in_the_title() -> None:
-    choice = choose("extremal-perturbation:areas=[0.1,0.2],steps=3,fill=grey")
-    assert dict(choice.options) == {"areas": [0.1, 0.2], "steps": 3, "fill": "grey"}
-    assert choice.title == "Extremal Perturbation (areas [0.1, 0.2], steps 3, fill grey)"
-    assert choice.slug == "extremal-perturbation-areas-0.1-0.2-steps-3-fill-grey"
+    spec = parse_spec("extremal-perturbation:areas=[0.1,0.2],steps=3,fill=grey")
+    assert dict(spec.options) == {"areas": [0.1, 0.2], "steps": 3, "fill": "grey"}
+    assert spec.title == "Extremal Perturbation (areas [0.1, 0.2], steps 3, fill grey)"
+    assert spec.slug == "extremal-perturbation-areas-0.1-0.2-steps-3-fill-grey"
 
 
 @pytest.mark.parametrize(
@@ -34,41 +34,41 @@ def test_options_are_read_as_yaml_and_named_in_the_title() -> None:
 )
 def test_what_does_not_exist_is_told(text: str, complaint: str) -> None:
     with pytest.raises(SiseError, match=complaint):
-        choose(text)
+        parse_spec(text)
 
 
 def test_two_choices_for_the_same_files_are_refused() -> None:
     with pytest.raises(SiseError, match=r"'sise:mu=0\.3' and 'sise:mu= 0\.3' are the same"):
-        choose_all(["sise:mu=0.3", "sise:mu= 0.3"])
+        parse_specs(["sise:mu=0.3", "sise:mu= 0.3"])
     with pytest.raises(SiseError, match="'rise' and 'rise' are the same"):
-        choose_all(["rise", "gradcam", "rise"])
+        parse_specs(["rise", "gradcam", "rise"])
 
 
 def test_a_method_takes_the_shared_options_that_it_knows_and_its_own_before_them() -> None:
     model = small_cnn()
-    explainer = make(choose("sise:batch_size=3,mu=0.5"), model, SHARED)
+    explainer = make_explainer(parse_spec("sise:batch_size=3,mu=0.5"), model, SHARED)
     assert isinstance(explainer, SISE)
     assert explainer.mu == 0.5
     assert explainer.engine.settings.batch_size == 3
     assert explainer.engine.settings.precision == "fp32"
-    make(choose("noise"), model, SHARED)  # knows no backend: not an error
+    make_explainer(parse_spec("noise"), model, SHARED)  # knows no backend: not an error
 
 
 def test_every_method_of_the_catalogue_explains() -> None:
     model, images = small_cnn(), some_images(1)
     cheap = {"rise": "rise:n_masks=4", "extremal-perturbation": "extremal-perturbation:steps=1"}
     for name, method in METHODS.items():
-        explainer = make(choose(cheap.get(name, name)), model, SHARED)
+        explainer = make_explainer(parse_spec(cheap.get(name, name)), model, SHARED)
         assert explainer(images, target=1).targets.tolist() == [1], method.title
 
 
 @pytest.mark.parametrize("text", ["rise:n_masks=many", "extremal-perturbation:areas=0.1"])
 def test_options_of_the_wrong_kind_are_one_line(text: str) -> None:
     with pytest.raises(SiseError, match=f"^method '{text}': "):
-        make(choose(text), small_cnn(), SHARED)
+        make_explainer(parse_spec(text), small_cnn(), SHARED)
 
 
 def test_untrained_takes_the_options_of_sise() -> None:
     model, images = small_cnn(), some_images(1)
-    few = make(choose("untrained:budget=4"), model, SHARED)(images)
+    few = make_explainer(parse_spec("untrained:budget=4"), model, SHARED)(images)
     assert few.forwards.tolist() == [5]

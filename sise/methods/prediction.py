@@ -16,7 +16,7 @@ from sise.targets import Target, resolve_targets
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What the model says of B whole images: `logits` (B, classes), and `targets` (B,) to explain.
 
     `features` are the maps (B, N, h, w) of the layers asked for.
@@ -27,9 +27,9 @@ class Answer:
     features: tuple[torch.Tensor, ...] = ()
 
 
-def ask(
+def predict(
     engine: Engine, images: torch.Tensor, target: Target, layers: Sequence[Layer] = ()
-) -> Answer:
+) -> Prediction:
     """One forward pass of images (B, 3, H, W), without gradients. Raises as `capture`."""
     exact = engine.exact_forward(images.device)
     heard: list[torch.Tensor] = []
@@ -39,12 +39,12 @@ def ask(
         return heard[-1]
 
     features = feature_maps(forward, layers, images)
-    return Answer(heard[0], resolve_targets(target, heard[0]), features)
+    return Prediction(heard[0], resolve_targets(target, heard[0]), features)
 
 
 def explanation(
     engine: Engine,
-    answer: Answer,
+    prediction: Prediction,
     maps: torch.Tensor,
     forwards: int | torch.Tensor,
     layers: tuple[LayerExplanation, ...] = (),
@@ -57,8 +57,8 @@ def explanation(
     spent = torch.as_tensor(forwards, dtype=torch.int64, device=maps.device)
     return Explanation(
         maps=normalised,
-        targets=answer.targets,
-        scores=probabilities(answer.logits, answer.targets, engine.settings.output).float(),
+        targets=prediction.targets,
+        scores=probabilities(prediction.logits, prediction.targets, engine.settings.output).float(),
         status=status,
         layers=layers,
         forwards=spent.expand(len(maps)).clone(),
@@ -67,7 +67,7 @@ def explanation(
 
 def layer_explanation(
     engine: Engine,
-    answer: Answer,
+    prediction: Prediction,
     layer: Layer,
     maps: torch.Tensor,
     scored: torch.Tensor,
@@ -82,7 +82,7 @@ def layer_explanation(
     share = LayerExplanation(
         layer.name, maps.float(), scored.shape[1], (~scored).sum(dim=1), count, count
     )
-    return explanation(engine, answer, maps, count + before, (share,))
+    return explanation(engine, prediction, maps, count + before, (share,))
 
 
 def check_one_layer(title: str, layers: Layers) -> None:

@@ -1,4 +1,4 @@
-"""Rows of the catalogue's methods: the slow ones in part, unless all is asked for."""
+"""Rows of the registry's methods: the slow ones in part, unless all is asked for."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,39 +8,39 @@ from sise.bench.parts import Divisible, divisible
 from sise.bench.plan import Row, Skipped
 from sise.bench.rows import Bare, Bench, row_of
 from sise.bench.timing import Parts, Work
-from sise.catalogue import Choice
 from sise.errors import SiseError
 from sise.explanation import Explainer
+from sise.registry import MethodSpec
 
 PART_SECONDS = 5.0
 """What takes longer is done in part: in about so long, each time."""
 
 
-def title_of(choice: Choice) -> str:
+def title_of(spec: MethodSpec) -> str:
     """What the table calls it; SISE has rows of several kinds."""
-    if choice.method != "sise":
-        return choice.title
-    said = ", ".join(f"{name} {value}" for name, value in choice.options.items())
+    if spec.method != "sise":
+        return spec.title
+    said = ", ".join(f"{name} {value}" for name, value in spec.options.items())
     return f"SISE, {said or 'exact'}"
 
 
-def row_of_choice(
-    bench: Bench, bare: Bare, choice: Choice, make: Callable[[], Explainer]
+def row_of_method(
+    bench: Bench, bare: Bare, spec: MethodSpec, make: Callable[[], Explainer]
 ) -> Row | Skipped:
     """The cost of the explainer that `make` makes. A model that it cannot explain is no row."""
     try:
-        return _row(bench, bare, choice, make())
+        return _row(bench, bare, spec, make())
     except SiseError as error:
-        return Skipped(f"{title_of(choice)}, {bare.setting}", str(error), failed=True)
+        return Skipped(f"{title_of(spec)}, {bare.setting}", str(error), failed=True)
 
 
-def _row(bench: Bench, bare: Bare, choice: Choice, explainer: Explainer) -> Row:
+def _row(bench: Bench, bare: Bare, spec: MethodSpec, explainer: Explainer) -> Row:
     images, repeats = bench.subject.images, bench.plan.repeats
 
     def explain() -> int:
         return int(explainer(images).forwards.sum())
 
-    found = divisible(explainer, choice, images)
+    found = divisible(explainer, spec, images)
     parts = None
     works: list[Work] = [explain]
     if found is None:
@@ -53,11 +53,11 @@ def _row(bench: Bench, bare: Bare, choice: Choice, explainer: Explainer) -> Row:
     return row_of(
         bench,
         bare,
-        title_of(choice),
+        title_of(spec),
         works * repeats,
         lambda passes: passes / len(images),
         parts=parts,
-        in_paper=seconds_in_paper(bench.subject.name, choice),
+        in_paper=seconds_in_paper(bench.subject.name, spec),
     )
 
 

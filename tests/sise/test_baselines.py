@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, uniform_filter
 
+from sise.baselines import BLUR_SIGMA, Fill, Masker, baseline_of, check_fill, inpainted, masked
 from sise.errors import SiseError
-from sise.fills import BLUR_SIGMA, Fill, Filling, background, check_fill, inpainted, masked
 
 COLOUR = torch.tensor([-1.0, 0.5, 2.0])
 FILLS: list[Fill] = ["grey", "mean", "blur", "inpaint", COLOUR]
@@ -40,9 +40,9 @@ def test_a_mask_blends_the_image_with_each_fill() -> None:
 def test_each_mask_goes_to_the_image_it_belongs_to() -> None:
     images = torch.stack([torch.full((3, 2, 2), 1.0), torch.full((3, 2, 2), 5.0)])
     images[1, :, 0, 0] = 9.0
-    filling = Filling(images, "mean")
-    found = filling.masked(torch.tensor([1, 0, 1]), torch.zeros(3, 2, 2))
-    assert filling.size == (2, 2)
+    masker = Masker(images, "mean")
+    found = masker.masked(torch.tensor([1, 0, 1]), torch.zeros(3, 2, 2))
+    assert masker.size == (2, 2)
     assert found[:, 0, 0, 0].tolist() == [6.0, 1.0, 6.0]
 
 
@@ -50,15 +50,15 @@ def test_each_mask_goes_to_the_image_it_belongs_to() -> None:
 def test_blur_is_that_of_scipy(size: tuple[int, int]) -> None:
     images, _ = images_and_masks((2, *size), seed=0)
     expected = gaussian_filter(images.numpy(), BLUR_SIGMA * min(size), mode="reflect", axes=(2, 3))
-    found = background(images, "blur")
+    found = baseline_of(images, "blur")
     assert found is not None
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
 
 
 def test_grey_and_inpaint_have_no_background_of_their_own() -> None:
     images, _ = images_and_masks((1, 4, 4), seed=0)
-    assert background(images, "grey") is None
-    assert background(images, "inpaint") is None
+    assert baseline_of(images, "grey") is None
+    assert baseline_of(images, "inpaint") is None
 
 
 @given(fills, sizes, seeds)
@@ -80,7 +80,7 @@ def test_a_mask_of_zero_gives_the_fill(fill: Fill, size: tuple[int, int, int], s
     elif fill == "grey":
         expected = torch.zeros_like(images)
     elif fill == "blur":
-        expected = background(images, "blur")
+        expected = baseline_of(images, "blur")
     else:  # nothing is kept anywhere, so that inpainting knows the mean alone
         expected = images.mean(dim=(2, 3), keepdim=True).expand_as(images)
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
@@ -161,7 +161,7 @@ def test_another_fill_is_refused(fill: Fill, told: str) -> None:
     with pytest.raises(SiseError, match=told):
         check_fill(fill)
     with pytest.raises(SiseError, match=told):
-        background(torch.zeros(1, 3, 2, 2), fill)
+        baseline_of(torch.zeros(1, 3, 2, 2), fill)
 
 
 @pytest.mark.parametrize("fill", ["grey", "mean", "blur", "inpaint"])
@@ -169,5 +169,5 @@ def test_one_image_under_many_masks_is_each_mask_on_a_copy_of_it(fill: Fill) -> 
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(1, 3, 24, 20, generator=generator, dtype=torch.float64)
     masks = torch.rand(4, 24, 20, generator=generator, dtype=torch.float64)
-    many = Filling(image, fill).masked(torch.zeros(4, dtype=torch.int64), masks)
+    many = Masker(image, fill).masked(torch.zeros(4, dtype=torch.int64), masks)
     assert torch.allclose(many, masked(image.expand(4, -1, -1, -1), masks, fill))

@@ -39,7 +39,7 @@ def check_fill(fill: Fill) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Filling:
+class Masker:
     """Images (B, 3, H, W), floating-point, and what their masked-out pixels become.
 
     `fill` is "grey" (0 in the normalised input), "mean" (each image's own), "blur" (a Gaussian
@@ -55,9 +55,9 @@ class Filling:
         return self.images.shape[2], self.images.shape[3]
 
     @cached_property
-    def background(self) -> torch.Tensor | None:
-        """What does not depend on the mask; see `background`."""
-        return background(self.images, self.fill)
+    def baseline(self) -> torch.Tensor | None:
+        """What does not depend on the mask; see `baseline_of`."""
+        return baseline_of(self.images, self.fill)
 
     def masked(
         self, owners: torch.Tensor, masks: torch.Tensor, out: torch.Tensor | None = None
@@ -71,9 +71,9 @@ class Filling:
         weight = masks[:, None].to(images.dtype)
         if isinstance(self.fill, str) and self.fill == "inpaint":
             return torch.lerp(inpainted(images, masks), images, weight, out=out)
-        if self.background is None:
+        if self.baseline is None:
             return torch.mul(images, weight, out=out)
-        return torch.lerp(_of(self.background, owners), images, weight, out=out)
+        return torch.lerp(_of(self.baseline, owners), images, weight, out=out)
 
 
 def _of(images: torch.Tensor, owners: torch.Tensor) -> torch.Tensor:
@@ -83,10 +83,10 @@ def _of(images: torch.Tensor, owners: torch.Tensor) -> torch.Tensor:
 
 def masked(images: torch.Tensor, masks: torch.Tensor, fill: Fill) -> torch.Tensor:
     """One mask on each image: (K, 3, H, W), (K, H, W) in [0, 1] -> (K, 3, H, W)."""
-    return Filling(images, fill).masked(torch.arange(len(images), device=images.device), masks)
+    return Masker(images, fill).masked(torch.arange(len(images), device=images.device), masks)
 
 
-def background(images: torch.Tensor, fill: Fill) -> torch.Tensor | None:
+def baseline_of(images: torch.Tensor, fill: Fill) -> torch.Tensor | None:
     """The background of images (B, 3, H, W): (B, 3, H, W), or (B, 3, 1, 1) where it is even.
 
     None where nothing is to be added: for "grey", which is 0, and for "inpaint", which depends

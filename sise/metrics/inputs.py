@@ -6,7 +6,7 @@ from functools import cached_property
 
 import torch
 
-from sise.batches import fitting
+from sise.batches import auto_batch_size
 from sise.errors import SiseError
 from sise.metrics.ranking import has_order, ranks
 
@@ -15,7 +15,7 @@ Score = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class ModelQuery:
     """The model that was explained, for metrics that ask it again.
 
     `images` (B, 3, H, W) as the model takes them, `targets` (B,) int64 the classes explained,
@@ -30,15 +30,15 @@ class Probe:
     def at_once(self) -> int:
         """How many images `score` is given at a time."""
         height, width = self.images.shape[2:]
-        return fitting((height, width), self.images.device)
+        return auto_batch_size((height, width), self.images.device)
 
     @cached_property
     def whole(self) -> torch.Tensor:
-        """Ψ(I) of each of the probe's images."""
+        """Ψ(I) of each of the query's images."""
         return self.asked(self.images)
 
     def asked(self, images: torch.Tensor) -> torch.Tensor:
-        """Ψ of as many images as the probe has: another version of each."""
+        """Ψ of as many images as the query has: another version of each."""
         parts = zip(
             torch.split(images, self.at_once), torch.split(self.targets, self.at_once), strict=True
         )
@@ -46,15 +46,15 @@ class Probe:
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class MetricInput:
     """Maps (B, H, W), and what they are held against.
 
-    `truth` (B, H, W) bool, the pixels of the defect or object; `probe`, the model.
+    `truth` (B, H, W) bool, the pixels of the defect or object; `query`, the model.
     """
 
     maps: torch.Tensor
     truth: torch.Tensor | None = None
-    probe: Probe | None = None
+    query: ModelQuery | None = None
 
     @cached_property
     def places(self) -> torch.Tensor:
@@ -79,18 +79,18 @@ class Case:
         return self.truth
 
     @property
-    def given_probe(self) -> Probe:
-        """The probe. Raises SiseError if there is none, or none that fits the maps."""
-        if self.probe is None:
-            raise SiseError("this metric asks the model; give probe=")
-        count, _, *size = self.probe.images.shape
+    def given_query(self) -> ModelQuery:
+        """The query. Raises SiseError if there is none, or none that fits the maps."""
+        if self.query is None:
+            raise SiseError("this metric asks the model; give query=")
+        count, _, *size = self.query.images.shape
         if count not in (1, len(self.maps)) or size != list(self.maps.shape[1:]):
             raise SiseError(
                 f"maps {tuple(self.maps.shape)} need as many images of their size, or one, "
-                f"not {tuple(self.probe.images.shape)}"
+                f"not {tuple(self.query.images.shape)}"
             )
-        if self.probe.targets.shape != (count,):
+        if self.query.targets.shape != (count,):
             raise SiseError(
-                f"{count} images need {count} targets, not {tuple(self.probe.targets.shape)}"
+                f"{count} images need {count} targets, not {tuple(self.query.targets.shape)}"
             )
-        return self.probe
+        return self.query

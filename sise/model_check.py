@@ -17,7 +17,7 @@ from sise.graphs import first_line
 from sise.kinds import Kind, kind_of, noise_like
 from sise.logits import Output, check_several
 from sise.precision import Forward
-from sise.returned import checked
+from sise.returned import checked_logits
 
 _SAME_SOFTMAX = "; if they are logits all the same, return logits - 1: their softmax is the same"
 # Of the largest number that the model returns: rounding differs by less than that.
@@ -25,9 +25,9 @@ _ALIKE_AGAIN, _ALIKE_IN_A_BATCH = 1e-3, 1e-2
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A model that can be explained: its `outputs` per image, and whether they are `exclusive`,
-    probabilities that sum to one."""
+class ModelOutputs:
+    """What a model returns that can be explained: so many `outputs` per image, and whether they are
+    `exclusive`, probabilities that sum to one."""
 
     outputs: int
     exclusive: bool
@@ -69,9 +69,9 @@ def check_open(model: object) -> None:
         )
 
 
-def look(
+def check_model(
     model: nn.Module, forward: Forward, images: torch.Tensor, output: Output, at_once: int
-) -> Seen:
+) -> ModelOutputs:
     """Look at what `forward`, which runs `model`, returns for images like these (B, 3, H, W).
 
     Of one image and of two, three passes; of at most 15 more where a model's numbers look like
@@ -105,7 +105,7 @@ def look(
             f"{_range(rows)}, which are no probabilities: give "
             'output="softmax" or output="sigmoid", which make them of logits'
         )
-    return Seen(rows.shape[1], kind == "exclusive")
+    return ModelOutputs(rows.shape[1], kind == "exclusive")
 
 
 def no_memory() -> SiseError:
@@ -155,7 +155,7 @@ def _logits(model: nn.Module, forward: Forward, images: torch.Tensor) -> torch.T
             or f"{kind} does not run on {what} ({shape}): {type(error).__name__}: "
             f"{first_line(error)}; {cure}"
         ) from error
-    return checked(returned, len(images))
+    return checked_logits(returned, len(images))
 
 
 def _pair(model: nn.Module, forward: Forward, images: torch.Tensor) -> torch.Tensor | None:

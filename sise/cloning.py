@@ -11,7 +11,7 @@ from torch import nn
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-def twin(
+def clone_modules(
     model: nn.Module, weight: Callable[[torch.Tensor], torch.Tensor]
 ) -> tuple[nn.Module, dict[nn.Module, nn.Module]]:
     """A copy of the modules in evaluation mode, without hooks, with `weight` of each tensor.
@@ -26,10 +26,10 @@ def twin(
         if inner is not None:
             return copy(inner)
         if module not in copies:
-            copies[module] = twin = object.__new__(type(module))
-            vars(twin).update({name: translate(value) for name, value in vars(module).items()})
-            vars(twin).update({hooks: OrderedDict() for hooks in _HOOKS})
-            vars(twin).update(training=False, _compiled_call_impl=None)
+            copies[module] = clone = object.__new__(type(module))
+            vars(clone).update({name: translate(value) for name, value in vars(module).items()})
+            vars(clone).update({hooks: OrderedDict() for hooks in _HOOKS})
+            vars(clone).update(training=False, _compiled_call_impl=None)
         return copies[module]
 
     def translate(value: Any) -> Any:
@@ -47,7 +47,7 @@ def twin(
             return MethodType(value.__func__, copy(value.__self__))
         return value
 
-    return copy(model), {twin: original for original, twin in copies.items()}
+    return copy(model), {clone: original for original, clone in copies.items()}
 
 
 def wrapped(module: nn.Module) -> nn.Module | None:

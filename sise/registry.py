@@ -1,4 +1,4 @@
-"""The methods by name, for command lines and tables: `METHODS`, and the words that choose one."""
+"""The methods by name, for command lines and tables: `METHODS`, and the words that name one."""
 
 import inspect
 import json
@@ -68,7 +68,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Choice:
+class MethodSpec:
     """A method with options, as `text` names it: "sise:budget=94,context=reflect"."""
 
     text: str
@@ -92,7 +92,7 @@ class Choice:
         return METHODS[self.method].trivial
 
 
-def choose(text: str) -> Choice:
+def parse_spec(text: str) -> MethodSpec:
     """The method that `text` names, such as "rise" or "rise:n_masks=2000,seed=1".
 
     Raises SiseError for a method or an option that does not exist, and for a number that is not
@@ -112,7 +112,7 @@ def choose(text: str) -> Choice:
         if key not in known:
             raise SiseError(f"method {text!r} has no option {key!r}; one of {', '.join(known)}")
     check_plain(f"method {text!r}", options)
-    return Choice(text, name, MappingProxyType(options))
+    return MethodSpec(text, name, MappingProxyType(options))
 
 
 def check_plain(what: str, options: Mapping[str, Any]) -> None:
@@ -124,30 +124,30 @@ def check_plain(what: str, options: Mapping[str, Any]) -> None:
             raise SiseError(f"{what}: {name} is {value}, no finite number and no word") from error
 
 
-def choose_all(texts: Sequence[str]) -> tuple[Choice, ...]:
+def parse_specs(texts: Sequence[str]) -> tuple[MethodSpec, ...]:
     """The methods that `texts` name. Raises SiseError if two would write the same files."""
-    choices = tuple(choose(text) for text in texts)
-    slugs: dict[str, Choice] = {}
-    for choice in choices:
-        if choice.slug in slugs:
-            raise SiseError(f"methods {slugs[choice.slug].text!r} and {choice.text!r} are the same")
-        slugs[choice.slug] = choice
-    return choices
+    specs = tuple(parse_spec(text) for text in texts)
+    slugs: dict[str, MethodSpec] = {}
+    for spec in specs:
+        if spec.slug in slugs:
+            raise SiseError(f"methods {slugs[spec.slug].text!r} and {spec.text!r} are the same")
+        slugs[spec.slug] = spec
+    return specs
 
 
-def make(choice: Choice, model: nn.Module, shared: Mapping[str, Any]) -> Explainer:
+def make_explainer(spec: MethodSpec, model: nn.Module, shared: Mapping[str, Any]) -> Explainer:
     """The explainer of `model`. Of `shared` options, each method takes those that it knows.
 
     Raises SiseError for options that make no sense.
     """
-    known = defaults(choice.method)
+    known = defaults(spec.method)
     options = {key: value for key, value in shared.items() if key in known}
     try:
-        return METHODS[choice.method].make(model, **{**options, **choice.options})
+        return METHODS[spec.method].make(model, **{**options, **spec.options})
     except (TypeError, ValueError) as error:
-        if not choice.options:
+        if not spec.options:
             raise
-        raise SiseError(f"method {choice.text!r}: {error}") from error
+        raise SiseError(f"method {spec.text!r}: {error}") from error
 
 
 def defaults(method: str) -> dict[str, Any]:
