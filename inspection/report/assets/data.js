@@ -1,6 +1,7 @@
 "use strict";
 // The report's columns (data/report.js) as strips and cards.
 
+/** @returns {any[]} */
 function rowsOf(columns) {
   const names = Object.keys(columns);
   const count = columns[names[0]].length;
@@ -9,7 +10,9 @@ function rowsOf(columns) {
 }
 
 const CLASSES = REPORT.classes;
+/** @type {Strip[]} */
 const STRIPS = rowsOf(REPORT.strips);
+/** @type {Indication[]} */
 const CARDS = rowsOf(REPORT.cards);
 
 for (const [index, strip] of STRIPS.entries()) {
@@ -18,7 +21,7 @@ for (const [index, strip] of STRIPS.entries()) {
   strip.name = strip.id.slice(strip.id.lastIndexOf("/") + 1);
 }
 for (const card of CARDS) {
-  card.strip = STRIPS[card.strip];
+  card.strip = STRIPS[Number(card.strip)]; // the column holds its index
   card.strip.cards.push(card);
   card.right = card.left + card.size;
   card.text = `${card.number} ${card.strip.id}`.toLowerCase();

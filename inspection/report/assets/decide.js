@@ -4,8 +4,9 @@
 /** The class that the model gives a patch: normal, where it flags nothing. */
 const saidOf = (card) => (card.flagged ? card.class : 0);
 
+/** @type {Record<string, (entry: {value: string}, card: Indication | null) => string>} */
 const OUTCOME = {
-  confirm: (entry, card) => `confirmed, ${CLASSES[saidOf(card)].name}`,
+  confirm: (_, card) => `confirmed, ${CLASSES[saidOf(card)].name}`,
   reject: () => "no defect",
   reclass: (entry) => `it is ${entry.value}`,
   disposition: (entry) => entry.value,
@@ -83,7 +84,10 @@ function drawLog(subject, strip, card) {
   });
 }
 
-/** Store a decision under the name in the toolbar, and show what holds now. */
+/**
+ * Store a decision under the name in the toolbar, and show what holds now.
+ * @param {Indication | null} card   on whose controls it was made, if on one's
+ */
 async function decide(subject, content, strip, card = null) {
   const name = find("#reviewer");
   const reviewer = name.value.trim();
@@ -97,7 +101,7 @@ async function decide(subject, content, strip, card = null) {
   try {
     await append(subject, content, reviewer, reasons.get(typed) ?? "");
   } catch (error) {
-    refuse(`Not stored: ${error.message}.`);
+    refuse(`Not stored: ${/** @type {Error} */ (error).message}.`);
     return false;
   }
   reasons.delete(typed);

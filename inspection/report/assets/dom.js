@@ -3,10 +3,12 @@
 
 const THIN = "\u202f";
 
+/** @type {(selector: string, root?: ParentNode) => any} */
 const find = (selector, root = document) => root.querySelector(selector);
+/** @type {(selector: string, root?: ParentNode) => any[]} */
 const every = (selector, root = document) => [...root.querySelectorAll(selector)];
 const slot = (root, name) => find(`[data-slot="${name}"]`, root);
-const clone = (id) => document.getElementById(id).content.firstElementChild.cloneNode(true);
+const clone = (id) => find(`#${id}`).content.firstElementChild.cloneNode(true);
 
 /** Set the text of the element [data-text=name], and show it; hide it for "". */
 function write(root, name, text) {

@@ -26,7 +26,7 @@ for (const [index, { symbol }] of CLASSES.entries()) {
 
 addEventListener("keydown", (event) => {
   if (STATE.keys !== "on" || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  if (event.target.closest?.("input:not([type=range], [type=checkbox], [type=radio]), select, textarea, dialog")) return;
+  if (event.target instanceof Element && event.target.closest("input:not([type=range], [type=checkbox], [type=radio]), select, textarea, dialog")) return;
   const act = KEYS[event.key];
   if (!act) return;
   event.preventDefault();

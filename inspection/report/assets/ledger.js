@@ -5,6 +5,7 @@
 // `defect-inspect review import`. Opened through the review server, they go there at once.
 
 const FORMAT = "steel-sise decisions 1";
+/** @type {State} */
 const OPEN = Object.freeze({ status: "open", current: [], tips: [] });
 const SHELF = `steel-sise decision ${REPORT.batch.fingerprint}`;
 const MARKED = `steel-sise exported ${REPORT.batch.fingerprint}`;
@@ -15,17 +16,24 @@ let server = served ? `../../api/batches/${served[1]}` : null;
 
 const patchSubject = (card) => ({ strip: card.strip.id, left: card.left });
 const stripSubject = (strip) => ({ strip: strip.id, left: null });
+/** @type {(subject: {strip: string, left?: number | null}) => string} */
 const subjectKey = ({ strip, left }) => JSON.stringify([strip, left ?? null]);
 
+/** @type {Map<string, State>} */
 const states = new Map();
 const stateOf = (subject) => states.get(subjectKey(subject)) ?? OPEN;
 const statusOf = (subject) => stateOf(subject).status;
 
+/** @type {Entry[]} */
 let entries = [];
 let exported = new Set();
 let kept = true; // whether the browser keeps them when the page is closed
 
-/** What holds for one subject, from its decisions in their order. */
+/**
+ * What holds for one subject, from its decisions in their order.
+ * @param {Entry[]} log
+ * @returns {State}
+ */
 function settle(log) {
   const withdrawn = new Set();
   for (const entry of [...log].reverse()) {
@@ -50,11 +58,11 @@ function settle(log) {
 }
 
 function settleAll() {
+  /** @type {Map<string, Entry[]>} */
   const logs = new Map();
   for (const entry of entries) {
     const key = subjectKey(entry);
-    if (!logs.has(key)) logs.set(key, []);
-    logs.get(key).push(entry);
+    logs.set(key, [...(logs.get(key) ?? []), entry]);
   }
   for (const [key, log] of logs) states.set(key, settle(log));
 }
@@ -67,7 +75,7 @@ function take(found) {
 function readShelf() {
   try {
     const names = Object.keys(localStorage).filter((name) => name.startsWith(`${SHELF} `));
-    entries = names.map((name) => JSON.parse(localStorage.getItem(name)));
+    entries = names.map((name) => JSON.parse(localStorage.getItem(name) ?? "null"));
     exported = new Set(JSON.parse(localStorage.getItem(MARKED) ?? "[]"));
     inOrder();
   } catch {
@@ -95,8 +103,9 @@ async function openLedger() {
     if (server) take(await ask(`${server}/states`));
   } catch (error) {
     // Some other server that has a folder of this name: the page is as it is from disk.
-    if (error.status === 404) server = null;
-    else return `The review server does not answer (${error.message}): decisions cannot be stored now.`;
+    const { status, message } = /** @type {Error & {status?: number}} */ (error);
+    if (status === 404) server = null;
+    else return `The review server does not answer (${message}): decisions cannot be stored now.`;
   }
   if (!server) {
     readShelf();

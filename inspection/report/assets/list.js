@@ -12,12 +12,18 @@ class VirtualList {
    * @param {HTMLElement} holder   gets the items, absolutely placed
    * @param {{draw: (item: any) => HTMLElement, key: (item: any) => any, estimate: (item: any) => number,
    *          describe?: (node: HTMLElement, index: number, count: number) => void,
-   *          scroller?: HTMLElement, gap?: number, overscan?: number}} options
+   *          scroller?: HTMLElement | null, gap?: number, overscan?: number}} options
    *   without a scroller, the window scrolls
    */
   constructor(holder, { draw, key, estimate, describe = inSet, scroller = null, gap = 0, overscan = 3 }) {
-    Object.assign(this, { holder, draw, key, describe, scroller });
+    this.holder = holder;
+    this.draw = draw;
+    this.key = key;
+    this.describe = describe;
+    this.scroller = scroller;
+    this.pinned = -1;
     this.items = [];
+    /** @type {Map<any, any>} */
     this.nodes = new Map();
     const core = VirtualCore;
     const own = scroller
@@ -53,7 +59,7 @@ class VirtualList {
   refresh(item) {
     const old = this.nodes.get(this.key(item));
     if (!old) return;
-    const focused = old.contains(document.activeElement) ? document.activeElement : null;
+    const focused = document.activeElement instanceof HTMLElement && old.contains(document.activeElement) ? document.activeElement : null;
     const fresh = this.draw(item);
     fresh.dataset.index = old.dataset.index;
     fresh.style.transform = old.style.transform;
@@ -112,10 +118,11 @@ class VirtualList {
     let next = this.holder.firstElementChild;
     for (const item of shown) {
       const node = this.#put(item.index, item, next);
-      if (node === next) next = node.nextElementSibling;
+      if (node === next) next = next?.nextElementSibling ?? null;
     }
   }
 
+  /** @param {Element | null} before */
   #put(index, item, before = null) {
     const key = this.key(this.items[index]);
     let node = this.nodes.get(key);
@@ -135,6 +142,7 @@ class VirtualList {
   /** What was asked for and what has the focus stay, in sight or not: else the focus is lost. */
   #withKept(indexes) {
     const kept = new Set(indexes);
+    /** @type {HTMLElement | null | undefined} */
     const node = document.activeElement?.closest("[data-index]");
     if (node?.parentElement === this.holder) kept.add(Number(node.dataset.index));
     kept.add(this.pinned);

@@ -1,8 +1,11 @@
 "use strict";
 // The page put together: lists, toolbar, current indication.
 
-let lists = null; // { cards, table }
-let map = null;
+/** @type {{cards: VirtualList, table: VirtualList}} set by `openLists`, where there is anything to list */
+let lists;
+/** @type {StripMap} set by `start` */
+let map;
+/** @type {Indication[]} */
 let shown = [];
 
 const currentCard = () => CARDS.find((card) => String(card.number) === STATE.card) ?? null;
@@ -61,7 +64,7 @@ function go(card, focus = true) {
 
 function step(by) {
   if (!shown.length) return;
-  const at = shown.indexOf(currentCard());
+  const at = shown.findIndex((card) => card === currentCard());
   const next = at < 0 ? (by > 0 ? 0 : shown.length - 1) : Math.min(Math.max(at + by, 0), shown.length - 1);
   go(shown[next]);
 }
@@ -104,7 +107,7 @@ function showControls() {
 
 function showLook() {
   const root = document.documentElement;
-  root.style.setProperty("--overlay", STATE.overlay / 100);
+  root.style.setProperty("--overlay", String(Number(STATE.overlay) / 100));
   root.dataset.palette = STATE.palette;
   find(".ramp")?.replaceChildren(clone(`ramp-of-${STATE.palette}`));
 }
@@ -166,13 +169,14 @@ function wireLinks() {
         return;
       }
       const place = document.getElementById(name);
+      if (!place) return;
       place.scrollIntoView();
       if (!place.hasAttribute("tabindex")) place.tabIndex = -1;
       place.focus({ preventScroll: true });
     });
   }
   const back = find(".review-link");
-  if (server) {
+  if (served && server) {
     back.hidden = false;
     back.href = `../../batches/${served[1]}`;
   }

@@ -16,8 +16,8 @@ const watch = (tell) => watchers.push(tell);
 function readAddress() {
   const text = location.hash.slice(1);
   if (!text.includes("=")) return null;
-  const found = new URLSearchParams(text);
-  return Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, found.get(name) ?? DEFAULTS[name]]));
+  const given = new URLSearchParams(text);
+  return Object.fromEntries(Object.entries(DEFAULTS).map(([name, usual]) => [name, given.get(name) ?? usual]));
 }
 
 function writeAddress() {
@@ -35,8 +35,8 @@ function setState(changes) {
 }
 
 addEventListener("hashchange", () => {
-  const found = readAddress();
-  if (found) setState(found);
+  const given = readAddress();
+  if (given) setState(given);
 });
 
 const SORT_BY = {
@@ -68,7 +68,7 @@ function chosenCards() {
   const value = SORT_BY[STATE.sort.replace("-", "")] ?? SORT_BY.number;
   const missing = (card) => value(card) === undefined || value(card) === null;
   return chosen.sort((a, b) => {
-    if (missing(a) || missing(b)) return missing(a) - missing(b) || a.number - b.number;
+    if (missing(a) || missing(b)) return Number(missing(a)) - Number(missing(b)) || a.number - b.number;
     return (down ? value(b) - value(a) : value(a) - value(b)) || a.number - b.number;
   });
 }

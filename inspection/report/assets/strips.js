@@ -87,9 +87,10 @@ function drawRow(strip) {
   proposed.textContent = strip.disposition;
   proposed.classList.add(`d-${strip.disposition}`);
   proposed.title = strip.rule;
-  const state = stateOf(stripSubject(strip));
-  write(row, "decided", state.status === "open" ? "" : state.status === "disputed" ? "disputed" : `✓ ${state.current.at(-1).value}`);
-  if (state.status === "decided") find(".decided", row).classList.add(`d-${state.current.at(-1).value}`);
+  const { status, current } = stateOf(stripSubject(strip));
+  const latest = current.at(-1)?.value;
+  write(row, "decided", status === "open" ? "" : status === "disputed" ? "disputed" : `✓ ${latest}`);
+  if (status === "decided") find(".decided", row).classList.add(`d-${latest}`);
   return row;
 }
 

@@ -16,9 +16,10 @@ const COLUMNS = [
 ];
 
 function decisionOf(card) {
-  const state = stateOf(patchSubject(card));
-  if (state.status !== "decided") return state.status === "open" ? "" : state.status;
-  return OUTCOME[state.current.at(-1).kind](state.current.at(-1), card);
+  const { status, current } = stateOf(patchSubject(card));
+  const latest = current.at(-1);
+  if (status === "decided" && latest) return OUTCOME[latest.kind](latest, card);
+  return status === "open" ? "" : status;
 }
 
 function drawHead() {

@@ -1,8 +1,10 @@
 "use strict";
 // A whole strip, at full size, with its maps laid over, and the decision on it.
 
+/** @type {Strip | null} */
 let viewed = null;
 
+/** @type {(strip: Strip, card?: Indication | null) => void} */
 function openViewer(strip, card = null) {
   viewed = strip;
   const dialog = find("#viewer");

@@ -1,0 +1,54 @@
+// What the scripts of a report's page are given, and what they pass to each other.
+
+/** data/report.js: see inspection/report/payload.py. */
+declare const REPORT: any;
+/** Only in a report that is a single file: its pictures by their path in the report. */
+declare const IMAGES: Record<string, string>;
+/** vendor/virtual-core.js. */
+declare const VirtualCore: any;
+
+/** A strip and its indications: columns of REPORT.strips, and what data.js adds. */
+interface Strip {
+  id: string;
+  index: number;
+  name: string;
+  cards: Indication[];
+  [column: string]: any;
+}
+
+/** An indication card: columns of REPORT.cards, and what data.js adds. */
+interface Indication {
+  number: number;
+  strip: Strip;
+  left: number;
+  class: number;
+  flagged: boolean;
+  [column: string]: any;
+}
+
+/** A decision as the decision file has it: see docs/review.md. */
+interface Entry {
+  id: string;
+  kind: "confirm" | "reject" | "reclass" | "disposition" | "undo";
+  strip: string;
+  left?: number;
+  class?: string;
+  disposition?: string;
+  undoes?: string;
+  reviewer: string;
+  reason: string;
+  time: string;
+  in_view_of: string[];
+}
+
+/** What holds for a patch or a strip. */
+interface State {
+  status: "open" | "decided" | "disputed";
+  current: (Entry & { value: string })[];
+  tips: string[];
+}
+
+interface StripMap {
+  refresh(strip: Strip): void;
+  refreshAll(): void;
+}
