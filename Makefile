@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+JS := .ci/js
+READY_JS := $(JS)/node_modules/.ready
 DEMO ?= demo-out
 
 .PHONY: help setup demo test lint format lock clean
@@ -47,10 +49,16 @@ demo: $(READY)  ## sample strips -> dataset -> classifier -> inspection report
 test: $(READY_DEV)  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-lint: $(READY_DEV)  ## ruff and mypy
+$(READY_JS): .ci/js/package-lock.json $(READY_DEV)
+	cd $(JS) && PATH="$(abspath $(BIN)):$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+lint: $(READY_DEV) $(READY_JS)  ## ruff and mypy; tsc and ESLint for the report's scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/node $(JS)/node_modules/typescript/bin/tsc --project $(JS)
+	$(BIN)/node $(JS)/node_modules/eslint/bin/eslint.js --config $(JS)/eslint.config.mjs inspection
 
 format: $(READY_DEV)  ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
@@ -61,5 +69,5 @@ lock: $(READY_DEV)  ## resolve pyproject.toml into requirements.lock anew
 	  --no-emit-index-url --no-annotate --generate-hashes --upgrade pyproject.toml -o requirements.lock
 
 clean:  ## remove .venv, the demo's output and caches
-	rm -rf $(VENV) $(DEMO) *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(JS)/node_modules $(DEMO) *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 
 from inspection.review.state import Decision, state_of
 
-LOGS = 3000
+LOGS = 1000
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 PATCH = (("confirm", ""), ("reject", ""), ("reclass", "class 1"), ("reclass", "class 2"))
 STRIP = (("disposition", "accept"), ("disposition", "hold"), ("disposition", "scrap"))
