@@ -9,11 +9,16 @@ READY_DEV := $(VENV)/.ready-dev
 JS := .ci/js
 READY_JS := $(JS)/node_modules/.ready
 DEMO ?= demo-out
+# Two processes of one thread each. Work-stealing leaves the tests of a module together, and so
+# makes what they share once, not in both.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+# Else every process would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test test-all lint format lock clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
 # A stamp is written last, so that an interrupted set-up starts over. uv takes versions from the
 # lock as from any constraint, and refuses a file that has none of the hashes there.
@@ -27,7 +32,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 $(READY_DEV): $(READY)
-	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --compile-bytecode --require-hashes -r requirements.lock
 	@touch $@
 
 setup: $(READY_DEV)  ## make .venv with the locked versions, of tools and tests too
@@ -44,10 +49,11 @@ demo: $(READY)  ## sample strips -> dataset -> classifier -> inspection report
 	$(BIN)/defect-inspect run --bundle $(DEMO)/run/bundle --batch $(DEMO)/strips/test_images \
 	  --out $(DEMO)/report
 
-# Two processes of one thread each. Work-stealing leaves the tests of a module together, and so
-# makes what they share once, not in both.
-test: $(READY_DEV)  ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+test: $(READY_DEV)  ## run the tests, but for the slow ones
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: $(READY_DEV)  ## run all tests
+	$(PYTEST) $(ARGS)
 
 $(READY_JS): .ci/js/package-lock.json $(READY_DEV)
 	cd $(JS) && PATH="$(abspath $(BIN)):$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts

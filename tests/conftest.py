@@ -1,4 +1,8 @@
-"""What the tests of several packages share."""
+"""What the tests of several packages share.
+
+`make test` leaves out what is marked `slow`, `make test-all` does not. Of one file:
+`.venv/bin/python -m pytest -m "not slow" FILE`.
+"""
 
 import os
 from pathlib import Path

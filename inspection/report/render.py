@@ -1,6 +1,7 @@
 """The page from the report: Jinja2 templates, escaped without exception, its scripts and data."""
 
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -36,8 +37,8 @@ ROWS_SHOWN = 500
 _THIN_SPACE = "\u202f"
 
 
-def render(report: BatchReport) -> str:
-    """The HTML of the page. It refers to what lies beside it in the folder and to nothing else."""
+@cache
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("inspection.report"),
         autoescape=True,
@@ -52,7 +53,12 @@ def render(report: BatchReport) -> str:
         number=lambda value: f"{value:,}".replace(",", _THIN_SPACE),
         time=_time,
     )
-    return environment.get_template("index.html.j2").render(
+    return environment.get_template("index.html.j2")
+
+
+def render(report: BatchReport) -> str:
+    """The HTML of the page. It refers to what lies beside it in the folder and to nothing else."""
+    return _template().render(
         report=report,
         palettes=palettes(),
         scripts=[f"assets/{LIBRARY}", DATA, *(f"assets/{name}" for name in SCRIPTS)],

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -36,17 +37,8 @@ class Scale:
         return f"{place:.2f}%"
 
 
-def render(
-    summary: Summary,
-    title: str,
-    card: Mapping[str, Any],
-    reported: Reported | None = None,
-    pictures: Sequence[Picture] = (),
-) -> str:
-    """The HTML of the page; it asks for no file but the `pictures`.
-
-    `card` says what was run: any nested mapping of plain values; "command" is shown as typed.
-    """
+@cache
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sise.evaluation"),
         autoescape=True,
@@ -62,7 +54,21 @@ def render(
         chance=words.chance,
         without_map=without_map,
     )
-    return environment.get_template("summary.html.j2").render(
+    return environment.get_template("summary.html.j2")
+
+
+def render(
+    summary: Summary,
+    title: str,
+    card: Mapping[str, Any],
+    reported: Reported | None = None,
+    pictures: Sequence[Picture] = (),
+) -> str:
+    """The HTML of the page; it asks for no file but the `pictures`.
+
+    `card` says what was run: any nested mapping of plain values; "command" is shown as typed.
+    """
+    return _template().render(
         title=title,
         summary=summary,
         amount=words.amount(summary),

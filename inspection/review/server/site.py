@@ -1,6 +1,7 @@
 """What all routes share: the database, who may enter, and how a page is made."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -20,6 +21,7 @@ LARGEST_NUMBER = 2**31 - 1
 _FIRST_RULE = "*, *::before"
 
 
+@cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("inspection.review.server"),
@@ -30,6 +32,7 @@ def _environment() -> jinja2.Environment:
     )
 
 
+@cache
 def _style() -> str:
     """The report's colours and fonts, which its style sheet begins with, then our own rules."""
     report = files("inspection.report").joinpath("assets", "report.css").read_text("utf-8")
