@@ -17,9 +17,9 @@ import pandas as pd
 
 from inspection.errors import ReportFolderError
 from inspection.frames import rows
-from inspection.opened import OpenedReport, read_map
 from inspection.outlines import polygons
 from inspection.policy import NORMAL
+from inspection.report_reader import OpenedReport, read_map
 from inspection.results import guard_cell, write_json
 from severstal_prep.files import replacing
 from severstal_prep.training_crops import STRIP_HEIGHT
@@ -104,16 +104,16 @@ def coco(report: OpenedReport, found: Sequence[Region]) -> dict[str, Any]:
     polygons along the pixels' edges and give exactly the region's pixels. COCO's polygons know no
     holes: those of a region are cut open by slits of no width.
     """
-    card = report.card
+    record = report.record
     inspected = report.strips[report.strips["status"] == "inspected"]
     images = {strip.strip_id: i for i, strip in enumerate(rows(inspected), 1)}
     return {
         "info": {
-            "description": f"Indications of batch {card['batch']}: regions that explain why a "
+            "description": f"Indications of batch {record['batch']}: regions that explain why a "
             "patch was flagged. They are a model's, not confirmed by people.",
-            "date_created": card["ended"],
-            "report_fingerprint": card["fingerprint"],
-            "bundle_sha256": card["bundle"]["sha256"],
+            "date_created": record["ended"],
+            "report_fingerprint": record["fingerprint"],
+            "bundle_sha256": record["bundle"]["sha256"],
         },
         "licenses": [],
         "images": [
@@ -189,7 +189,7 @@ def export(report: OpenedReport, out: Path) -> tuple[Path, Path]:
         raise ReportFolderError(f"{out}: inside the report, which is sealed; choose another --out")
     if out.exists() and not out.is_dir():
         raise ReportFolderError(f"{out}: a file; --out takes a folder")
-    check_apart(out, [Path(str(report.card.get("batch_folder", report.root)))])
+    check_apart(out, [Path(str(report.record.get("batch_folder", report.root)))])
     check_file(out / COCO_NAME, b'"report_fingerprint"')
     check_file(out / CSV_NAME, b"region,strip_id,")
     found = list(regions(report))

@@ -8,14 +8,14 @@ from typing import Any
 
 from inspection import pictures
 from inspection.batch import Batch
+from inspection.checksums import CHECKSUMS, write_checksums
 from inspection.errors import ReportFolderError
 from inspection.results import Shards, write_json
-from inspection.sums import SUMS, write_sums
 from severstal_prep.checked import checked, read_json
 
 FORMAT = "steel-sise inspection 1"
 INDEX = "index.html"
-CARD = "batch.json"
+RECORD = "batch.json"
 FIGURES = "figures.json"
 WORK = "work"
 
@@ -78,29 +78,29 @@ class ReportFolder:
             )
 
     def finished(self, fingerprint: str) -> dict[str, Any] | None:
-        """The card of a whole report made of exactly these inputs and settings, if it is here."""
+        """The record of a whole report made of exactly these inputs and settings, if it is here."""
         try:
-            card = checked(dict[str, Any], read_json(self.root / CARD))
+            record = checked(dict[str, Any], read_json(self.root / RECORD))
         except (OSError, ValueError):
             return None
-        whole = self.index.is_file() and (self.root / SUMS).is_file()
-        return card if whole and card.get("fingerprint") == fingerprint else None
+        whole = self.index.is_file() and (self.root / CHECKSUMS).is_file()
+        return record if whole and record.get("fingerprint") == fingerprint else None
 
     def reopen(self) -> None:
         """Declare the report unfinished: its page must not outlive the images it shows."""
-        (self.root / SUMS).unlink(missing_ok=True)
-        (self.root / CARD).unlink(missing_ok=True)
+        (self.root / CHECKSUMS).unlink(missing_ok=True)
+        (self.root / RECORD).unlink(missing_ok=True)
         self.index.unlink(missing_ok=True)
 
-    def finish(self, card: dict[str, Any], images: Iterable[str]) -> str:
-        """Write the card, remove images of earlier runs that the report does not show, and list
+    def finish(self, record: dict[str, Any], images: Iterable[str]) -> str:
+        """Write the record, remove images of earlier runs that the report does not show, and list
         the hashes of all files; return the report's seal."""
-        write_json(self.root / CARD, card)
+        write_json(self.root / RECORD, record)
         shown = {self.root / image for image in images}
         for path in (self.root / pictures.FOLDER).iterdir():
             if path not in shown:
                 path.unlink()
-        return write_sums(self.root)
+        return write_checksums(self.root)
 
     def log(self, event: str, **details: Any) -> None:
         """Append a line of JSON to log.jsonl."""

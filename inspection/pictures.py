@@ -23,7 +23,7 @@ def draw_patches(patches: pd.DataFrame, report: Path) -> pd.DataFrame:
     """Stage "render": write each patch, its overlay and its maps; add their paths to the rows.
 
     Rows have pixels (H, W, 3) uint8, heat (H, W) uint8, map_status and patch_key; the runner-up's
-    map is `second` (H, W) uint8 or None, its status runner_up_status. Paths are relative to
+    map is `runner_up_heat` (H, W) uint8 or None, its status runner_up_status. Paths are relative to
     `report`. Without a map (its status is not "ok") the overlay and the map's path are "".
     """
     paths = [_draw_patch(patch, report) for patch in rows(patches)]
@@ -43,7 +43,7 @@ def _draw_patch(patch: Any, report: Path) -> tuple[str, str, str, str]:
     else:
         over = grey = ""
     if patch.runner_up_status == OK:
-        write_png(report / second, patch.second)
+        write_png(report / second, patch.runner_up_heat)
     else:
         second = ""
     return raw, over, grey, second

@@ -24,11 +24,11 @@ from inspection.explain import (
 )
 from inspection.folder import FORMAT
 from inspection.judged import NOT_JUDGED, WHITE_LEVEL, WHITE_SHARE
-from inspection.opened import OpenedReport
 from inspection.policy import Policy
+from inspection.quality.gradcam_agreement import SECOND_METHOD
 from inspection.quality.history import By
-from inspection.quality.second import SECOND_METHOD
-from inspection.quality.truth import Labels
+from inspection.quality.labels import Labels
+from inspection.report_reader import OpenedReport
 from inspection.results import content_key
 from sise.baselines import FillName
 from sise.budget import Budget
@@ -209,7 +209,7 @@ def config(run: Run) -> dict[str, Any]:
         "mm_per_px": settings.mm_per_px,
         "truth": _file(run.labels),
         "earlier": [
-            {"folder": str(report.root.resolve()), "fingerprint": report.card["fingerprint"]}
+            {"folder": str(report.root.resolve()), "fingerprint": report.record["fingerprint"]}
             for report in run.earlier
         ],
         "by": settings.by,
@@ -241,7 +241,7 @@ def fingerprint(run: Run) -> str:
     )
 
 
-def card(run: Run, counts: Counts, started: str, ended: str, status: int) -> dict[str, Any]:
+def make_record(run: Run, counts: Counts, started: str, ended: str, status: int) -> dict[str, Any]:
     """The content of batch.json. Times are UTC, ISO 8601."""
     bundle = run.classifier.bundle
     resolved = config(run)

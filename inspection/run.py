@@ -15,17 +15,17 @@ from inspection.errors import BatchError
 from inspection.explain import SiseOptions, make_explainer, resolve_backend
 from inspection.folder import FIGURES, ReportFolder, utc_now
 from inspection.frames import rows
-from inspection.opened import OpenedReport, open_report
 from inspection.policy import default_policy, flag, read_policy, resolve_thresholds
-from inspection.quality.against import hold_against
 from inspection.quality.figures import Background, Figures, as_json, work_out
+from inspection.quality.gradcam_agreement import make_gradcam
+from inspection.quality.ground_truth import add_ground_truth
 from inspection.quality.history import SAME_STRIPS, history
-from inspection.quality.second import make_second
-from inspection.quality.truth import Truth, check_labels, match, read_labels
+from inspection.quality.labels import Truth, check_labels, match, read_labels
 from inspection.quality.weak import judge, rank
-from inspection.record import Run, Settings, card, count, exit_status, fingerprint
+from inspection.record import Run, Settings, count, exit_status, fingerprint, make_record
 from inspection.report.build import build
 from inspection.report.render import write_report
+from inspection.report_reader import OpenedReport, open_report
 from inspection.results import (
     patch_schema,
     strip_schema,
@@ -41,10 +41,10 @@ from sise.outputs import check_apart
 
 @dataclass(frozen=True)
 class Finished:
-    """A whole report. `card` is its batch.json; `seconds` is the time that this run took."""
+    """A whole report. `record` is its batch.json; `seconds` is the time that this run took."""
 
     folder: ReportFolder
-    card: dict[str, Any]
+    record: dict[str, Any]
     up_to_date: bool
     seconds: float
 
@@ -118,15 +118,15 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     strips = dispose(strips, patches, run)
     truth = None if run.labels is None else match(run.labels, strips, classes)
     explainer = make_explainer(run.classifier, run.sise, run.settings.batch_size)
-    second = make_second(run.classifier)
-    patches = explain_batch(patches, strips, run, folder, explainer, second)
+    gradcam = make_gradcam(run.classifier)
+    patches = explain_batch(patches, strips, run, folder, explainer, gradcam)
     patches = rank(judge(patches, run.policy.weak))
-    patches = hold_against(patches, truth, classes, folder.root)
+    patches = add_ground_truth(patches, truth, classes, folder.root)
     strips = strips.assign(**_strip_pictures(strips, patches))
 
     counts = count(run.batch, strips, patches)
     status = exit_status(counts, run.settings.fail_on)
-    content = card(run, counts, started, utc_now(), status)
+    content = make_record(run, counts, started, utc_now(), status)
     patches = write_table(folder.root / "results.parquet", patches, patch_schema(classes))
     strips = write_table(folder.root / "strips.parquet", strips, strip_schema(classes))
     write_flagged_csv(folder.root / "flagged.csv", patches)

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from inspection.policy import probability_column
-from inspection.quality.second import correlation
+from inspection.quality.gradcam_agreement import correlation
 
 
 def add_runner_up(patches: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from inspection.folder import ReportFolder
 from inspection.frames import arrays, rows
 from inspection.judged import NOT_JUDGED, why_not_judged
 from inspection.policy import Proposal, propose
-from inspection.quality.second import agree
+from inspection.quality.gradcam_agreement import agree
 from inspection.record import Run
 from inspection.results import content_key, flagged_column
 from inspection.runner_up import add_runner_up, similarity
@@ -139,7 +139,7 @@ def explain_batch(
     run: Run,
     folder: ReportFolder,
     explainer: Explainer,
-    second: Explainer,
+    gradcam: Explainer,
 ) -> pd.DataFrame:
     """Stages "explain", "measure" and "render" over the flagged patches, or over all.
 
@@ -152,7 +152,7 @@ def explain_batch(
     target = patches["predicted"].where(~patches["flagged"], patches["indicated"])
     patches = patches.assign(explained=explained, target=target.where(explained, ""))
     chosen = patches[patches["explained"]]
-    work = _explained(chosen, strips, run, folder, explainer, second)
+    work = _explained(chosen, strips, run, folder, explainer, gradcam)
     done = list(track(work, len(chosen), "explain"))
     if done:
         patches = patches.join(pd.concat(done)[_ADDED])
@@ -168,7 +168,7 @@ def _explained(
     run: Run,
     folder: ReportFolder,
     explainer: Explainer,
-    second: Explainer,
+    gradcam: Explainer,
 ) -> Iterator[pd.DataFrame]:
     """A one-row frame per patch, strip by strip, so that one strip's pixels are held at a time."""
     for strip_id, own in chosen.groupby("strip_id", sort=False):
@@ -178,11 +178,11 @@ def _explained(
         maps = []
         for index in own.index:
             patch = _explain_patch(
-                own.loc[[index]], strip["pixels"], run, folder, explainer, second
+                own.loc[[index]], strip["pixels"], run, folder, explainer, gradcam
             )
             drawn = pictures.draw_patches(patch, folder.root)
             maps.append(drawn[["left", "heat", "map_status"]])
-            yield drawn.drop(columns=["pixels", "heat", "second"])
+            yield drawn.drop(columns=["pixels", "heat", "runner_up_heat"])
         pictures.draw_strip(strip["pixels"], pd.concat(maps), strip["strip_sha256"], folder.root)
 
 
@@ -192,17 +192,18 @@ def _explain_patch(
     run: Run,
     folder: ReportFolder,
     explainer: Explainer,
-    second: Explainer,
+    gradcam: Explainer,
 ) -> pd.DataFrame:
     """The row with pixels, heat (H, W) uint8, map_status, forwards and measures; with the
-    runner-up's columns, and its map as `second` (H, W) uint8, None if it is not asked for."""
+    runner-up's columns, and its map as `runner_up_heat` (H, W) uint8, None if it is not asked
+    for."""
     left, size = int(patch["left"].iloc[0]), int(patch["size"].iloc[0])
     patch = _with_array(patch, "pixels", strip[:, left : left + size])
 
     def compute() -> pd.DataFrame:
         explained = explain(patch, run.classifier, explainer)
         measured = measure(explained, run.classifier, run.sise.fill)
-        return _kept(agree(measured, run.classifier, second), _EXPLANATION)
+        return _kept(agree(measured, run.classifier, gradcam), _EXPLANATION)
 
     known = _stored_or(compute, patch, run, folder)
     heat = _heat(known, size)
@@ -214,7 +215,7 @@ def _explain_runner_up(
     patch: pd.DataFrame, run: Run, folder: ReportFolder, explainer: Explainer
 ) -> pd.DataFrame:
     if not run.settings.runner_up:
-        return _with_array(patch, "second", None).assign(
+        return _with_array(patch, "runner_up_heat", None).assign(
             runner_up="",
             runner_up_score=np.nan,
             runner_up_status="",
@@ -230,7 +231,7 @@ def _explain_runner_up(
     # A map alone, without measures, is another thing than an explanation of the same class.
     known = _stored_or(compute, asked, run, folder, role="runner-up")
     heat = _heat(known, int(patch["size"].iloc[0]))
-    return _with_array(patch, "second", heat).assign(
+    return _with_array(patch, "runner_up_heat", heat).assign(
         runner_up_status=known["map_status"].to_list(),
         runner_up_forwards=known["forwards"].to_list(),
         runner_up_similarity=similarity(patch["heat"].iloc[0], heat),

@@ -7,9 +7,9 @@ from typing import Any
 from inspection.policy import DISPOSITIONS
 
 
-def summarise(card: Mapping[str, Any], index: Path, seconds: float, up_to_date: bool) -> str:
-    """The summary of a finished run from its card (batch.json)."""
-    counts = card["counts"]
+def summarise(record: Mapping[str, Any], index: Path, seconds: float, up_to_date: bool) -> str:
+    """The summary of a finished run from its record (batch.json)."""
+    counts = record["counts"]
     by_class = _listed(counts["flagged_by_class"])
     dispositions = {
         name: counts["dispositions"][name]
@@ -17,7 +17,7 @@ def summarise(card: Mapping[str, Any], index: Path, seconds: float, up_to_date: 
         if name in counts["dispositions"]
     }
     lines = [
-        f"batch         {card['batch']}{' (up to date)' if up_to_date else ''}",
+        f"batch         {record['batch']}{' (up to date)' if up_to_date else ''}",
         f"strips        {counts['strips']} found: {counts['inspected']} inspected, "
         f"{counts['unreadable']} unreadable"
         + (f", {counts['not_judged']} not judged" if counts["not_judged"] else "")
@@ -27,8 +27,8 @@ def summarise(card: Mapping[str, Any], index: Path, seconds: float, up_to_date: 
         f"{counts['flagged']} flagged" + (f": {by_class}" if by_class else ""),
         f"dispositions  {_listed(dispositions)} (proposed)",
         f"explained     {counts['explained']} patches, {counts['without_map']} without a map; "
-        f"{counts['forwards']} forward passes ({card['config']['sise']['budget_in_words']})",
-        f"time          {seconds:.1f} s on {card['device']}, {card['config']['precision']}",
+        f"{counts['forwards']} forward passes ({record['config']['sise']['budget_in_words']})",
+        f"time          {seconds:.1f} s on {record['device']}, {record['config']['precision']}",
         str(index),
     ]
     return "\n".join(lines)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inspection.batch import list_batch
-from inspection.cards import RecordedCard, read_card
+from inspection.checksums import CHECKSUMS, read_checksums, report_files
 from inspection.errors import BatchError, ReportFolderError
-from inspection.folder import CARD
+from inspection.folder import RECORD
+from inspection.record_types import VerifiedRecord, read_record
 from inspection.results import content_key
-from inspection.sums import SUMS, read_sums, report_files
 from severstal_prep.files import file_sha256
 from sise.bundle import CARD_NAME, WEIGHTS_NAME
 
@@ -72,21 +72,21 @@ def verify(request: Request) -> Verification:
     Raises ReportFolderError for a folder without a report.
     """
     report = request.report
-    if not any((report / name).is_file() for name in (CARD, SUMS)):
+    if not any((report / name).is_file() for name in (RECORD, CHECKSUMS)):
         raise ReportFolderError(
-            f"{report}: no inspection report here ({CARD} and {SUMS} are missing); "
+            f"{report}: no inspection report here ({RECORD} and {CHECKSUMS} are missing); "
             "name the folder that holds index.html"
         )
-    seal = file_sha256(report / SUMS) if (report / SUMS).is_file() else ""
+    seal = file_sha256(report / CHECKSUMS) if (report / CHECKSUMS).is_file() else ""
     findings = [*_check_seal(seal, request.seal), *check_files(report)]
-    card, damage = _read_card(report)
+    record, damage = _read_record(report)
     findings += damage
-    if card is not None:
-        findings += check_record(card)
-        findings += check_batch(card, request.batch)
-        findings += check_bundle(card, request.bundle)
-        findings += check_policy(card)
-        findings += check_truth(card)
+    if record is not None:
+        findings += check_record(record)
+        findings += check_batch(record, request.batch)
+        findings += check_bundle(record, request.bundle)
+        findings += check_policy(record)
+        findings += check_truth(record)
     return Verification(tuple(findings), seal)
 
 
@@ -94,17 +94,19 @@ def _check_seal(seal: str, expected: str | None) -> Iterator[Finding]:
     if expected is not None and seal:
         same = seal == expected.strip().lower()
         detail = "" if same else "its SHA-256 is not the seal given"
-        yield Finding("report", "same" if same else "changed", SUMS, detail)
+        yield Finding("report", "same" if same else "changed", CHECKSUMS, detail)
 
 
 def check_files(report: Path) -> list[Finding]:
     """The files of a report folder against its SHA256SUMS."""
-    if not (report / SUMS).is_file():
-        return [Finding("report", "missing", SUMS, "the files of the report cannot be checked")]
+    if not (report / CHECKSUMS).is_file():
+        return [
+            Finding("report", "missing", CHECKSUMS, "the files of the report cannot be checked")
+        ]
     try:
-        sums = read_sums(report)
+        sums = read_checksums(report)
     except ReportFolderError as error:
-        return [Finding("report", "changed", SUMS, str(error))]
+        return [Finding("report", "changed", CHECKSUMS, str(error))]
     found = [_compare("report", name, report / name, sums[name]) for name in sorted(sums)]
     return found + [
         Finding("report", "new", name) for name in report_files(report) if name not in sums
@@ -123,57 +125,57 @@ def _compare(part: Part, name: str, path: Path, recorded: str) -> Finding:
     return Finding(part, "same" if same else "changed", name)
 
 
-def _read_card(report: Path) -> tuple[Mapping[str, Any] | None, list[Finding]]:
+def _read_record(report: Path) -> tuple[Mapping[str, Any] | None, list[Finding]]:
     """batch.json, or what is wrong with it; that it is missing or changed is found elsewhere."""
     try:
-        card = read_card(report, RecordedCard)
-        if "steel-sise" not in card["versions"]:
-            raise ValueError(f"{CARD}, versions, steel-sise: Field required")
-        return card, []
+        record = read_record(report, VerifiedRecord)
+        if "steel-sise" not in record["versions"]:
+            raise ValueError(f"{RECORD}, versions, steel-sise: Field required")
+        return record, []
     except FileNotFoundError:
         return None, []
     except (OSError, ValueError) as error:
         reason = f"damaged ({error}); the sources are not checked"
-        return None, [Finding("record", "changed", CARD, reason)]
+        return None, [Finding("record", "changed", RECORD, reason)]
 
 
-def _inputs(card: Mapping[str, Any]) -> dict[str, str]:
-    return {str(entry["strip_id"]): str(entry["sha256"]) for entry in card["inputs"]}
+def _inputs(record: Mapping[str, Any]) -> dict[str, str]:
+    return {str(entry["strip_id"]): str(entry["sha256"]) for entry in record["inputs"]}
 
 
-def _fingerprint(card: Mapping[str, Any]) -> str:
+def _fingerprint(record: Mapping[str, Any]) -> str:
     """The fingerprint (see `record.fingerprint`) of what a batch.json says."""
-    lines = (f"{entry['sha256']} {entry['strip_id']}\n" for entry in card["inputs"])
+    lines = (f"{entry['sha256']} {entry['strip_id']}\n" for entry in record["inputs"])
     return content_key(
-        format=card["format"],
-        version=card["versions"]["steel-sise"],
-        batch=card["batch"],
+        format=record["format"],
+        version=record["versions"]["steel-sise"],
+        batch=record["batch"],
         inputs=hashlib.sha256("".join(lines).encode()).hexdigest(),
-        skipped=card["skipped"],
-        bundle=card["bundle"]["sha256"],
-        policy=card["policy"]["sha256"],
-        config=card["config"],
+        skipped=record["skipped"],
+        bundle=record["bundle"]["sha256"],
+        policy=record["policy"]["sha256"],
+        config=record["config"],
     )
 
 
-def check_record(card: Mapping[str, Any]) -> list[Finding]:
+def check_record(record: Mapping[str, Any]) -> list[Finding]:
     """The hashes inside batch.json against the entries that they are hashes of."""
     hashes = (
-        ("config_sha256", card["config_sha256"], content_key(**card["config"])),
-        ("fingerprint", card.get("fingerprint"), _fingerprint(card)),
+        ("config_sha256", record["config_sha256"], content_key(**record["config"])),
+        ("fingerprint", record.get("fingerprint"), _fingerprint(record)),
     )
     return [
         Finding("record", "same", name)
         if recorded == computed
-        else Finding("record", "changed", name, f"{CARD} now gives {computed}")
+        else Finding("record", "changed", name, f"{RECORD} now gives {computed}")
         for name, recorded, computed in hashes
     ]
 
 
-def check_batch(card: Mapping[str, Any], folder: Path | None) -> list[Finding]:
+def check_batch(record: Mapping[str, Any], folder: Path | None) -> list[Finding]:
     """The strips of the batch folder against those inspected; `folder` None as recorded."""
-    root = folder or Path(card["batch_folder"])
-    recorded = _inputs(card)
+    root = folder or Path(record["batch_folder"])
+    recorded = _inputs(record)
     if not root.is_dir():
         return [Finding("batch", "not here", str(root))]
     try:
@@ -197,29 +199,30 @@ def _compare_strip(name: str, recorded: str, now: str | None) -> Finding:
     return Finding("batch", "changed" if now else "unreadable", name)
 
 
-def check_bundle(card: Mapping[str, Any], folder: Path | None) -> list[Finding]:
+def check_bundle(record: Mapping[str, Any], folder: Path | None) -> list[Finding]:
     """The files of the model bundle against those that were used; `folder` None as recorded."""
-    root = folder or Path(card["bundle"]["folder"])
+    root = folder or Path(record["bundle"]["folder"])
     if not root.is_dir():
         return [Finding("bundle", "not here", str(root))]
     files = {CARD_NAME: "sha256", WEIGHTS_NAME: "weights_sha256"}
     return [
-        _compare("bundle", name, root / name, card["bundle"][key]) for name, key in files.items()
+        _compare("bundle", name, root / name, record["bundle"][key]) for name, key in files.items()
     ]
 
 
-def check_policy(card: Mapping[str, Any]) -> list[Finding]:
+def check_policy(record: Mapping[str, Any]) -> list[Finding]:
     """The policy's file against the one that was applied.
 
     The packaged policy is part of the version that batch.json names, and is not looked for.
     """
-    path = Path(card["policy"]["source"])
-    return [_compare_source("policy", path, card["policy"]["sha256"])] if path.is_absolute() else []
+    path = Path(record["policy"]["source"])
+    known = path.is_absolute()
+    return [_compare_source("policy", path, record["policy"]["sha256"])] if known else []
 
 
-def check_truth(card: Mapping[str, Any]) -> list[Finding]:
+def check_truth(record: Mapping[str, Any]) -> list[Finding]:
     """The label file against the one that the batch was held against, if it was."""
-    truth = card["config"].get("truth")
+    truth = record["config"].get("truth")
     if truth is None:
         return []
     return [_compare_source("truth", Path(truth["file"]), truth["sha256"])]

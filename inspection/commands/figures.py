@@ -30,8 +30,8 @@ def run(arguments: Namespace) -> int:
     """Print the figures. Raises an InspectionError, PrepError or BundleError."""
     import json
 
-    from inspection.opened import open_report
     from inspection.quality.figures import Request, as_json, figures
+    from inspection.report_reader import open_report
 
     request = Request(arguments.truth, arguments.earlier, arguments.by, arguments.bundle)
     found = figures(open_report(arguments.report), request)

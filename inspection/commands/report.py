@@ -39,9 +39,9 @@ MARKS = (b'<meta name="generator" content="steel-sise">', b"% steel-sise report"
 def run(arguments: Namespace) -> int:
     """Write the documents and print their paths. Raises ReportFolderError and DocumentError."""
     from inspection.errors import DocumentError
-    from inspection.opened import open_report
     from inspection.report.pdf import print_pdf
     from inspection.report.single import write_single_file
+    from inspection.report_reader import open_report
     from sise.outputs import check_file
 
     wanted = [path for path in (arguments.single_file, arguments.pdf) if path is not None]

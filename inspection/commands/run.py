@@ -105,7 +105,7 @@ def parser() -> ArgumentParser:
 
 
 def run(arguments: Namespace) -> int:
-    """Inspect the batch and print the summary; the exit code of its card.
+    """Inspect the batch and print the summary; the exit code of its record.
 
     Raises an InspectionError, PrepError, BundleError or SiseError.
     """
@@ -136,5 +136,5 @@ def run(arguments: Namespace) -> int:
             runner_up=arguments.runner_up,
         )
     )
-    print(summarise(finished.card, finished.folder.index, finished.seconds, finished.up_to_date))
-    return int(finished.card["exit_status"])
+    print(summarise(finished.record, finished.folder.index, finished.seconds, finished.up_to_date))
+    return int(finished.record["exit_status"])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from inspection.policy import NORMAL, probability_column
-from inspection.quality.truth import MIN_PIXELS, true_column
+from inspection.quality.labels import MIN_PIXELS, true_column
 
 HISTOGRAM_BINS = 20
 RELIABILITY_BINS = 15

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from inspection.opened import OpenedReport
 from inspection.quality.confidence import Bin, Reliability, confidence, histogram, reliability
 from inspection.quality.drift import NO_REFERENCE, Drift, Reference, drift, reference
 from inspection.quality.history import By, History, read_history, subgroups
+from inspection.quality.labels import RULE, Truth, add_truth, read_truth
 from inspection.quality.laney import Chart, chart
 from inspection.quality.localisation import Localisation, localise, summarise
 from inspection.quality.outcomes import Outcomes, add_outcome, outcomes
 from inspection.quality.rates import Rate
-from inspection.quality.truth import RULE, Truth, add_truth, read_truth
+from inspection.report_reader import OpenedReport
 from sise.bundle import read_card
 
 
@@ -89,7 +89,7 @@ def work_out(report: OpenedReport, background: Background) -> Figures:
     """The figures of a report against what was read. Raises ReportFolderError for a map that is
     missing or damaged."""
     known, found, why_not = _drift(report, background.metrics)
-    own = subgroups(report.card["batch"], report.patches, background.by)
+    own = subgroups(report.record["batch"], report.patches, background.by)
     truth = background.truth
     return Figures(
         chart=chart(own, background.history.subgroups),

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from inspection.opened import OpenedReport, open_report
 from inspection.quality.laney import Subgroup
+from inspection.report_reader import OpenedReport, open_report
 
 By = Literal["strip", "coil"]
 SAME_STRIPS = "the same strips"
@@ -47,20 +47,20 @@ def history(report: OpenedReport, others: Iterable[OpenedReport], by: By) -> His
     seen = {_inputs(report)}
     kept: list[Subgroup] = []
     left_out: list[tuple[str, str]] = []
-    for earlier in sorted(others, key=lambda other: other.card["started"]):
-        reason = _why_left_out(report.card, earlier.card)
+    for earlier in sorted(others, key=lambda other: other.record["started"]):
+        reason = _why_left_out(report.record, earlier.record)
         if _inputs(earlier) in seen:
             reason = SAME_STRIPS
         if reason:
             left_out.append((str(earlier.root), reason))
             continue
         seen.add(_inputs(earlier))
-        kept += subgroups(earlier.card["batch"], earlier.patches, by)
+        kept += subgroups(earlier.record["batch"], earlier.patches, by)
     return History(tuple(kept), tuple(left_out))
 
 
 def _inputs(report: OpenedReport) -> frozenset[str]:
-    return frozenset(entry["sha256"] for entry in report.card["inputs"])
+    return frozenset(entry["sha256"] for entry in report.record["inputs"])
 
 
 def _why_left_out(ours: Any, theirs: Any) -> str:

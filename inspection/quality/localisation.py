@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 
 from inspection.frames import rows
-from inspection.opened import read_map
-from inspection.quality.truth import Truth, true_mask
+from inspection.quality.labels import Truth, true_mask
+from inspection.report_reader import read_map
 from sise.metrics import bbox, ebpg
 from sise.status import OK
 

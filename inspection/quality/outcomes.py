@@ -1,7 +1,7 @@
 """What the flags are worth where the truth is known: escapes, overkill, confusion.
 
 An escape is a defective patch that was not flagged, whatever the reason; overkill is a normal
-patch that was. All functions take rows of `truth.add_truth` and use those whose truth is known.
+patch that was. All functions take rows of `labels.add_truth` and use those whose truth is known.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from inspection.policy import NORMAL
+from inspection.quality.labels import MIN_PIXELS, true_column
 from inspection.quality.rates import Rate
-from inspection.quality.truth import MIN_PIXELS, true_column
 
 Outcome = Literal["found", "misnamed", "escape", "overkill", "passed", "unknown"]
 
@@ -74,7 +74,7 @@ class Outcomes:
 
 
 def add_outcome(patches: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Stage: add `outcome` (see `Outcome`) to rows of `truth.add_truth`.
+    """Stage: add `outcome` (see `Outcome`) to rows of `labels.add_truth`.
 
     "found": flagged for a class that the patch shows; "misnamed": flagged for another;
     "passed": normal and not flagged; "unknown": without truth.

@@ -1,4 +1,4 @@
-"""From the tables, the figures and the card of a run to the report."""
+"""From the tables, the figures and the record of a run to the report."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,18 +9,18 @@ import pandas as pd
 from inspection.frames import records, rows
 from inspection.policy import DISPOSITIONS, NORMAL, probability_column
 from inspection.quality.figures import Figures
-from inspection.quality.second import SECOND_METHOD
+from inspection.quality.gradcam_agreement import SECOND_METHOD
 from inspection.quality.weak import WeakRule
-from inspection.report.cards import make_card
 from inspection.report.drawings import draw
 from inspection.report.identity import identity
+from inspection.report.indication_cards import make_card
 from inspection.report.model import (
     GLYPHS,
     BatchReport,
-    Card,
     ClassCount,
     ClassMark,
     Escape,
+    IndicationCard,
     Proposal,
     Strip,
 )
@@ -29,29 +29,29 @@ SEVERITY = tuple(reversed(DISPOSITIONS))
 
 
 def build(
-    card: Mapping[str, Any], strips: pd.DataFrame, patches: pd.DataFrame, figures: Figures
+    record: Mapping[str, Any], strips: pd.DataFrame, patches: pd.DataFrame, figures: Figures
 ) -> BatchReport:
-    """The report of a run from its card (batch.json), its rows of strips and patches, and its
+    """The report of a run from its record (batch.json), its rows of strips and patches, and its
     figures."""
-    marks = class_marks(card["bundle"]["classes"], card["config"]["thresholds"])
+    marks = class_marks(record["bundle"]["classes"], record["config"]["thresholds"])
     shown = tuple(_strip(strip) for strip in rows(strips))
     cards = _cards(patches, shown, marks)
     pareto = _pareto(cards, marks[1:])
-    policy, config = card["policy"], card["config"]
+    policy, config = record["policy"], record["config"]
     return BatchReport(
-        batch=card["batch"],
-        fingerprint=card["fingerprint"],
-        started=card["started"],
-        ended=card["ended"],
+        batch=record["batch"],
+        fingerprint=record["fingerprint"],
+        started=record["started"],
+        ended=record["ended"],
         policy=f"{policy['name']}, version {policy['version']}",
         rules=tuple((rule["disposition"], rule["in_words"]) for rule in policy["rules"]),
         otherwise=policy["otherwise"],
         not_inspected=policy["not_inspected"],
         weak_rule=str(WeakRule(**policy["weak"])),
-        counts=card["counts"],
+        counts=record["counts"],
         coils=len({strip.coil for strip in shown if strip.coil}),
         proposals=_proposals(shown),
-        skipped=tuple((entry["name"], entry["reason"]) for entry in card["skipped"]),
+        skipped=tuple((entry["name"], entry["reason"]) for entry in record["skipped"]),
         marks=marks,
         pareto=pareto,
         drawings=draw(figures, pareto, shown, config["by"]),
@@ -65,8 +65,8 @@ def build(
         second_method=SECOND_METHOD,
         truth=figures.truth,
         escapes=_escapes(patches),
-        identity=identity(card),
-        inputs=tuple((entry["strip_id"], entry["sha256"]) for entry in card["inputs"]),
+        identity=identity(record),
+        inputs=tuple((entry["strip_id"], entry["sha256"]) for entry in record["inputs"]),
     )
 
 
@@ -110,7 +110,7 @@ def _strip(strip: Any) -> Strip:
 
 def _cards(
     patches: pd.DataFrame, strips: Sequence[Strip], marks: Sequence[ClassMark]
-) -> tuple[Card, ...]:
+) -> tuple[IndicationCard, ...]:
     """The cards, numbered from 1: indications by strip and place, then what else is explained."""
     place = {strip.strip_id: index for index, strip in enumerate(strips)}
     explained = records(patches[patches["explained"]])
@@ -121,7 +121,7 @@ def _cards(
     )
 
 
-def _pareto(cards: Sequence[Card], marks: Sequence[ClassMark]) -> tuple[ClassCount, ...]:
+def _pareto(cards: Sequence[IndicationCard], marks: Sequence[ClassMark]) -> tuple[ClassCount, ...]:
     indications = [card for card in cards if card.flagged]
     patches = Counter(card.mark for card in indications)
     strips = Counter(mark for mark, _ in {(card.mark, card.strip) for card in indications})

@@ -6,24 +6,24 @@ from typing import Any
 from inspection.report.model import Fact
 
 
-def identity(card: Mapping[str, Any]) -> tuple[Fact, ...]:
-    """The identity of a run from its card (batch.json)."""
+def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
+    """The identity of a run from its record (batch.json)."""
     bundle, config, policy, sise = (
-        card["bundle"],
-        card["config"],
-        card["policy"],
-        card["config"]["sise"],
+        record["bundle"],
+        record["config"],
+        record["policy"],
+        record["config"]["sise"],
     )
     thresholds = ", ".join(f"{name} {value:.3g}" for name, value in config["thresholds"].items())
-    versions = ", ".join(f"{name} {number}" for name, number in card["versions"].items())
+    versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
     return (
         Fact("Model", f"{bundle['architecture']}, temperature {bundle['temperature']:.4g}"),
-        Fact("Report fingerprint", card["fingerprint"], code=True),
+        Fact("Report fingerprint", record["fingerprint"], code=True),
         Fact("Bundle SHA-256", bundle["sha256"], code=True),
         Fact("Weights SHA-256", bundle["weights_sha256"], code=True),
         Fact("Thresholds", thresholds),
         Fact("Policy SHA-256", policy["sha256"], code=True),
-        Fact("Configuration SHA-256", card["config_sha256"], code=True),
+        Fact("Configuration SHA-256", record["config_sha256"], code=True),
         Fact("Tiling", f"patches of 256 × 256 px every {config['stride']} px, full coverage"),
         Fact(
             "Not judged",
@@ -45,10 +45,10 @@ def identity(card: Mapping[str, Any]) -> tuple[Fact, ...]:
         ),
         *_truth(config["truth"]),
         *_earlier(config["earlier"]),
-        Fact("Forward passes", f"{card['counts']['forwards']:,}".replace(",", "\u202f")),
-        Fact("Device", f"{card['device']}, {config['precision']}"),
+        Fact("Forward passes", f"{record['counts']['forwards']:,}".replace(",", "\u202f")),
+        Fact("Device", f"{record['device']}, {config['precision']}"),
         Fact("Versions", versions),
-        Fact("Batch folder", card["batch_folder"], code=True),
+        Fact("Batch folder", record["batch_folder"], code=True),
     )
 
 

@@ -92,7 +92,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Card:
+class IndicationCard:
     """A patch with its evidence. `mark` is the class its map explains, `strip` the place of its
     strip in the report. Places are px on the strip; images are paths relative to the page, ""
     where there is none."""
@@ -203,7 +203,7 @@ class BatchReport:
     drawings: tuple[Drawing, ...]
     left_out: tuple[tuple[str, str], ...]
     strips: tuple[Strip, ...]
-    cards: tuple[Card, ...]
+    cards: tuple[IndicationCard, ...]
     widest: int
     mm_per_px: float | None
     kept_share: float
@@ -215,7 +215,7 @@ class BatchReport:
     inputs: tuple[tuple[str, str], ...]
 
     @property
-    def indications(self) -> tuple[Card, ...]:
+    def indications(self) -> tuple[IndicationCard, ...]:
         """The cards of flagged patches."""
         return tuple(card for card in self.cards if card.flagged)
 

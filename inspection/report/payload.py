@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from inspection.policy import DISPOSITIONS
-from inspection.report.model import BatchReport, Card, Strip
+from inspection.report.model import BatchReport, IndicationCard, Strip
 
 DIGITS = 4
 
@@ -61,7 +61,7 @@ _STRIP: dict[str, Callable[[Strip], Any]] = {
     "overlay": lambda strip: strip.overlay,
 }
 
-_CARD: dict[str, Callable[[Card], Any]] = {
+_CARD: dict[str, Callable[[IndicationCard], Any]] = {
     "number": lambda card: card.number,
     "strip": lambda card: card.strip,
     "left": lambda card: card.left,
@@ -86,7 +86,7 @@ def _columns(rows: Sequence[Any], columns: dict[str, Callable[[Any], Any]]) -> d
     return {name: [value(row) for row in rows] for name, value in columns.items()}
 
 
-def _trust(card: Card) -> list[float | None] | None:
+def _trust(card: IndicationCard) -> list[float | None] | None:
     trust = card.trust
     if trust is None:
         return None
@@ -103,21 +103,21 @@ def _trust(card: Card) -> list[float | None] | None:
     return [_number(value) for value in values]
 
 
-def _region(card: Card) -> list[Any] | None:
+def _region(card: IndicationCard) -> list[Any] | None:
     region = card.region
     if region is None:
         return None
     return [region.area, region.left, region.top, region.width, region.height, region.contour]
 
 
-def _runner_up(card: Card) -> list[Any] | None:
+def _runner_up(card: IndicationCard) -> list[Any] | None:
     other = card.runner_up
     if other is None:
         return None
     return [other.mark.index, _number(other.score), other.image, _number(other.similarity)]
 
 
-def _truth(card: Card) -> list[Any] | None:
+def _truth(card: IndicationCard) -> list[Any] | None:
     truth = card.truth
     if truth is None:
         return None

@@ -10,10 +10,10 @@ import pandas as pd
 import sqlalchemy as sa
 
 from inspection import folder
-from inspection.cards import RegisteredCard, read_card
 from inspection.frames import records
-from inspection.opened import NOT_FINITE
 from inspection.policy import NORMAL
+from inspection.record_types import RegisteredRecord, read_record
+from inspection.report_reader import NOT_FINITE
 from inspection.results import content_key
 from inspection.review.database import Database
 from inspection.review.errors import RegistrationError
@@ -32,7 +32,7 @@ class Report:
     """A finished report, read for registration. `sha256` is over its two tables."""
 
     root: Path
-    card: dict[str, Any]
+    record: dict[str, Any]
     sha256: str
     strips: pd.DataFrame
     patches: pd.DataFrame
@@ -40,9 +40,9 @@ class Report:
 
 def read_report(root: Path) -> Report:
     """Read a report folder. Raises RegistrationError if it is none, or not finished."""
-    path = root / folder.CARD
+    path = root / folder.RECORD
     try:
-        card = read_card(root, RegisteredCard)
+        record = read_record(root, RegisteredRecord)
         names = (_STRIPS, _PATCHES)
         sha256 = content_key(**{name: file_sha256(root / name) for name in names})
         tables = [pd.read_parquet(root / name) for name in names]
@@ -61,7 +61,7 @@ def read_report(root: Path) -> Report:
             )
     if not np.isfinite(tables[1]["score"].to_numpy(np.float64, na_value=np.nan)).all():
         raise RegistrationError(f"{root}: {NOT_FINITE}")
-    return Report(root.resolve(), card, sha256, *tables)
+    return Report(root.resolve(), record, sha256, *tables)
 
 
 def register(database: Database, report: Report, strips_folder: Path | None = None) -> bool:
@@ -71,15 +71,15 @@ def register(database: Database, report: Report, strips_folder: Path | None = No
     `strips_folder` is where the batch's strips lie now; where they were inspected unless
     given. Raises RegistrationError if a batch of the same fingerprint has other results.
     """
-    card = report.card
+    record = report.record
     renewed = {
         "report_folder": str(report.root),
-        "strips_folder": str((strips_folder or Path(card["batch_folder"])).resolve()),
-        "settings": _settings(card),
+        "strips_folder": str((strips_folder or Path(record["batch_folder"])).resolve()),
+        "settings": _settings(record),
     }
     with database.writing() as connection:
         known = connection.execute(
-            sa.select(batches).where(batches.c.fingerprint == card["fingerprint"])
+            sa.select(batches).where(batches.c.fingerprint == record["fingerprint"])
         ).one_or_none()
         if known is not None:
             if known.report_sha256 != report.sha256:
@@ -92,13 +92,13 @@ def register(database: Database, report: Report, strips_folder: Path | None = No
         row = connection.execute(
             batches.insert()
             .values(
-                name=card["batch"],
-                fingerprint=card["fingerprint"],
+                name=record["batch"],
+                fingerprint=record["fingerprint"],
                 report_sha256=report.sha256,
-                bundle_sha256=card["bundle"]["sha256"],
-                architecture=card["bundle"]["architecture"],
-                classes=card["bundle"]["classes"],
-                inspected=datetime.fromisoformat(card["ended"]),
+                bundle_sha256=record["bundle"]["sha256"],
+                architecture=record["bundle"]["architecture"],
+                classes=record["bundle"]["classes"],
+                inspected=datetime.fromisoformat(record["ended"]),
                 registered=datetime.now(UTC),
                 **renewed,
             )
@@ -108,9 +108,9 @@ def register(database: Database, report: Report, strips_folder: Path | None = No
     return True
 
 
-def _settings(card: dict[str, Any]) -> str:
+def _settings(record: dict[str, Any]) -> str:
     """Equal for reports whose rates of flagged patches can be compared, given the model."""
-    config = card.get("config") or {}
+    config = record.get("config") or {}
     return content_key(**{name: config.get(name) for name in _SETTINGS})
 
 

@@ -24,7 +24,7 @@ def inspect_toy(monkeypatch: pytest.MonkeyPatch) -> Inspect:
         fake = explainer or FakeExplainer()
         monkeypatch.setattr(run_module, "load_classifier", lambda *_: classifier)
         monkeypatch.setattr(run_module, "make_explainer", lambda *_: fake)
-        monkeypatch.setattr(run_module, "make_second", lambda *_: FakeExplainer())
+        monkeypatch.setattr(run_module, "make_gradcam", lambda *_: FakeExplainer())
         return inspect(Settings(bundle=Path("toy"), batch=batch, out=out, **settings))  # type: ignore[arg-type]
 
     return call

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from inspection.frames import records
-from inspection.opened import OpenedReport, open_report
 from inspection.quality.figures import Request, figures
 from inspection.report.build import build
 from inspection.report.render import write_report
+from inspection.report_reader import OpenedReport, open_report
 from inspection.results import patch_schema, strip_schema, write_json, write_table
 
 STRIPS_PER_COIL = 40
@@ -31,7 +31,7 @@ def enlarge(report: Path, out: Path, cards: int) -> Path:
     (out / "img").mkdir(parents=True)
     strips, patches = _repeat(small, cards)
     _link_pictures(strips, patches, report, out)
-    card = _card(small.card, strips, patches)
+    card = _card(small.record, strips, patches)
     strips = write_table(out / "strips.parquet", strips, strip_schema(small.classes))
     patches = write_table(out / "results.parquet", patches, patch_schema(small.classes))
     write_json(out / "batch.json", card)

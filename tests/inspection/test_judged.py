@@ -16,7 +16,7 @@ from inspection.classify import classify, probabilities
 from inspection.cli import main
 from inspection.errors import ReportFolderError
 from inspection.judged import why_not_judged
-from inspection.opened import open_report
+from inspection.report_reader import open_report
 from inspection.review.errors import RegistrationError
 from inspection.review.register import read_report
 from inspection.run import Finished
@@ -132,11 +132,11 @@ def test_strips_that_cannot_be_judged_are_held(
     patches = pd.read_parquet(out / "results.parquet")
     assert set(patches["strip_id"]) == {"a fine.png", "c margin.png"}
     assert patches.loc[patches["strip_id"] == "c margin.png", "steel"].sum() == 4
-    counts = finished.card["counts"]
+    counts = finished.record["counts"]
     assert (counts["inspected"], counts["unreadable"], counts["not_judged"]) == (2, 0, 5)
     assert counts["dispositions_by_rule"] == {"accept": 1, "hold": 1}
-    assert finished.card["exit_status"] == 4
-    summary = summarise(finished.card, finished.folder.index, 1.0, False)
+    assert finished.record["exit_status"] == 4
+    summary = summarise(finished.record, finished.folder.index, 1.0, False)
     assert "7 found: 2 inspected, 0 unreadable, 5 not judged; 0 other" in summary
 
     page = " ".join((out / "index.html").read_text("utf-8").split())
@@ -155,8 +155,8 @@ def test_a_batch_of_which_nothing_can_be_judged_is_a_report(
 ) -> None:
     write_strip(tmp_path / "batch" / "dark.png", np.zeros((256, 512, 3), np.uint8))
     finished = inspect_toy(tmp_path / "batch", tmp_path / "out")
-    assert finished.card["counts"]["dispositions"] == {"hold": 1}
-    assert finished.card["exit_status"] == 4
+    assert finished.record["counts"]["dispositions"] == {"hold": 1}
+    assert finished.record["exit_status"] == 4
     assert "No strip could be inspected." in (tmp_path / "out" / "index.html").read_text("utf-8")
 
 
@@ -168,7 +168,7 @@ def test_what_an_earlier_run_kept_is_judged_again(
     out = tmp_path / "out"
     inspect_toy(batch, out)
     write_strip(batch / "h new.png", strip(256))
-    assert inspect_toy(batch, out, mm_per_px=0.4).card["counts"]["not_judged"] == 5
+    assert inspect_toy(batch, out, mm_per_px=0.4).record["counts"]["not_judged"] == 5
 
 
 @pytest.mark.parametrize("column", ["p_normal", "p_class_4"])

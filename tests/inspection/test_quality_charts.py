@@ -14,12 +14,12 @@ from toys import CLASSES, FakeExplainer, strip, write_strip
 
 from inspection.commands import figures as command
 from inspection.errors import ReportFolderError
-from inspection.opened import OpenedReport, open_report
 from inspection.policy import probability_column
 from inspection.quality.confidence import histogram, reliability
 from inspection.quality.drift import Drift, Reference, drift, reference
 from inspection.quality.history import read_history, subgroups
 from inspection.quality.laney import Baseline, Subgroup, baseline, chart
+from inspection.report_reader import OpenedReport, open_report
 from severstal_prep.rle import encode
 from training.calibration import expected_calibration_error
 from training.evaluate import evaluate
@@ -108,7 +108,7 @@ def test_subgroups_are_strips_or_coils_and_count_steel() -> None:
 def test_history_is_in_order_and_leaves_out_what_cannot_be_compared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    again = replace(opened("again", 4), card=opened("b", 4).card)
+    again = replace(opened("again", 4), record=opened("b", 4).record)
     reports = {
         str(report.root): report
         for report in (

@@ -5,10 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from inspection.quality.localisation import Localisation, localise, summarise
-from inspection.quality.outcomes import Outcomes, StripOutcome, add_outcome, outcomes
-from inspection.quality.rates import Rate
-from inspection.quality.truth import (
+from inspection.quality.labels import (
     Truth,
     TruthError,
     add_truth,
@@ -17,6 +14,9 @@ from inspection.quality.truth import (
     read_truth,
     true_mask,
 )
+from inspection.quality.localisation import Localisation, localise, summarise
+from inspection.quality.outcomes import Outcomes, StripOutcome, add_outcome, outcomes
+from inspection.quality.rates import Rate
 from severstal_prep.dataset import CLASS_NAMES
 from severstal_prep.errors import AnnotationError
 from severstal_prep.images import write_png

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from toys import FakeExplainer, strip, toy_classifier
 
 from inspection.errors import PolicyError
-from inspection.quality.second import agree, correlation, make_second
+from inspection.quality.gradcam_agreement import agree, correlation, make_gradcam
 from inspection.quality.weak import WeakRule, judge, parse_weak_rule, rank
 from sise.methods.gradcam import GradCAM
 
@@ -155,7 +155,7 @@ def test_a_constant_map_correlates_with_nothing() -> None:
 
 
 def test_the_second_method_is_grad_cam() -> None:
-    assert isinstance(make_second(toy_classifier()), GradCAM)
+    assert isinstance(make_gradcam(toy_classifier()), GradCAM)
 
 
 def test_a_map_whose_scores_are_not_finite_is_weak() -> None:

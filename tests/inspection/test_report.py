@@ -13,12 +13,12 @@ import pytest
 from toy_reports import data_of, report_of
 from toys import CLASSES, FakeExplainer, strip, write_strip
 
-from inspection.opened import open_report
 from inspection.quality.drift import NO_REFERENCE
 from inspection.quality.figures import Request, figures
 from inspection.report.build import build, class_marks
 from inspection.report.model import BatchReport, ClassMark
 from inspection.report.render import render
+from inspection.report_reader import open_report
 from inspection.run import Finished
 
 Inspect = Callable[..., Finished]
@@ -96,7 +96,7 @@ def page(report: Path) -> Page:
 def built(report: Path) -> BatchReport:
     opened = open_report(report)
     found = replace(figures(opened, Request()), no_drift=NO_REFERENCE)
-    return build(opened.card, opened.strips, opened.patches, found)
+    return build(opened.record, opened.strips, opened.patches, found)
 
 
 def test_hostile_names_are_text_and_nothing_else(report: Path, page: Page) -> None:
@@ -267,7 +267,7 @@ def test_a_batch_without_indications_is_a_good_report(tmp_path: Path, inspect_to
     assert "Every file of the folder is a strip that was inspected." in words
     assert "Nothing in this batch reached the threshold" in words
     assert data_of(tmp_path / "out")["cards"]["number"] == []
-    assert finished.card["exit_status"] == 0
+    assert finished.record["exit_status"] == 0
 
 
 def test_explained_patches_that_are_not_flagged_come_last(

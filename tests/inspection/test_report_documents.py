@@ -15,11 +15,11 @@ from toys import FakeExplainer, strip, write_strip
 
 from inspection import cli
 from inspection.errors import DocumentError
-from inspection.opened import open_report
 from inspection.report import pdf, single
 from inspection.report.pdf import find_browser, print_pdf
 from inspection.report.render import LIBRARY, LICENCE, asset
 from inspection.report.single import pictures, write_single_file
+from inspection.report_reader import open_report
 
 
 @pytest.fixture(scope="module")

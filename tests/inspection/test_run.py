@@ -12,11 +12,11 @@ from toy_reports import data_of
 from toys import FakeExplainer, strip, write_strip
 
 from inspection import folder as folder_module
+from inspection.checksums import CHECKSUMS
 from inspection.errors import BatchError, PolicyError, ReportFolderError
 from inspection.results import patch_key
 from inspection.run import Finished
 from inspection.summary import summarise
-from inspection.sums import SUMS
 from severstal_prep.images import read_image, write_png
 from sise.overlay import overlay
 
@@ -54,7 +54,7 @@ def report_bytes(out: Path) -> dict[str, bytes]:
     files = {}
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out).as_posix()
-        if path.is_file() and not name.startswith("work/") and name not in ("log.jsonl", SUMS):
+        if path.is_file() and not name.startswith("work/") and name not in ("log.jsonl", CHECKSUMS):
             files[name] = re.sub(rb"\d{4}-\d\d-\d\dT[\d:+]+", b"TIME", path.read_bytes())
     return files
 
@@ -129,8 +129,8 @@ def test_strips_have_a_disposition_and_the_rule_for_it(
     assert rows.loc["cam 1/s.png", ["patches", "flagged", "flagged_class_1"]].tolist() == [7, 3, 2]
     assert rows.loc["high.png", "status"] == "unreadable"
     assert pd.isna(rows.loc["high.png", "width"])
-    assert finished.card["exit_status"] == 4
-    assert finished.card["counts"] == {
+    assert finished.record["exit_status"] == 4
+    assert finished.record["counts"] == {
         "entries": 6,
         "strips": 5,
         "inspected": 3,
@@ -204,7 +204,7 @@ def test_patches_beside_the_steel_are_not_judged(
     assert rows["steel"].tolist() == [False, False, True]
     assert rows["flagged"].tolist()[:2] == [False, False]
     assert rows["explained"].tolist() == [False, False, True]
-    assert finished.card["counts"]["without_steel"] == 2
+    assert finished.record["counts"]["without_steel"] == 2
     page = (out / "index.html").read_text("utf-8")
     assert "<b>2</b> of them are black throughout, beside the steel, and were not judged" in page
 
@@ -232,7 +232,7 @@ def test_a_second_run_does_nothing(batch: Path, out: Path, inspect_toy: Inspect)
     explainer = FakeExplainer()
     second = inspect_toy(batch, out, explainer)
     assert (first.up_to_date, second.up_to_date) == (False, True)
-    assert second.card == json.loads(json.dumps(first.card))
+    assert second.record == json.loads(json.dumps(first.record))
     del before[out / "work" / "source.json"]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert explainer.targets == []
@@ -284,7 +284,7 @@ def test_a_new_policy_explains_only_what_it_adds(
     finished = inspect_toy(batch, out, explainer, policy=policy)
     # Class 3 has 1 / (3 + e² + e^2.5) = 0.044 on a marked patch and more on others, class 2 its
     # 0.53 as before: all patches are flagged, and one was explained for its class before.
-    assert finished.card["counts"]["flagged_by_class"] == {"class 2": 1, "class 3": 14}
+    assert finished.record["counts"]["flagged_by_class"] == {"class 2": 1, "class 3": 14}
     # The runner-up is class 1 where the mark is bright, normal elsewhere.
     assert Counter(explainer.targets) == {3: 14, 0: 11, 1: 3}
     assert strips(out)["disposition"].unique().tolist() == ["accept", "hold"]
@@ -328,7 +328,7 @@ def test_a_grown_batch_keeps_what_was_done(batch: Path, out: Path, inspect_toy: 
     explainer = FakeExplainer()
     finished = inspect_toy(batch, out, explainer)
     assert explainer.targets == [2, 0, 2, 0]
-    assert finished.card["counts"]["strips"] == 6
+    assert finished.record["counts"]["strips"] == 6
 
 
 def test_a_report_of_another_batch_is_left_alone(
@@ -392,7 +392,7 @@ def test_a_batch_without_a_readable_strip_still_gives_a_report(
     (tmp_path / "batch").mkdir()
     (tmp_path / "batch" / "a.jpg").write_bytes(b"")
     finished = inspect_toy(tmp_path / "batch", out)
-    assert finished.card["exit_status"] == 4
+    assert finished.record["exit_status"] == 4
     assert len(patches(out)) == 0
     assert "No strip could be inspected" in finished.folder.index.read_text("utf-8")
 
@@ -443,12 +443,12 @@ def test_an_image_that_is_passed_over_is_named_and_makes_the_run_incomplete(
     write_png(folder / "a", np.full((256, 256, 3), 90, np.uint8))
     write_png(outside / "b.png", np.full((256, 256, 3), 90, np.uint8))
     (folder / "notes.txt").write_text("x")
-    assert inspect_toy(folder, out).card["exit_status"] == 0
+    assert inspect_toy(folder, out).record["exit_status"] == 0
     (folder / "b.png").symlink_to(outside / "b.png")
     finished = inspect_toy(folder, out)
-    assert finished.card["exit_status"] == 4
-    assert finished.card["counts"]["passed_over"] == 1
+    assert finished.record["exit_status"] == 4
+    assert finished.record["counts"]["passed_over"] == 1
     reason = "link out of the batch folder; it looks like an image"
     assert reason in finished.folder.index.read_text("utf-8")
-    summary = summarise(finished.card, finished.folder.index, 1, False)
+    summary = summarise(finished.record, finished.folder.index, 1, False)
     assert "0 unreadable; 2 other files skipped, 1 of them images" in summary

@@ -13,11 +13,11 @@ from toys import FakeExplainer, strip, write_strip
 
 from inspection import folder as folder_module
 from inspection import run as run_module
+from inspection.checksums import read_checksums
 from inspection.commands import figures as figures_command
 from inspection.errors import BatchError, ReportFolderError
-from inspection.quality.truth import TruthError
+from inspection.quality.labels import TruthError
 from inspection.run import Finished
-from inspection.sums import read_sums
 from severstal_prep.errors import AnnotationError
 from severstal_prep.rle import encode
 
@@ -140,7 +140,7 @@ def test_without_labels_the_columns_are_empty(
         assert set(rows[name]) == {""}
     assert rows[["ebpg", "bbox"]].isna().all(axis=None)
     assert figures(tmp_path / "out")["truth"] is None
-    config = finished.card["config"]
+    config = finished.record["config"]
     assert {name: config[name] for name in ("truth", "earlier", "by", "mm_per_px")} == {
         "truth": None, "earlier": [], "by": "strip", "mm_per_px": None
     }  # fmt: skip
@@ -175,7 +175,7 @@ def test_the_figures_lie_beside_the_page_and_are_those_of_the_command(
     assert found["truth"]["localisation"]["patches"] == 1
     assert [(p["subgroup"]["name"], p["subgroup"]["flagged"]) for p in found["chart"]["points"]] \
         == [("", 1), ("cam", 2)]  # fmt: skip
-    assert "figures.json" in read_sums(out)
+    assert "figures.json" in read_checksums(out)
     capsys.readouterr()
     options = [str(out), "--truth", str(labels), "--by", "coil"]
     figures_command.run(figures_command.parser().parse_args(options))
@@ -224,7 +224,7 @@ def test_earlier_reports_are_the_background_of_the_chart(
     assert not finished.up_to_date
     assert explainer.targets == []
     fingerprint = json.loads((before / "batch.json").read_text())["fingerprint"]
-    assert finished.card["config"]["earlier"] == [
+    assert finished.record["config"]["earlier"] == [
         {"folder": str(before), "fingerprint": fingerprint}
     ]
     found = figures(out)
@@ -269,7 +269,7 @@ def test_other_labels_and_other_millimetres_cost_no_explanation(
     finished = inspect_toy(batch, out, explainer, truth=labels, mm_per_px=0.25)
     assert not finished.up_to_date
     assert explainer.targets == []
-    assert finished.card["config"]["mm_per_px"] == 0.25
+    assert finished.record["config"]["mm_per_px"] == 0.25
     assert table(out).loc[("cam/a.png", 1344), "outcome"] == "found"
     assert table(out).loc[("b.png", 896), "outcome"] == "passed"
     assert inspect_toy(batch, out, explainer, truth=labels, mm_per_px=0.25).up_to_date
@@ -288,7 +288,7 @@ def test_an_interrupted_run_with_labels_continues_to_the_same_report(
         inspect_toy(batch, torn, FakeExplainer(stop_at=4), truth=labels)
     assert not (torn / "figures.json").exists()
     inspect_toy(batch, torn, truth=labels)
-    for name in read_sums(whole):
+    for name in read_checksums(whole):
         assert (torn / name).read_bytes() == (whole / name).read_bytes()
 
 
@@ -314,7 +314,7 @@ def test_labels_that_cannot_be_used_stop_before_any_work(
     with pytest.raises(TruthError):
         inspect_toy(batch, out, truth=labels)
     assert (out / "index.html").read_bytes() == before
-    assert json.loads((out / "batch.json").read_text()) == finished.card
+    assert json.loads((out / "batch.json").read_text()) == finished.record
 
 
 def test_labels_of_two_strips_of_one_name(
@@ -347,7 +347,7 @@ def test_labels_of_strips_that_cannot_be_read_judge_nothing(
     labels = write_labels(tmp_path / "labels.csv", ("void.png", 1, "1 1"), ("x.png", 1, ""),
                           older=True)  # fmt: skip
     finished = inspect_toy(batch, tmp_path / "out", truth=labels)
-    assert finished.card["exit_status"] == 4
+    assert finished.record["exit_status"] == 4
     assert set(table(tmp_path / "out")["outcome"]) == {"unknown"}
     assert figures(tmp_path / "out")["truth"]["outcomes"]["patches"]["escape"]["trials"] == 0
 
@@ -409,6 +409,6 @@ def test_the_card_names_the_label_file(
 ) -> None:
     finished = inspect_toy(batch, tmp_path / "out", truth=labels)
     truth = figures(tmp_path / "out")["truth"]
-    assert finished.card["config"]["truth"] == {
+    assert finished.record["config"]["truth"] == {
         "file": str(labels), "sha256": truth["labels_sha256"]
     }  # fmt: skip

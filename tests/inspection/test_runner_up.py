@@ -72,7 +72,7 @@ def test_the_runner_ups_map_stands_beside_the_first(
     assert first["runner_up_score"] == pytest.approx(np.exp(2) / total, abs=1e-6)
     assert first["runner_up_score"] == pytest.approx(first["p_normal"])
     assert (first["forwards"], first["runner_up_forwards"]) == (11, 11)
-    assert finished.card["counts"]["forwards"] == 22
+    assert finished.record["counts"]["forwards"] == 22
     name = f"img/{first['patch_key'][:16]}_second.png"
     assert first["runner_up_map_path"] == name
     expected = np.full((256, 256), 255, np.uint8)

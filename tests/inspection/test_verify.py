@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from toy_reports import report_of
 from toys import FakeExplainer, strip, write_strip
 
+from inspection.checksums import read_checksums, report_files, write_checksums
 from inspection.commands import verify as command
 from inspection.errors import ReportFolderError
-from inspection.sums import read_sums, report_files, write_sums
 from inspection.verify import Finding, Request, Verification, _fingerprint, printable, verify
 
 
@@ -44,7 +44,7 @@ def report(made: Path, tmp_path: Path) -> Path:
     }  # fmt: skip
     card["fingerprint"] = _fingerprint(card)
     (root / "report" / "batch.json").write_text(json.dumps(card), "utf-8")
-    write_sums(root / "report")
+    write_checksums(root / "report")
     return root / "report"
 
 
@@ -88,10 +88,10 @@ def test_the_sums_are_those_of_sha256sum(report: Path) -> None:
         cwd=report, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (listed.returncode, listed.stdout) == (0, "")
-    assert set(read_sums(report)) == set(report_files(report))
+    assert set(read_checksums(report)) == set(report_files(report))
     for name in ("index.html", "batch.json", "results.parquet", "flagged.csv", "data/report.js"):
-        assert name in read_sums(report)
-    assert not {"log.jsonl", "SHA256SUMS"} & set(read_sums(report))
+        assert name in read_checksums(report)
+    assert not {"log.jsonl", "SHA256SUMS"} & set(read_checksums(report))
 
 
 def test_what_changed_is_missing_or_is_new_in_the_report_is_named(
@@ -181,7 +181,7 @@ def test_a_record_that_was_edited_contradicts_its_hashes(report: Path) -> None:
     card = json.loads((report / "batch.json").read_text("utf-8"))
     card["config"]["thresholds"]["class 1"] = 0.99
     (report / "batch.json").write_text(json.dumps(card), "utf-8")
-    write_sums(report)
+    write_checksums(report)
     assert differing(verify(Request(report))) == [
         ("record", "changed", "config_sha256"),
         ("record", "changed", "fingerprint"),
@@ -193,7 +193,7 @@ def test_a_seal_tells_a_report_from_one_that_was_sealed_anew(report: Path) -> No
     assert seal == sha((report / "SHA256SUMS").read_bytes())
     assert run(report, "--seal", f" {seal.upper()}") == 0
     (report / "index.html").write_text("forged")
-    write_sums(report)
+    write_checksums(report)
     assert run(report) == 0
     assert differing(verify(Request(report, seal=seal))) == [("report", "changed", "SHA256SUMS")]
 
@@ -244,15 +244,15 @@ def test_hostile_file_names_are_listed_and_shown_on_one_line(
     assert run(report) == 3
     out = capsys.readouterr().out
     assert out.splitlines()[0] == r"new        report  img/a\nnew        report  x\r\n\x1b[2J.png"
-    write_sums(report)
-    assert read_sums(report)[name] == sha(b"x")
+    write_checksums(report)
+    assert read_checksums(report)[name] == sha(b"x")
     assert run(report) == 0
 
 
 @given(st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1))
 @settings(deadline=None)
 def test_any_name_survives_the_list(name: str) -> None:
-    from inspection.sums import _line, _parse
+    from inspection.checksums import _line, _parse
 
     if name != "..":
         line = _line("ab" * 32, name)

@@ -29,7 +29,7 @@ def report_of(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "load_classifier", lambda *_: classifier)
         patch.setattr(run_module, "make_explainer", lambda *_: explainer)
-        patch.setattr(run_module, "make_second", lambda *_: FakeExplainer())
+        patch.setattr(run_module, "make_gradcam", lambda *_: FakeExplainer())
         chosen = Settings(bundle=Path("toy"), batch=batch, out=out, policy=policy, **settings)
         return inspect(chosen)
 

@@ -20,8 +20,8 @@ def parser() -> ArgumentParser:
 def run(arguments: Namespace) -> int:
     """Import the files; one line each on stdout."""
     from inspection.review.database import open_database
-    from inspection.review.take_in import take_in
+    from inspection.review.import_decisions import import_decisions
 
-    for taken in take_in(open_database(arguments.db), arguments.files):
-        print(f"{taken.path}: {taken.added} of {taken.entries} decisions added")
+    for imported in import_decisions(open_database(arguments.db), arguments.files):
+        print(f"{imported.path}: {imported.added} of {imported.entries} decisions added")
     return 0

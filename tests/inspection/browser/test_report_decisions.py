@@ -8,10 +8,10 @@ from playwright.sync_api import Download, Page, expect
 
 from inspection.review.database import open_database
 from inspection.review.decisions import DecisionFile, read_decisions
+from inspection.review.import_decisions import import_decisions
 from inspection.review.log import find_batch, read_log
 from inspection.review.register import read_report, register
 from inspection.review.state import states
-from inspection.review.take_in import take_in
 
 REASON = '=HYPERLINK("x") <b>bold</b>\u202e'
 
@@ -103,10 +103,10 @@ def test_what_was_decided_offline_holds_in_the_review(
     exported(page, tmp_path)
     database = open_database(f"sqlite:///{tmp_path / 'review.db'}", create=True)
     register(database, read_report(report))
-    (taken,) = take_in(database, [tmp_path / "decisions.json"])
+    (taken,) = import_decisions(database, [tmp_path / "decisions.json"])
     assert taken.added == 7
     with database.reading() as connection:
-        batch = find_batch(connection, read_report(report).card["fingerprint"])
+        batch = find_batch(connection, read_report(report).record["fingerprint"])
         known = states(read_log(connection, batch.id)).values()
     outcomes = sorted(
         (state.status, *(entry.outcome for entry in state.current)) for state in known

@@ -66,7 +66,7 @@ def open_served(page: Page, server: str, state: str = "") -> None:
 
 def kinds(database: Database, report: Path) -> list[tuple[str, str, str]]:
     with database.reading() as connection:
-        batch = find_batch(connection, read_report(report).card["fingerprint"])
+        batch = find_batch(connection, read_report(report).record["fingerprint"])
         log = read_log(connection, batch.id)
     return [(decision.kind, decision.value, decision.reviewer) for decision in log]
 

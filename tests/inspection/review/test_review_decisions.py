@@ -10,7 +10,7 @@ from review_toys import entry, registered_report, states_of, uuid, write_file
 from inspection.review.database import Database
 from inspection.review.decisions import Disposal, Reclass, Undo, Verdict, read_decisions
 from inspection.review.errors import DecisionError
-from inspection.review.take_in import take_in
+from inspection.review.import_decisions import import_decisions
 
 BATCH = {"name": "b", "fingerprint": "0f" * 32}
 
@@ -105,10 +105,10 @@ def test_files_are_taken_in_whole_or_not_at_all(database: Database, tmp_path: Pa
         entry(3, "reject", "a.png", 512, seen=[1]),
     )
     with pytest.raises(DecisionError) as refused:
-        take_in(database, [good, bad])
+        import_decisions(database, [good, bad])
     assert str(refused.value) == f"{bad}: decision 2: strip 'a.png' has no patch at 512 px"
     assert states_of(database, report) == []
-    assert [(taken.entries, taken.added) for taken in take_in(database, [good, good])] == [
+    assert [(taken.entries, taken.added) for taken in import_decisions(database, [good, good])] == [
         (1, 1),
         (1, 0),
     ]
@@ -119,7 +119,7 @@ def test_files_are_taken_in_whole_or_not_at_all(database: Database, tmp_path: Pa
 def test_a_batch_that_is_not_registered_is_refused(database: Database, tmp_path: Path) -> None:
     path = write(tmp_path / "d.json")
     with pytest.raises(DecisionError, match=r"d.json: the batch 0f0f0f0f0f0f0f0f… is not reg"):
-        take_in(database, [path])
+        import_decisions(database, [path])
 
 
 def test_a_file_may_build_on_itself_and_on_what_came_before(
@@ -129,7 +129,7 @@ def test_a_file_may_build_on_itself_and_on_what_came_before(
     one = write_file(tmp_path / "1.json", report, CONFIRM, entry(2, "reject", "a.png", 0, seen=[1]))
     two = write_file(tmp_path / "2.json", report, entry(3, "confirm", "a.png", 0, seen=[2]))
     with pytest.raises(DecisionError, match="import that file first"):
-        take_in(database, [two, one])
-    take_in(database, [one, two])
+        import_decisions(database, [two, one])
+    import_decisions(database, [one, two])
     (state,) = states_of(database, report)
     assert [decision.uuid for decision in state.current] == [uuid(3)]

@@ -18,7 +18,7 @@ from sise.methods.gradcam import GradCAM
 SECOND_METHOD = "Grad-CAM"
 
 
-def make_second(classifier: Classifier) -> Explainer:
+def make_gradcam(classifier: Classifier) -> Explainer:
     """Grad-CAM on the last block of the classifier's model."""
     return GradCAM(classifier.bundle.model, precision=classifier.precision, batch_size=1)
 

@@ -9,12 +9,12 @@ import pandas as pd
 
 from inspection.contours import svg_path
 from inspection.frames import rows
+from inspection.quality.labels import Truth, add_truth, true_mask
 from inspection.quality.localisation import localise
 from inspection.quality.outcomes import add_outcome
-from inspection.quality.truth import Truth, add_truth, true_mask
 
 
-def hold_against(
+def add_ground_truth(
     patches: pd.DataFrame, truth: Truth | None, classes: Sequence[str], report: Path
 ) -> pd.DataFrame:
     """Stage: add true_class, outcome, ebpg, bbox and true_contour to rows of patches.

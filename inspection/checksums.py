@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from inspection.errors import ReportFolderError
 from severstal_prep.files import file_sha256, replacing
 
-SUMS = "SHA256SUMS"
-UNLISTED = frozenset({SUMS, "log.jsonl", "work"})
+CHECKSUMS = "SHA256SUMS"
+UNLISTED = frozenset({CHECKSUMS, "log.jsonl", "work"})
 CLUTTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """What file managers leave in folders that they show."""
 
@@ -40,21 +40,21 @@ def report_files(report: Path) -> Iterator[str]:
                 yield (here / name).relative_to(report).as_posix()
 
 
-def write_sums(report: Path) -> str:
+def write_checksums(report: Path) -> str:
     """List the files of a report folder in its SHA256SUMS; return the report's seal."""
     lines = [_line(file_sha256(report / name), name) for name in sorted(report_files(report))]
-    with replacing(report / SUMS) as temporary:
+    with replacing(report / CHECKSUMS) as temporary:
         temporary.write_bytes(os.fsencode("".join(lines)))
-    return file_sha256(report / SUMS)
+    return file_sha256(report / CHECKSUMS)
 
 
-def read_sums(report: Path) -> Mapping[str, str]:
+def read_checksums(report: Path) -> Mapping[str, str]:
     """SHA-256 by name, from a report's SHA256SUMS.
 
     Raises ReportFolderError, naming the line, if it is no such list or names a file outside
     the report.
     """
-    path = report / SUMS
+    path = report / CHECKSUMS
     sums: dict[str, str] = {}
     try:
         lines = os.fsdecode(path.read_bytes()).split("\n")

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from inspection.policy import probability_column
-from inspection.report.model import Card, ClassMark, Region, RunnerUp, Trust, Truth
+from inspection.report.model import ClassMark, IndicationCard, Region, RunnerUp, Trust, Truth
 from sise.status import CONSTANT_MAP, NO_POSITIVE_GRADIENT, NOT_FINITE, OK
 
 _NO_MAP = {
@@ -20,12 +20,12 @@ _NO_MAP = {
 
 def make_card(
     patch: Mapping[str, Any], number: int, strip: int, marks: Sequence[ClassMark]
-) -> Card:
+) -> IndicationCard:
     """The card of an explained patch; `strip` is the place of its strip in the report."""
     status = patch["map_status"]
     has_map = status == OK
     by_name = {mark.name: mark for mark in marks}
-    return Card(
+    return IndicationCard(
         number=number,
         strip=strip,
         left=patch["left"],

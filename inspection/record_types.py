@@ -1,4 +1,4 @@
-"""What the readers of a report's batch.json need of it, and `read_card`, which sees to it."""
+"""What the readers of a report's batch.json need of it, and `read_record`, which sees to it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
 
-from inspection.folder import CARD, FORMAT
+from inspection.folder import FORMAT, RECORD
 from severstal_prep.checked import checked, read_json
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -46,7 +46,7 @@ class ComparedConfig:
 
 
 @dataclass(frozen=True)
-class ComparedCard:
+class ComparedRecord:
     """What it takes to compare and to export a report."""
 
     fingerprint: str
@@ -68,7 +68,7 @@ class RegisteredBundle:
 
 
 @dataclass(frozen=True)
-class RegisteredCard:
+class RegisteredRecord:
     """What it takes to register a report for the review."""
 
     fingerprint: Sha256
@@ -112,7 +112,7 @@ class RecordedPolicy:
 
 
 @dataclass(frozen=True)
-class RecordedCard:
+class VerifiedRecord:
     """What it takes to verify a report."""
 
     batch: str
@@ -126,18 +126,18 @@ class RecordedCard:
     policy: RecordedPolicy
 
 
-def read_card(root: Path, kind: type[Any]) -> dict[str, Any]:
+def read_record(root: Path, kind: type[Any]) -> dict[str, Any]:
     """The content of a report's batch.json, held against `kind`.
 
     Raises OSError, and ValueError with one line that names the entry at fault.
     """
-    card: dict[str, Any] = read_json(root / CARD)
-    if not isinstance(card, dict):
-        raise ValueError(f"{CARD} holds no object")
-    if card.get("format") != FORMAT:
-        raise ValueError(f"its format is {card.get('format')!r}, not {FORMAT!r}")
+    record: dict[str, Any] = read_json(root / RECORD)
+    if not isinstance(record, dict):
+        raise ValueError(f"{RECORD} holds no object")
+    if record.get("format") != FORMAT:
+        raise ValueError(f"its format is {record.get('format')!r}, not {FORMAT!r}")
     try:
-        checked(kind, card)
+        checked(kind, record)
     except ValueError as error:
-        raise ValueError(f"{CARD}, {error}") from error
-    return card
+        raise ValueError(f"{RECORD}, {error}") from error
+    return record

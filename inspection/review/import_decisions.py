@@ -11,7 +11,7 @@ from inspection.review.log import append, find_batch
 
 
 @dataclass(frozen=True)
-class Taken:
+class Imported:
     """A file that was taken in; entries that the log had before are not added."""
 
     path: Path
@@ -19,13 +19,13 @@ class Taken:
     added: int
 
 
-def take_in(database: Database, paths: Sequence[Path]) -> list[Taken]:
+def import_decisions(database: Database, paths: Sequence[Path]) -> list[Imported]:
     """Append the decisions of files, in the order given, in one transaction.
 
     Raises DecisionError, naming file, entry and cure, for anything wrong in any of them.
     """
     files = [(path, read_decisions(path)) for path in paths]
-    taken = []
+    imported = []
     with database.writing() as connection:
         for path, content in files:
             try:
@@ -33,5 +33,5 @@ def take_in(database: Database, paths: Sequence[Path]) -> list[Taken]:
                 added = append(connection, batch, content.decisions, "import")
             except DecisionError as error:
                 raise DecisionError(f"{path}: {error}") from error
-            taken.append(Taken(path, len(content.decisions), added))
-    return taken
+            imported.append(Imported(path, len(content.decisions), added))
+    return imported

@@ -1,4 +1,4 @@
-"""A finished report, opened again: its card, its tables, its maps."""
+"""A finished report, opened again: its record, its tables, its maps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from inspection.cards import ComparedCard, read_card
 from inspection.errors import ReportFolderError
 from inspection.judged import finite
+from inspection.record_types import ComparedRecord, read_record
 from severstal_prep.errors import UnreadableImageError
 from severstal_prep.images import read_image
 
@@ -24,30 +24,30 @@ NOT_FINITE = (
 
 @dataclass(frozen=True)
 class OpenedReport:
-    """A report folder with its batch.json (`card`) and its rows of patches and strips."""
+    """A report folder with its batch.json (`record`) and its rows of patches and strips."""
 
     root: Path
-    card: Mapping[str, Any]
+    record: Mapping[str, Any]
     patches: pd.DataFrame
     strips: pd.DataFrame
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the model's outputs; the first is "normal"."""
-        return tuple(self.card["bundle"]["classes"])
+        return tuple(self.record["bundle"]["classes"])
 
 
 def open_report(root: Path) -> OpenedReport:
-    """Read a report folder's card and tables.
+    """Read a report folder's record and tables.
 
     Raises ReportFolderError for a folder without a finished report, for one that is damaged, and
     for one in which the model's answers are not finite, as earlier versions made them.
     """
     try:
-        card = read_card(root, ComparedCard)
+        record = read_record(root, ComparedRecord)
         tables = [pd.read_parquet(root / name) for name in ("results.parquet", "strips.parquet")]
         tables[0][["strip_id", "coil", "steel", "flagged"]]
-        known = finite(tables[0], card["bundle"]["classes"])
+        known = finite(tables[0], record["bundle"]["classes"])
     except FileNotFoundError as error:
         raise ReportFolderError(
             f"{root}: no finished report here ({Path(str(error.filename)).name} is missing); "
@@ -61,7 +61,7 @@ def open_report(root: Path) -> OpenedReport:
         ) from error
     if not known.all():
         raise ReportFolderError(f"{root}: {NOT_FINITE}")
-    return OpenedReport(root, card, *tables)
+    return OpenedReport(root, record, *tables)
 
 
 def read_map(report: Path, name: str) -> npt.NDArray[np.uint8]:
