@@ -16,6 +16,7 @@ from sise.clusters import medoids, nearest
 from sise.errors import SiseError
 from sise.masks import pooled
 from sise.sampling import MaskScorer, MaskSet
+from sise.statistics import pearson
 
 Budget = int | Literal["auto"] | None
 
@@ -122,14 +123,10 @@ def correlation(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     1 for two constant maps, 0 for a constant and another. In float64 on the processor: some
     devices have no such numbers.
     """
-    device = one.device
-    one, other = (maps.flatten(1).cpu().double() for maps in (one, other))
-    one, other = (maps - maps.mean(dim=1, keepdim=True) for maps in (one, other))
-    spreads = one.norm(dim=1), other.norm(dim=1)
-    product = spreads[0] * spreads[1]
-    both_constant = (spreads[0] == 0) & (spreads[1] == 0)
-    alike = (one * other).sum(dim=1) / torch.where(product > 0, product, 1.0)
-    return torch.where(both_constant, 1.0, alike).to(device, torch.float32)
+    flat = [maps.amin(dim=(1, 2)) == maps.amax(dim=(1, 2)) for maps in (one, other)]
+    alike = torch.from_numpy(pearson(one.cpu().numpy(), other.cpu().numpy()))
+    alike = torch.where(flat[0] | flat[1], 0.0, alike.to(one.device, torch.float32))
+    return torch.where(flat[0] & flat[1], 1.0, alike)
 
 
 def _as_sets(part: MaskSet, images: int, size: tuple[int, int]) -> _Layer:

@@ -11,6 +11,7 @@ from sise.ablation.sweep import Setting
 from sise.evaluation.boards import Comparison, Estimate
 from sise.evaluation.statistics import intervals, means, per_image
 from sise.evaluation.summary import summarise
+from sise.statistics import pearson
 
 METRICS = ("ebpg", "miou", "bbox", "drop", "increase")
 """The paper's five, in its order."""
@@ -59,16 +60,9 @@ def points(
 
 def _agreement(rows: pd.DataFrame, exact: str, map_of: MapOf, seed: int) -> Estimate:
     pairs = zip(rows["method"], rows["item"], strict=True)
-    each = [correlation(map_of(method, item), map_of(exact, item)) for method, item in pairs]
+    each = [float(pearson(map_of(method, item), map_of(exact, item))) for method, item in pairs]
     data = per_image(np.array(each)[:, None], pd.factorize(rows["image"])[0])
     (low,), (high,) = intervals(data, seed)
     return Estimate(
         float(means(data)[0]), float(low), float(high), int(data.items[0]), int(data.images[0])
     )
-
-
-def correlation(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
-    """Pearson's r of two maps' pixels; NaN where one is constant."""
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return float("nan")
-    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])

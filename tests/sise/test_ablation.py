@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sise.ablation.points import correlation, points
+from sise.ablation.points import points
 from sise.ablation.publish import markdown, numbers, publish
 from sise.ablation.sweep import settings
 from sise.errors import SiseError
 from sise.evaluation.paper import VOC
+from sise.statistics import pearson
 
 METRICS = ("ebpg", "miou", "bbox", "drop", "increase")
 PASSES = {"sise": 200, "sise:mu=0.5": 50, "sise:budget=20": 20}
@@ -76,8 +77,8 @@ def test_points_are_means_with_agreement_and_differences() -> None:
 
 def test_correlation_of_a_constant_map_is_undefined() -> None:
     other = np.arange(4, dtype=np.float32)
-    assert np.isnan(correlation(np.ones(4, np.float32), other))
-    assert correlation(other, other[::-1]) == pytest.approx(-1)
+    assert np.isnan(pearson(np.ones(4, np.float32), other))
+    assert pearson(other, other[::-1]) == pytest.approx(-1)
 
 
 def test_the_table_says_passes_shares_and_who_differs() -> None:
