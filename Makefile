@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 # Else every process would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-all lint format lock clean
+.PHONY: help setup demo test test-all docs lint format lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -54,6 +54,9 @@ test: $(READY_DEV)  ## run the tests, but for the slow ones
 
 test-all: $(READY_DEV)  ## run all tests
 	$(PYTEST) $(ARGS)
+
+docs: $(READY_DEV)  ## build the documentation site: build/docs/index.html
+	$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees docs build/docs
 
 $(READY_JS): .ci/js/package-lock.json $(READY_DEV)
 	cd $(JS) && PATH="$(abspath $(BIN)):$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from sise.bundle import ModelBundle
-from sise.devices import choose_device
 from sise.precision import Precision
 from training.checkpoint import read_checkpoint
 from training.crops import read_recast
@@ -39,7 +40,7 @@ def export(request: Export) -> ModelBundle:
             validation = validate(
                 checkpoint,
                 read_recast(request.root).crops("val"),
-                choose_device("auto"),
+                torch.device("cuda" if torch.cuda.is_available() else "cpu"),
                 request.precision,
                 request.batch_size,
                 request.num_workers,

@@ -1,0 +1,48 @@
+"""The documentation site: `make docs`. Sphinx reads this file.
+
+Nothing is fetched, neither by the build nor by a reader's browser.
+"""
+
+import importlib.metadata
+import sys
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+import sise
+
+sys.path.insert(0, str(Path(__file__).parent))
+from command_help import CommandHelp
+
+project = "steel-sise"
+release = importlib.metadata.version("steel-sise")
+copyright = "the authors of steel-sise, Apache-2.0"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+
+html_theme = "furo"
+html_title = f"steel-sise {release}"
+html_copy_source = False
+html_show_sphinx = False
+
+default_role = "literal"
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_class_signature = "mixed"
+
+myst_heading_anchors = 3
+myst_links_external_new_tab = False
+# Notebooks are stored without outputs; a build runs those that have changed.
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(Path(__file__).parents[1] / "build" / "notebooks")
+nb_execution_in_temp = True
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+
+for name in sise.__all__:  # resolved on first use, and so not in dir(sise)
+    setattr(sise, name, getattr(sise, name))
+
+
+def setup(app: Sphinx) -> None:
+    """Add the directive that shows what `--help` prints."""
+    app.add_directive("command-help", CommandHelp)
