@@ -6,20 +6,32 @@ A policy is a YAML file (see `policies/default.yaml`); this module reads and app
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import pandas as pd
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from inspection.errors import PolicyError
-from inspection.quality.weak import WeakRule, parse_weak_rule
-from severstal_prep.checked import LARGEST_YAML, parse_yaml
+from severstal_prep.checked import LARGEST_YAML, checked, parse_yaml
 
-DISPOSITIONS = ("accept", "hold", "rework", "scrap")
 NORMAL = "normal"
+
+Disposition = Literal["accept", "hold", "rework", "scrap"]
+DISPOSITIONS: tuple[str, ...] = get_args(Disposition)
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("must not be blank")
+    return str(value) if isinstance(value, int | float) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -29,11 +41,13 @@ class Rule:
     `classes` is None for any defect class.
     """
 
-    name: str
-    disposition: str
-    classes: tuple[str, ...] | None = None
-    min_patches: int = 1
-    min_probability: float = 0.0
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: Text
+    disposition: Disposition
+    classes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    min_patches: Annotated[int, Field(ge=1)] = 1
+    min_probability: Share = 0.0
 
     def __str__(self) -> str:
         count = "1 patch" if self.min_patches == 1 else f"{self.min_patches} patches"
@@ -43,20 +57,53 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Policy:
-    """Thresholds and ordered rules. `sha256` is that of the file they were read from."""
+class WeakRule:
+    """Limits of the three tests of trust, and how many failures make an explanation weak.
 
-    name: str
-    version: str
-    thresholds: Mapping[str, float]
-    default_threshold: float
-    black_threshold: float
-    rules: tuple[Rule, ...]
-    otherwise: str
-    not_inspected: str
+    `max_drop`: share of the score that is lost when the map's top 15 % alone are kept.
+    `max_removed`: share of the score that is left without them. `min_agreement`: correlation
+    with the second method's map. A test that could not be made is not failed.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    max_drop: Share = 0.5
+    max_removed: Share = 0.5
+    min_agreement: Annotated[float, Field(ge=-1, le=1)] = 0.2
+    failures: Annotated[int, Field(ge=1, le=3)] = 2
+
+    def __str__(self) -> str:
+        return (
+            f"An explanation is weak if there is no map, or if at least {self.failures} of these "
+            f"hold: the explained pixels alone lose more than {self.max_drop:.0%} of the score; "
+            f"without them more than {self.max_removed:.0%} of the score is left; the second "
+            f"method's map correlates with this one by less than {self.min_agreement:g}."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyFile:
+    """Thresholds and ordered rules, as a file gives them."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: Text
+    version: Text
+    thresholds: Mapping[str, Share] = field(default_factory=dict)
+    default_threshold: Share = 0.5
+    black_threshold: Share = 0.95
+    rules: tuple[Rule, ...] = ()
+    otherwise: Disposition = "accept"
+    not_inspected: Literal["hold", "rework", "scrap"] = "hold"
+    weak: Annotated[WeakRule, Field(alias="weak_explanation")] = WeakRule()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy(PolicyFile):
+    """A policy, and the file it was read from with its SHA-256."""
+
     source: str
     sha256: str
-    weak: WeakRule
 
 
 @dataclass(frozen=True)
@@ -88,97 +135,16 @@ def read_policy(path: Path) -> Policy:
 def parse_policy(content: bytes, source: str) -> Policy:
     """Parse a policy's YAML. `source` names it in errors. Raises PolicyError."""
     try:
-        loaded = parse_yaml(content)
+        entries = parse_yaml(content)
+        for name in ("thresholds", "weak_explanation"):
+            if isinstance(entries, dict) and entries.get(name, ...) is None:
+                del entries[name]  # a name with nothing behind it
+        policy = checked(PolicyFile, entries)
     except ValueError as error:
-        raise PolicyError(f"{source}: {error}") from error
-    entries = _Entries(loaded, source)
-    entries.only("name", "version", "thresholds", "default_threshold",
-                 "black_threshold", "rules", "otherwise",
-                 "not_inspected", "weak_explanation")  # fmt: skip
-    thresholds = _Entries(entries.take("thresholds", {}) or {}, f"{source}: thresholds")
-    rules = entries.take("rules", [])
-    if not isinstance(rules, list):
-        raise PolicyError(f"{source}: rules must be a list")
-    not_inspected = entries.disposition("not_inspected", "hold")
-    if not_inspected == "accept":
         raise PolicyError(
-            f"{source}: not_inspected must be hold, rework or scrap: what was not inspected "
-            "cannot be accepted"
-        )
-    return Policy(
-        name=entries.text("name"),
-        version=entries.text("version"),
-        thresholds={name: thresholds.probability(name) for name in thresholds.content},
-        default_threshold=entries.probability("default_threshold", 0.5),
-        black_threshold=entries.probability("black_threshold", 0.95),
-        rules=tuple(_rule(rule, f"{source}: rule {n}") for n, rule in enumerate(rules, 1)),
-        otherwise=entries.disposition("otherwise", "accept"),
-        not_inspected=not_inspected,
-        source=source,
-        sha256=hashlib.sha256(content).hexdigest(),
-        weak=parse_weak_rule(entries.take("weak_explanation", None), f"{source}: weak_explanation"),
-    )
-
-
-def _rule(content: Any, where: str) -> Rule:
-    entries = _Entries(content, where)
-    entries.only("name", "disposition", "classes", "min_patches", "min_probability")
-    classes = entries.take("classes", None)
-    if classes is not None and not (
-        isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes)
-    ):
-        raise PolicyError(f"{where}: classes must be a list of class names")
-    min_patches = entries.take("min_patches", 1)
-    if not isinstance(min_patches, int) or isinstance(min_patches, bool) or min_patches < 1:
-        raise PolicyError(f"{where}: min_patches must be a whole number from 1, not {min_patches}")
-    return Rule(
-        name=entries.text("name"),
-        disposition=entries.disposition("disposition"),
-        classes=None if classes is None else tuple(classes),
-        min_patches=min_patches,
-        min_probability=entries.probability("min_probability", 0.0),
-    )
-
-
-class _Entries:
-    """A YAML mapping whose entries are checked as they are taken."""
-
-    def __init__(self, content: Any, where: str) -> None:
-        if not isinstance(content, dict):
-            raise PolicyError(f"{where}: expected `name: value` entries")
-        self.content: dict[str, Any] = content
-        self.where = where
-
-    def only(self, *names: str) -> None:
-        unknown = [str(name) for name in self.content if name not in names]
-        if unknown:
-            raise PolicyError(
-                f"{self.where}: unknown entry {', '.join(unknown)}; one of {', '.join(names)}"
-            )
-
-    def take(self, name: str, default: Any) -> Any:
-        return self.content.get(name, default)
-
-    def text(self, name: str) -> str:
-        value = self.content.get(name)
-        if not isinstance(value, str | int | float) or str(value).strip() == "":
-            raise PolicyError(f"{self.where}: {name} is missing")
-        return str(value)
-
-    def probability(self, name: str, default: float | None = None) -> float:
-        value = self.content.get(name, default)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is None or not number or not 0 <= value <= 1:
-            raise PolicyError(f"{self.where}: {name} must be a number from 0 to 1, not {value}")
-        return float(value)
-
-    def disposition(self, name: str, default: str | None = None) -> str:
-        value = self.content.get(name, default)
-        if value not in DISPOSITIONS:
-            raise PolicyError(
-                f"{self.where}: {name} must be one of {', '.join(DISPOSITIONS)}, not {value}"
-            )
-        return str(value)
+            f"{source}: {error}; inspection/policies/default.yaml explains every entry"
+        ) from error
+    return Policy(**vars(policy), source=source, sha256=hashlib.sha256(content).hexdigest())
 
 
 def resolve_thresholds(

@@ -6,16 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from severstal_prep.failures import MEMORY, in_words
 
 T = TypeVar("T")
@@ -39,32 +29,15 @@ def notes(file: Path, messages: Iterable[str]) -> None:
 def track(items: Iterable[T], total: int, label: str) -> Iterator[T]:
     """Yield `items` while showing progress: a bar on a terminal, plain lines elsewhere."""
     if sys.stderr.isatty():
-        yield from _track_with_bar(items, total, label)
-    else:
-        yield from _track_with_lines(items, total, label)
+        from rich.console import Console
+        from rich.progress import track as bar
 
-
-def _track_with_bar(items: Iterable[T], total: int, label: str) -> Iterator[T]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(label, total=total)
-        for item in items:
-            yield item
-            progress.advance(task)
-
-
-def _track_with_lines(items: Iterable[T], total: int, label: str) -> Iterator[T]:
+        yield from bar(items, label, total, console=Console(stderr=True))
+        return
     start = last = time.monotonic()
     done = 0
-    for item in items:
+    for done, item in enumerate(items, 1):
         yield item
-        done += 1
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
             note(f"{label}: {done}/{total}, {last - start:.0f} s")

@@ -1,4 +1,6 @@
-"""The device that an option names."""
+"""The device that an option names, and what the machine calls it."""
+
+import platform
 
 import torch
 
@@ -25,3 +27,15 @@ def choose_device(name: str) -> torch.device:
         count = torch.cuda.device_count()
         raise SiseError(f"--device {name}: there are {count} GPUs here, counted from cuda:0")
     return device
+
+
+def device_name(device: torch.device) -> str:
+    """What the machine says that `device` is."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    capabilities = torch.cpu.get_capabilities()
+    name = capabilities.get("cpu_name") or platform.machine()
+    units = [unit for unit in ("amx_bf16", "avx512_bf16", "avx512_f") if capabilities.get(unit)]
+    cores = capabilities.get("num_physical_cores")
+    with_units = f", with {units[0]}" if units else ""
+    return f"{name} CPU{f', {cores} cores' if cores else ''}{with_units}"

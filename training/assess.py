@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
-from severstal_prep.console import note, track
 from severstal_prep.dataset import CLASS_NAMES
 from severstal_prep.files import replacing
 from sise import bundle
+from sise.devices import choose_device
 from sise.precision import Precision, resolve
+from sise.progress import note, track
 from training import paper_results
 from training.calibration import ECE_BINS
 from training.classification_report import ClassificationReport, write_confusion
@@ -50,7 +49,7 @@ def assess(request: Assessment) -> ClassificationReport:
     not what they should be, and TrainingError for a bundle of other classes, for
     answers that are not finite, and if memory runs out.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device("auto")
     model = bundle.load(request.bundle, device)
     if model.card.classes != CLASS_NAMES:
         raise TrainingError(

@@ -9,6 +9,7 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from severstal_prep.dataset import CLASS_NAMES
 from sise.architectures import build_network
@@ -16,7 +17,7 @@ from sise.bundle import not_finite
 from training.blueprint import Blueprint
 from training.data import IMAGENET_MEAN, IMAGENET_STD, Batch, RecastDataModule, normalise
 from training.errors import DivergedError, RecipeError
-from training.evaluate import confusion_counts, macro_recall
+from training.evaluate import macro_recall
 from training.schedule import Schedule, Steps
 
 
@@ -65,7 +66,7 @@ class DefectClassifier(LightningModule):
         self.network.to(memory_format=torch.channels_last)
         self.mean, self.std = IMAGENET_MEAN, IMAGENET_STD
         self.class_counts: tuple[int, ...] = (1,) * len(CLASS_NAMES)
-        self._confusion = torch.zeros(len(CLASS_NAMES), len(CLASS_NAMES), dtype=torch.int64)
+        self._confusion = MulticlassConfusionMatrix(len(CLASS_NAMES))
 
     def setup(self, stage: str) -> None:
         """Take from the data module how its crops are normalised and how many there are."""
@@ -106,13 +107,13 @@ class DefectClassifier(LightningModule):
                 f"validation batch {batch_index + 1}: the network's answer is not finite"
             )
         self.log("val/loss", loss, batch_size=len(labels))
-        self._confusion += confusion_counts(labels, logits.argmax(dim=1), len(CLASS_NAMES)).cpu()
+        self._confusion.update(logits, labels)
 
     def on_validation_epoch_end(self) -> None:
-        counts = self._confusion.numpy()
+        counts = self._confusion.compute().cpu().numpy()
         self.log("val/top1", float(counts.trace() / counts.sum()))
         self.log("val/macro_recall", macro_recall(counts), prog_bar=True)
-        self._confusion.zero_()
+        self._confusion.reset()
 
     def on_train_epoch_end(self) -> None:
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])

@@ -94,8 +94,8 @@ def evaluate(logits: Floats, labels: Labels, names: tuple[str, ...]) -> Evaluati
     """Evaluate logits (N, C) against class ids (N,); N and C are at least 1."""
     classes = len(names)
     predicted = logits.argmax(axis=1)
-    counts = confusion_counts(torch.from_numpy(labels), torch.from_numpy(predicted), classes)
-    confusion = counts.numpy()
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
     ranked = np.argsort(-logits, axis=1, kind="stable")[:, :3]
     correct = int(confusion.trace())
     return Evaluation(
@@ -123,11 +123,6 @@ def _class_result(name: str, class_id: int, confusion: Counts) -> ClassResult:
         recall_interval=wilson(right, crops) if crops else None,
         precision=right / named if named else None,
     )
-
-
-def confusion_counts(labels: torch.Tensor, predicted: torch.Tensor, classes: int) -> torch.Tensor:
-    """Crops (C, C) int64 by true class (row) and predicted class, from ids (N,)."""
-    return torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes)
 
 
 def macro_recall(confusion: Counts) -> float:
@@ -175,11 +170,11 @@ def predict(
             images = normalise(crops.to(device), mean, std)
             logits.append(forward(images).double().cpu().numpy())
             labels.append(class_ids.numpy())
-    found = np.concatenate(logits)
-    lost = int((~np.isfinite(found).all(axis=1)).sum())
+    answers = np.concatenate(logits)
+    lost = int((~np.isfinite(answers).all(axis=1)).sum())
     if lost:
         raise DivergedError(
-            f"the model's answer is not finite for {lost} of {len(found)} crops: its weights or "
+            f"the model's answer is not finite for {lost} of {len(answers)} crops: its weights or "
             "its precision are at fault; take another model, or full precision (fp32)"
         )
-    return found, np.concatenate(labels)
+    return answers, np.concatenate(labels)

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from sise.bundle import ModelBundle
+from sise.devices import choose_device
 from sise.precision import Precision
 from training.checkpoint import read_checkpoint
 from training.crops import read_recast
@@ -40,7 +39,7 @@ def export(request: Export) -> ModelBundle:
             validation = validate(
                 checkpoint,
                 read_recast(request.root).crops("val"),
-                torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+                choose_device("auto"),
                 request.precision,
                 request.batch_size,
                 request.num_workers,

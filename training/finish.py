@@ -10,10 +10,10 @@ import torch
 from scipy.special import softmax
 
 from severstal_prep.checked import checked
-from severstal_prep.console import track
 from severstal_prep.dataset import CLASS_NAMES
 from sise import bundle
 from sise.precision import Precision
+from sise.progress import track
 from training.calibration import Floats, fit_temperature
 from training.checkpoint import Checkpoint
 from training.crops import Crops

@@ -11,10 +11,10 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from torch import nn
 
-from severstal_prep.console import note
 from sise.blocks import find_blocks
 from sise.bundle import library_versions, read_card
 from sise.errors import LayerError
+from sise.progress import note
 from training.checkpoint import read_checkpoint
 from training.configuration import FitCLI
 from training.data import RecastDataModule

@@ -8,7 +8,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import RichProgressBar
 
-from severstal_prep.console import note
+from sise.progress import note
 
 
 def progress_callback() -> Callback:

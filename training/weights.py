@@ -9,9 +9,9 @@ import torch
 import torchvision
 from torch import nn
 
-from severstal_prep.console import note
 from sise.architectures import INCEPTIONS, Weightless, build_network, load_state
 from sise.bundle import file_sha256
+from sise.progress import note
 from training.errors import WeightsError
 from training.state_dicts import COUNTER, Fit, find_state
 from training.state_files import State, read_tensors

@@ -8,64 +8,15 @@ percentiles: a batch of bad maps must not pass because all are equally bad. docs
 the measurements behind them.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
-from inspection.errors import PolicyError
+from inspection.policy import WeakRule
 from sise.status import OK
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class WeakRule:
-    """Limits of the three tests, and how many failures make an explanation weak (1 to 3).
-
-    `max_drop`: share of the score that is lost when the map's top 15 % alone are kept.
-    `max_removed`: share of the score that is left without them. `min_agreement`: correlation
-    with the second method's map. A test that could not be made is not failed.
-    """
-
-    max_drop: float = 0.5
-    max_removed: float = 0.5
-    min_agreement: float = 0.2
-    failures: int = 2
-
-    def __str__(self) -> str:
-        return (
-            f"An explanation is weak if there is no map, or if at least {self.failures} of these "
-            f"hold: the explained pixels alone lose more than {self.max_drop:.0%} of the score; "
-            f"without them more than {self.max_removed:.0%} of the score is left; the second "
-            f"method's map correlates with this one by less than {self.min_agreement:g}."
-        )
-
-
-def parse_weak_rule(content: Any, where: str) -> WeakRule:
-    """The policy's `weak_explanation` entry; the default for None.
-
-    Raises PolicyError, naming `where` and the entry at fault.
-    """
-    if content is None:
-        return WeakRule()
-    if not isinstance(content, Mapping):
-        raise PolicyError(f"{where}: expected `name: value` entries")
-    names = [field.name for field in fields(WeakRule)]
-    unknown = [str(name) for name in content if name not in names]
-    if unknown:
-        raise PolicyError(f"{where}: unknown entry {', '.join(unknown)}; one of {', '.join(names)}")
-    for name, value in content.items():
-        low, high = {"min_agreement": (-1, 1), "failures": (1, 3)}.get(name, (0, 1))
-        kinds = int if name == "failures" else int | float
-        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-            whole = "a whole number" if name == "failures" else "a number"
-            raise PolicyError(f"{where}: {name} must be {whole} from {low} to {high}, not {value}")
-    return WeakRule(**content)
 
 
 def judge(patches: pd.DataFrame, rule: WeakRule) -> pd.DataFrame:

@@ -7,10 +7,9 @@ from typing import Any
 import pandas as pd
 
 from inspection.frames import records, rows
-from inspection.policy import DISPOSITIONS, NORMAL, probability_column
+from inspection.policy import DISPOSITIONS, NORMAL, WeakRule, probability_column
 from inspection.quality.figures import Figures
 from inspection.quality.gradcam_agreement import SECOND_METHOD
-from inspection.quality.weak import WeakRule
 from inspection.report.drawings import draw
 from inspection.report.identity import identity
 from inspection.report.indication_cards import make_card

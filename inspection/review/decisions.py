@@ -26,12 +26,12 @@ from pydantic import (
     ValidationError,
 )
 
+from inspection.policy import Disposition
 from inspection.review.errors import DecisionError
 from severstal_prep import checked
 from severstal_prep.checked import read_json
 
 FORMAT = "steel-sise decisions 1"
-Disposition = Literal["accept", "hold", "rework", "scrap"]
 _TEXT_CONTROLS = frozenset("\n\t")
 
 

@@ -8,7 +8,6 @@ are given, so that nothing here depends on real time.
 import math
 import statistics
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 Clock = Callable[[], float]
@@ -65,58 +64,27 @@ def in_turn(
     work: Iterable[Work],
     bare: Work,
     clock: Clock,
-    watch: Callable[[], AbstractContextManager[object]] = nullcontext,
     limit: float = math.inf,
-    together: int = 1,
+    least: int = 1,
 ) -> Timing:
     """Time bare, work, bare, work, …, bare; each work beside the bare runs around it.
 
-    `watch` is entered around each work, outside its time. After `limit` seconds of work no
-    more is begun, but for what belongs `together`. `work` holds at least one piece.
+    After `limit` seconds of work no more is begun, but for the first `least`. `work` holds at
+    least one piece.
     """
     pairs = []
     spent = 0.0
     before = _timed(bare, clock)
     for piece in work:
-        with watch():
-            passes, seconds = _timed(piece, clock)
+        passes, seconds = _timed(piece, clock)
         after = _timed(bare, clock)
         bare_rate = (before[0] + after[0]) / (before[1] + after[1])
         pairs.append(Pair(passes, seconds, bare_rate))
         before = after
         spent += seconds
-        if spent >= limit and len(pairs) % together == 0:
+        if spent >= limit and len(pairs) >= least:
             break
     return Timing(tuple(pairs))
-
-
-@dataclass(frozen=True)
-class Parts:
-    """How much of a method is done, in its own steps: a short part, a long one, and the whole."""
-
-    short: int
-    long: int
-    whole: int
-
-    def extrapolate(self, timing: Timing) -> Timing:
-        """The whole's pairs, of pairs that are by turns those of the short and of the long part.
-
-        Passes and seconds grow by the same amount with each step.
-        """
-        steps = (self.whole - self.short) / (self.long - self.short)
-        pairs = []
-        for short, long in zip(timing.pairs[::2], timing.pairs[1::2], strict=True):
-            growth = long.seconds - short.seconds
-            if growth <= 0:  # noise: all that is known is the long part's mean
-                growth = long.seconds * (1 - self.short / self.long)
-            pairs.append(
-                Pair(
-                    passes=round(short.passes + steps * (long.passes - short.passes)),
-                    seconds=short.seconds + steps * growth,
-                    bare_rate=long.bare_rate,
-                )
-            )
-        return Timing(tuple(pairs))
 
 
 def batches_lasting(seconds: float, one: Callable[[], object], clock: Clock) -> int:

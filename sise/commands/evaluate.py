@@ -7,6 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
 from sise.commands.options import (
+    PAPERS,
     add_running,
     add_subjects,
     command_line,
@@ -15,16 +16,6 @@ from sise.commands.options import (
 )
 
 UNREADABLE_INPUTS = 4
-PAPERS = [
-    "sise",
-    "gradcam",
-    "gradcam++",
-    "extremal-perturbation",
-    "rise",
-    "scorecam",
-    "integrated-gradients",
-    "fullgrad",
-]
 TRIVIAL = ["centre-gaussian", "noise", "sobel", "untrained:budget=94"]
 
 

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from sise.bundle import ModelBundle
     from sise.datasets.dataset import Dataset, Item
 
+PAPERS = [
+    "sise",
+    "gradcam",
+    "gradcam++",
+    "extremal-perturbation",
+    "rise",
+    "scorecam",
+    "integrated-gradients",
+    "fullgrad",
+]
+"""Those that the paper compares."""
 OTHERS = {
     "evaluate": {"similarities.jsonl": "sanity", "ablation.md": "ablate"},
     "ablate": {"similarities.jsonl": "sanity", "summary.html": "evaluate"},

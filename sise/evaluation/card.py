@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from sise.bench.machine import device_name
 from sise.bundle import ModelBundle, library_versions
 from sise.datasets.dataset import Dataset, Item
+from sise.devices import device_name
 from sise.evaluation.run import Done, Plan
 from sise.images import write_whole
 

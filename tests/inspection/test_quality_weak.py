@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from toys import FakeExplainer, strip, toy_classifier
 
 from inspection.errors import PolicyError
+from inspection.policy import WeakRule, parse_policy
 from inspection.quality.gradcam_agreement import agree, correlation, make_gradcam
-from inspection.quality.weak import WeakRule, judge, parse_weak_rule, rank
+from inspection.quality.weak import judge, rank
 from sise.methods.gradcam import GradCAM
 
 
@@ -108,23 +109,28 @@ def test_percentiles_of_a_batch_average_to_the_middle(drops: list[float]) -> Non
     assert found.between(0, 100, inclusive="neither").all()
 
 
+def weak_rule(entry: str) -> WeakRule:
+    content = f"name: mill\nversion: 1\nweak_explanation: {entry}\n"
+    return parse_policy(content.encode(), "p").weak
+
+
 def test_the_policys_entry_is_read_and_checked() -> None:
-    assert parse_weak_rule(None, "p") == WeakRule()
-    assert parse_weak_rule({"failures": 1, "min_agreement": -0.5}, "p") == WeakRule(
+    assert weak_rule("") == WeakRule()
+    assert weak_rule("{failures: 1, min_agreement: -0.5}") == WeakRule(
         failures=1, min_agreement=-0.5
     )
     for content, message in (
-        ([], "expected `name: value` entries"),
-        ({"drop": 1}, "unknown entry drop; one of max_drop"),
-        ({"max_drop": 1.5}, "max_drop must be a number from 0 to 1, not 1.5"),
-        ({"min_agreement": "x"}, "min_agreement must be a number from -1 to 1, not x"),
-        ({"failures": 2.5}, "failures must be a whole number from 1 to 3, not 2.5"),
-        ({"failures": True}, "failures must be a whole number"),
-        ({"failures": 0}, "failures must be a whole number from 1 to 3, not 0"),
+        ("[]", "should be an object"),
+        ("{drop: 1}", ", drop: no entry of this name is known"),
+        ("{max_drop: 1.5}", ", max_drop: .* less than or equal to 1, not 1.5"),
+        ("{min_agreement: x}", ", min_agreement: .* number, not 'x'"),
+        ("{failures: 2.5}", ", failures: .* integer, not 2.5"),
+        ("{failures: true}", ", failures: .* integer, not true"),
+        ("{failures: 0}", ", failures: .* greater than or equal to 1, not 0"),
+        ("{failures: 4}", ", failures: .* less than or equal to 3, not 4"),
     ):
-        with pytest.raises(PolicyError, match=r"^p: ") as caught:
-            parse_weak_rule(content, "p")
-        assert message in str(caught.value)
+        with pytest.raises(PolicyError, match=rf"^p: weak_explanation.*{message}"):
+            weak_rule(content)
 
 
 def test_agreement_is_the_correlation_of_the_two_maps() -> None:

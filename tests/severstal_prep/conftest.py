@@ -8,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from severstal_prep import overview
+from severstal_prep.build import Request
 from severstal_prep.images import write_jpeg
+from severstal_prep.recast import Rules
 
 HEIGHT, WIDTH = 256, 1600
 
@@ -86,3 +89,19 @@ def seven_strips(kaggle: KaggleFolder) -> KaggleFolder:
     kaggle.add_strip("f.jpg", [(3, box(100, 30, 9, 9))], black_from=800)
     kaggle.add_strip("g.jpg")
     return kaggle
+
+
+@pytest.fixture
+def quick_overview(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a stand-in for the overview, which takes a second to draw, where no test looks at it."""
+    if "overview" not in request.node.name:
+
+        def write_overview(path: Path, root: Path, manifest: object) -> None:
+            path.write_bytes(b"picture")
+
+        monkeypatch.setattr(overview, "write_overview", write_overview)
+
+
+@pytest.fixture
+def request_seven(seven_strips: KaggleFolder, tmp_path: Path, quick_overview: None) -> Request:
+    return Request(seven_strips.csv, seven_strips.images, tmp_path / "выход dir", Rules())
