@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from jsonargparse import ArgumentParser
 
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     parser = ArgumentParser(
         prog=PROGRAM,
+        version=version("steel-sise"),
         description="Inspect batches of steel strips and explain every indication.",
         exit_on_error=False,
     )

@@ -5,7 +5,7 @@ from severstal_prep.guard import guarded
 
 def main() -> int:
     """Run a command; the exit code of the process."""
-    return guarded("severstal-prep", "severstal_prep.cli")
+    return guarded("severstal-prep", "severstal_prep.cli", "prep")
 
 
 if __name__ == "__main__":

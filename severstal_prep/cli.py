@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog=PROGRAM,
+        version=version("steel-sise"),
         description="Severstal strips and run-length labels, recast as a dataset of crops.",
         exit_on_error=False,
     )

@@ -13,17 +13,19 @@ from types import FrameType
 
 ENDED = {signal.SIGINT: "interrupted", signal.SIGTERM: "ended by SIGTERM"}
 PIPE_CLOSED = 141
+PROJECT = "steel-sise"
 _TOGETHER = 1.0
 """Seconds within which a second signal is the same one, sent to the group and handed on."""
 _IMPORT = "<frozen importlib._bootstrap>"
 
 
-def guarded(program: str, home: str) -> int:
+def guarded(program: str, home: str, extra: str = "") -> int:
     """Run `main()` of the module `home`; the exit code of the process.
 
     Ctrl-C gives 130, SIGTERM 143, each with a line that `main` prints as it catches a
     KeyboardInterrupt, or that is printed here; a reader that has gone (`| head`) gives 141 and
-    no word. Errors that `main` lets through are ours, and keep their traceback.
+    no word. Where an import fails and packages of `extra` are not installed, a line names them.
+    Errors that `main` lets through are ours, and keep their traceback.
     """
     guard = _Guard(program)
     guard.install()
@@ -41,11 +43,18 @@ def guarded(program: str, home: str) -> int:
             raise
         _write(f"{program}: standard output: {error.strerror}; nothing more was printed\n")
         code = 2
-    except Exception:
-        if not guard.received:  # else a library's answer to the interruption
+    except Exception as error:
+        missing = _missing(extra) if isinstance(error, ImportError) else set()
+        if guard.received:  # a library's answer to the interruption
+            guard.say()
+            code = 1
+        elif missing:
+            _write(
+                f'{program} needs {", ".join(sorted(missing))}: pip install "{PROJECT}[{extra}]"\n'
+            )
+            code = 2
+        else:
             raise
-        guard.say()
-        code = 1
     guard.ending = True
     return 128 + guard.received if guard.received else code
 
@@ -63,6 +72,26 @@ def _run(home: str) -> int:
         if stream is not None:
             stream.flush()
     return int(code or 0)
+
+
+def _missing(*extras: str) -> set[str]:
+    """The packages that `extras` of this project add, as far as they are not installed."""
+    import re
+    from importlib.metadata import PackageNotFoundError, requires, version
+
+    missing: set[str] = set()
+    for line in requires(PROJECT) or []:
+        asked = re.match(r"([\w.-]+)(?:\[(.*?)\])?.*extra == .(.*).$", line)
+        if asked is None or asked[3] not in extras:
+            continue
+        if asked[1] == PROJECT:
+            missing |= _missing(*asked[2].split(","))
+            continue
+        try:
+            version(asked[1])
+        except PackageNotFoundError:
+            missing.add(asked[1])
+    return missing
 
 
 class _Guard:

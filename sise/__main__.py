@@ -5,7 +5,7 @@ from sise.guard import guarded
 
 def main() -> int:
     """Run a command; the exit code of the process."""
-    return guarded("sise", "sise.cli")
+    return guarded("sise", "sise.cli", "evaluate")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from jsonargparse import ArgumentParser
 
@@ -26,7 +27,10 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     parser = ArgumentParser(
-        prog="sise", description="Explain what a CNN sees in an image.", exit_on_error=False
+        prog="sise",
+        version=version("steel-sise"),
+        description="Explain what a CNN sees in an image.",
+        exit_on_error=False,
     )
     commands = parser.add_subcommands(required=True, dest="command")
     for name, (command, purpose) in COMMANDS.items():

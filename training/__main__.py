@@ -5,7 +5,7 @@ from severstal_prep.guard import guarded
 
 def main() -> int:
     """Run a command; the exit code of the process."""
-    return guarded("defect-train", "training.cli")
+    return guarded("defect-train", "training.cli", "train")
 
 
 if __name__ == "__main__":
