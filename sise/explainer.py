@@ -1,32 +1,29 @@
 """SISE: Semantic Input Sampling for Explanation (Sattarzadeh et al., AAAI-21)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import nn
 
-from sise.backends import Backend
-from sise.baselines import Fill
 from sise.blocks import Layer
 from sise.budget import Budget, Estimate, check_budget, settle
 from sise.capture import Capture, Objective, capture
 from sise.context import Context, Continuation, check_context, features_in_context
-from sise.engine import Engine, Layers, Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation, LayerExplanation, usable
 from sise.fusion import Fusion, fuse
-from sise.logits import Output, probabilities
+from sise.logits import probabilities
 from sise.masks import SmallMasks, attribution_masks, constant_maps
-from sise.precision import Precision
+from sise.methods.base import LayersExplainer, MaskScoringExplainer
 from sise.sampling import MaskScorer, MaskSet, visualization_map
 from sise.selection import Mu, average_gradients, check_mu, positive_gradient_maps
 from sise.targets import Target
 
 
-class SISE:
+@dataclass(eq=False)
+class SISE(LayersExplainer, MaskScoringExplainer):
     """Explain a CNN's prediction from the feature maps of each of its convolutional blocks.
 
     >>> explainer = SISE(model)
@@ -66,31 +63,18 @@ class SISE:
         LayerError: where layers cannot be found or have no feature maps.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        mu: Mu = 0.0,
-        budget: Budget = None,
-        layers: Layers = None,
-        fusion: Fusion = "hard",
-        fill: Fill = "grey",
-        context: Continuation | None = None,
-        output: Output = "softmax",
-        precision: Precision = "auto",
-        batch_size: int | Literal["auto"] = "auto",
-        backend: Backend = "torch",
-        compile: bool = False,
-    ) -> None:
-        check_mu(mu)
-        check_budget(budget)
-        check_context(context)
-        _check_affordable(budget, context)
-        self.mu: Mu = mu
-        self.budget: Budget = budget
-        self.fusion: Fusion = fusion
-        self.context = context
-        settings = Settings(layers, precision, batch_size, fill, output, backend, compile)
-        self.engine = Engine(model, settings)
+    mu: Mu = 0.0
+    budget: Budget = None
+    _: KW_ONLY
+    fusion: Fusion = "hard"
+    context: Continuation | None = None
+
+    def __post_init__(self, model: nn.Module) -> None:
+        check_mu(self.mu)
+        check_budget(self.budget)
+        check_context(self.context)
+        _check_affordable(self.budget, self.context)
+        super().__post_init__(model)
 
     def __call__(
         self, images: torch.Tensor, target: Target = None, context: Context | None = None
@@ -110,7 +94,7 @@ class SISE:
         return self.engine.explain(images, target, partial(self._explain, context=context))
 
     def _explain(
-        self, images: torch.Tensor, target: Target, context: Context | None
+        self, images: torch.Tensor, target: Target, context: Context | None = None
     ) -> Explanation:
         layers = self.engine.layers(images)
         seen = self._capture(layers, images, target)
@@ -130,7 +114,7 @@ class SISE:
 
     def _capture(self, layers: Sequence[Layer], images: torch.Tensor, target: Target) -> Capture:
         # The gradient of a class's sigmoid is that of its logit, but for a positive factor.
-        objective: Objective = "log-odds" if self.engine.settings.output == "softmax" else "logit"
+        objective: Objective = "log-odds" if self.output == "softmax" else "logit"
         return capture(self.engine.exact_forward(images.device), layers, images, target, objective)
 
     def _score_and_fuse(
@@ -168,7 +152,7 @@ class SISE:
         )
         selected = torch.stack([layer.selected for layer in per_layer]).sum(dim=0)
         maps, status = usable(fuse(visualizations, self.fusion), selected)
-        output = self.engine.settings.output
+        output = self.output
         return Explanation(
             maps=maps,
             targets=seen.targets,

@@ -1,23 +1,18 @@
 """Ablation-CAM (Desai and Ramaswamy, WACV 2020)."""
 
-from typing import Literal
-
 import torch
-from torch import nn
 
 from sise.batches import BatchSize, is_out_of_memory
 from sise.blocks import Layer
-from sise.engine import Layers, Settings
 from sise.explanation import Explanation
-from sise.logits import Output
 from sise.masks import upsample
-from sise.methods.base import EngineExplainer
-from sise.methods.prediction import check_one_layer, layer_explanation, predict
-from sise.precision import Forward, Precision
+from sise.methods.base import OneLayerExplainer
+from sise.methods.prediction import layer_explanation, predict
+from sise.precision import Forward
 from sise.targets import Target
 
 
-class AblationCAM(EngineExplainer):
+class AblationCAM(OneLayerExplainer):
     """One layer's feature maps, each weighted by what the class's logit loses without it.
 
     The weight of map k is y - y_k, with y_k the logit of the class when the map is set to 0. The
@@ -30,17 +25,7 @@ class AblationCAM(EngineExplainer):
     the last block of the model's graph if None. Other arguments and errors as for `SISE`.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        layers: Layers = None,
-        output: Output = "softmax",
-        precision: Precision = "auto",
-        batch_size: int | Literal["auto"] = "auto",
-    ) -> None:
-        check_one_layer("Ablation-CAM", layers)
-        settings = Settings(layers, precision, batch_size, output=output)
-        super().__init__(model, settings)
+    title = "Ablation-CAM"
 
     @torch.no_grad()
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:

@@ -1,43 +1,24 @@
 """What Grad-CAM's relatives share: one layer, one forward and one backward pass."""
 
 from abc import abstractmethod
-from typing import ClassVar, Literal
 
 import torch
-from torch import nn
 
 from sise.capture import capture
-from sise.engine import Layers, Settings
 from sise.explanation import Explanation, LayerExplanation
-from sise.logits import Output
 from sise.masks import upsample
-from sise.methods.base import EngineExplainer
-from sise.methods.prediction import Prediction, check_one_layer, explanation
-from sise.precision import Precision
+from sise.methods.base import OneLayerExplainer
+from sise.methods.prediction import Prediction, explanation
 from sise.targets import Target
 
 
-class GradientCAM(EngineExplainer):
+class GradientCAM(OneLayerExplainer):
     """A rectified sum of one layer's feature maps, weighted by the gradient of the class's logit.
 
     The sum is upsampled bilinearly, then min-max normalised. `layers` names the one layer to
     use; it is the last block of the model's graph if None. Other arguments and errors as for
     `SISE`.
     """
-
-    title: ClassVar[str]
-
-    def __init__(
-        self,
-        model: nn.Module,
-        layers: Layers = None,
-        precision: Precision = "auto",
-        batch_size: int | Literal["auto"] = "auto",
-        output: Output = "softmax",
-    ) -> None:
-        check_one_layer(self.title, layers)
-        settings = Settings(layers, precision, batch_size, output=output)
-        super().__init__(model, settings)
 
     @abstractmethod
     def weighted(self, features: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,5 @@
 """Eigen-CAM (Muhammad and Yeasin, IJCNN 2020)."""
 
-from typing import ClassVar
-
 import torch
 
 from sise.methods.cam import GradientCAM
@@ -18,7 +16,7 @@ class EigenCAM(GradientCAM):
     `layers` and the other arguments are those of `GradientCAM`.
     """
 
-    title: ClassVar[str] = "Eigen-CAM"
+    title = "Eigen-CAM"
 
     def weighted(self, features: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """(B, N, h, w) twice -> (B, h, w)."""

@@ -1,24 +1,21 @@
 """Extremal perturbations (Fong, Patrick, Vedaldi, ICCV 2019), written from the paper's formulas."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from math import ceil, log10, pi
-from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from sise.baselines import Fill, Masker
-from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
-from sise.logits import Output
 from sise.masks import upsample
 from sise.methods.base import EngineExplainer
 from sise.methods.prediction import Prediction, check_differentiable, differentiate, explanation
-from sise.precision import Forward, Precision
+from sise.precision import Forward
 from sise.targets import Target, resolve_targets
 
 # Measured, with the alternatives, in docs/methods.md.
@@ -32,6 +29,7 @@ _GROWING = 2 / 3  # of the ascent; then λ stays, and the rate falls to 0
 _LEAST_SPAN, _TINY = 1e-6, 1e-12
 
 
+@dataclass(eq=False)
 class ExtremalPerturbation(EngineExplainer):
     """The smooth masks that, given their area, leave most of the class's logit; added up.
 
@@ -55,29 +53,22 @@ class ExtremalPerturbation(EngineExplainer):
     `batch_size`.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        areas: Sequence[float] = (0.025, 0.05, 0.1, 0.2),
-        steps: int = 200,
-        fill: Fill = "blur",
-        output: Output = "softmax",
-        precision: Precision = "auto",
-        batch_size: int | Literal["auto"] = "auto",
-    ) -> None:
-        if not areas or not all(0 < area < 1 for area in areas):
-            raise SiseError(f"areas must lie between 0 and 1, not {', '.join(map(str, areas))}")
-        if steps < 1:
-            raise SiseError(f"steps must be at least 1, not {steps}")
-        self.areas = tuple(areas)
-        self.steps = steps
-        settings = Settings(precision=precision, batch_size=batch_size, fill=fill, output=output)
-        super().__init__(model, settings)
+    areas: Sequence[float] = (0.025, 0.05, 0.1, 0.2)
+    steps: int = 200
+    fill: Fill = field(default="blur", kw_only=True)
+
+    def __post_init__(self, model: nn.Module) -> None:
+        if not self.areas or not all(0 < area < 1 for area in self.areas):
+            given = ", ".join(map(str, self.areas))
+            raise SiseError(f"areas must lie between 0 and 1, not {given}")
+        if self.steps < 1:
+            raise SiseError(f"steps must be at least 1, not {self.steps}")
+        super().__post_init__(model)
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
         prediction = self._predict(images, target)
         forward = self.engine.scoring_network(images.device).forward
-        masker = Masker(images, self.engine.settings.fill)
+        masker = Masker(images, self.fill)
         smooth = SmoothMasks(masker.size)
         every = torch.arange(len(images), device=images.device)
         owners = every.repeat_interleave(len(self.areas))

@@ -10,19 +10,18 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from sise.engine import Settings
 from sise.errors import LayerError, SiseError
 from sise.explanation import Explanation
-from sise.logits import Output
 from sise.masks import upsample
 from sise.methods.base import EngineExplainer
 from sise.methods.prediction import Prediction, differentiate, explanation
-from sise.precision import Forward, Precision
+from sise.precision import Forward
 from sise.targets import Target, resolve_targets
 
 Rescale = Literal["channel", "layer"]
 
 
+@dataclass(eq=False)
 class FullGrad(EngineExplainer):
     """The gradients of the input and of every bias in the network, one map.
 
@@ -42,19 +41,12 @@ class FullGrad(EngineExplainer):
     running statistics, and for biases that belong to no layer.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        rescale: Rescale = "channel",
-        output: Output = "softmax",
-        precision: Precision = "auto",
-        batch_size: int | Literal["auto"] = "auto",
-    ) -> None:
-        if rescale not in get_args(Rescale):
-            raise SiseError(f"rescale {rescale!r}: one of {', '.join(get_args(Rescale))}")
-        self.rescale: Rescale = rescale
-        settings = Settings(precision=precision, batch_size=batch_size, output=output)
-        super().__init__(model, settings)
+    rescale: Rescale = "channel"
+
+    def __post_init__(self, model: nn.Module) -> None:
+        if self.rescale not in get_args(Rescale):
+            raise SiseError(f"rescale {self.rescale!r}: one of {', '.join(get_args(Rescale))}")
+        super().__post_init__(model)
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
         forward = self.engine.exact_forward(images.device)

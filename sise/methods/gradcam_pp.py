@@ -1,7 +1,5 @@
 """Grad-CAM++ (Chattopadhay, Sarkar, Howlader, Balasubramanian, WACV 2018)."""
 
-from typing import ClassVar
-
 import torch
 
 from sise.methods.cam import GradientCAM
@@ -22,7 +20,7 @@ class GradCAMpp(GradientCAM):
     `layers` and the other arguments are those of `GradientCAM`.
     """
 
-    title: ClassVar[str] = "Grad-CAM++"
+    title = "Grad-CAM++"
 
     def weighted(self, features: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """(B, N, h, w) twice -> (B, h, w)."""

@@ -1,21 +1,18 @@
 """Group-CAM (Zhang, Rao, Yang, arXiv 2103.13859)."""
 
-from typing import Literal
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
-from sise.backends import Backend
 from sise.baselines import Fill
 from sise.capture import capture
-from sise.engine import Layers, Settings
+from sise.engine import Layers
 from sise.errors import SiseError
 from sise.explanation import Explanation
-from sise.logits import Output
 from sise.masks import attribution_masks, constant_maps, upsample
-from sise.methods.base import EngineExplainer
-from sise.methods.prediction import Prediction, check_one_layer, layer_explanation
-from sise.precision import Precision
+from sise.methods.base import MaskScoringExplainer, OneLayerExplainer
+from sise.methods.prediction import Prediction, layer_explanation
 from sise.sampling import MaskSet
 from sise.targets import Target
 
@@ -23,7 +20,8 @@ from sise.targets import Target
 _NOISE = 0.7
 
 
-class GroupCAM(EngineExplainer):
+@dataclass(eq=False)
+class GroupCAM(OneLayerExplainer, MaskScoringExplainer):
     """Grad-CAM in parts, each weighted by what its region does for the class's probability.
 
     One layer's maps, weighted as in Grad-CAM, are added up in groups of neighbours; each sum is
@@ -41,24 +39,15 @@ class GroupCAM(EngineExplainer):
     arguments and errors as for `SISE`.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        groups: int = 32,
-        layers: Layers = None,
-        fill: Fill = "blur",
-        output: Output = "softmax",
-        precision: Precision = "auto",
-        batch_size: int | Literal["auto"] = "auto",
-        backend: Backend = "torch",
-        compile: bool = False,
-    ) -> None:
-        if groups < 1:
-            raise SiseError(f"groups must be at least 1, not {groups}")
-        self.groups = groups
-        check_one_layer("Group-CAM", layers)
-        settings = Settings(layers, precision, batch_size, fill, output, backend, compile)
-        super().__init__(model, settings)
+    title = "Group-CAM"
+    groups: int = 32
+    layers: Layers = field(default=None, kw_only=True)
+    fill: Fill = field(default="blur", kw_only=True)
+
+    def __post_init__(self, model: nn.Module) -> None:
+        if self.groups < 1:
+            raise SiseError(f"groups must be at least 1, not {self.groups}")
+        super().__post_init__(model)
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
         layer = self.engine.layers(images)[-1]

@@ -1,7 +1,5 @@
 """HiResCAM (Draelos and Carin, arXiv 2011.08891)."""
 
-from typing import ClassVar
-
 import torch
 
 from sise.methods.cam import GradientCAM
@@ -17,7 +15,7 @@ class HiResCAM(GradientCAM):
     `layers` and the other arguments are those of `GradientCAM`.
     """
 
-    title: ClassVar[str] = "HiResCAM"
+    title = "HiResCAM"
 
     def weighted(self, features: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """(B, N, h, w) twice -> (B, h, w)."""

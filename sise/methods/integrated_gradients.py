@@ -1,22 +1,22 @@
 """Integrated gradients (Sundararajan, Taly, Yan, ICML 2017)."""
 
-from typing import Literal
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import nn
 
 from sise.baselines import Fill, baseline_of
-from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
 from sise.logits import Output, probabilities
 from sise.methods.base import EngineExplainer
 from sise.methods.prediction import differentiate, explanation, predict
-from sise.precision import Forward, Precision
+from sise.precision import Forward
 from sise.targets import Target
 
 
+@dataclass(eq=False)
 class IntegratedGradients(EngineExplainer):
     """Attributions that add up to what the image's probability has over its baseline's.
 
@@ -35,32 +35,25 @@ class IntegratedGradients(EngineExplainer):
     `batch_size`.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        steps: int = 50,
-        fill: Fill = "grey",
-        output: Output = "softmax",
-        precision: Precision = "auto",
-        batch_size: int | Literal["auto"] = "auto",
-    ) -> None:
-        if steps < 1:
-            raise SiseError(f"steps must be at least 1, not {steps}")
-        if isinstance(fill, str) and fill == "inpaint":
+    steps: int = 50
+    fill: Fill = field(default="grey", kw_only=True)
+
+    def __post_init__(self, model: nn.Module) -> None:
+        if self.steps < 1:
+            raise SiseError(f"steps must be at least 1, not {self.steps}")
+        if isinstance(self.fill, str) and self.fill == "inpaint":
             raise SiseError('fill "inpaint" depends on a mask, and a baseline has none')
-        self.steps = steps
-        settings = Settings(precision=precision, batch_size=batch_size, fill=fill, output=output)
-        super().__init__(model, settings)
+        super().__post_init__(model)
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
         prediction = predict(self.engine, images, target)
-        baseline = baseline_of(images, self.engine.settings.fill)
+        baseline = baseline_of(images, self.fill)
         attributed = attributions(
             self.engine.exact_forward(images.device),
             images,
             torch.zeros_like(images) if baseline is None else baseline.expand_as(images),
             prediction.targets,
-            self.engine.settings.output,
+            self.output,
             self.steps,
             self.engine.captured_at_once(images),
         )

@@ -1,7 +1,5 @@
 """LayerCAM (Jiang, Zhang, Hou, Cheng, Wei, IEEE Transactions on Image Processing 2021)."""
 
-from typing import ClassVar
-
 import torch
 
 from sise.methods.cam import GradientCAM
@@ -15,7 +13,7 @@ class LayerCAM(GradientCAM):
     included. `layers` and the other arguments are those of `GradientCAM`.
     """
 
-    title: ClassVar[str] = "LayerCAM"
+    title = "LayerCAM"
 
     def weighted(self, features: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """(B, N, h, w) twice -> (B, h, w)."""

@@ -7,8 +7,8 @@ import torch
 
 from sise.blocks import Layer
 from sise.capture import feature_maps
-from sise.engine import Engine, Layers
-from sise.errors import LayerError, SiseError
+from sise.engine import Engine
+from sise.errors import SiseError
 from sise.explanation import Explanation, LayerExplanation, usable
 from sise.logits import probabilities
 from sise.masks import normalise
@@ -83,12 +83,6 @@ def layer_explanation(
         layer.name, maps.float(), scored.shape[1], (~scored).sum(dim=1), count, count
     )
     return explanation(engine, prediction, maps, count + before, (share,))
-
-
-def check_one_layer(title: str, layers: Layers) -> None:
-    """Raise LayerError if a method that explains one layer is given more or fewer."""
-    if layers is not None and len(layers) != 1:
-        raise LayerError(f"{title} explains one layer, not {len(layers)}")
 
 
 def differentiate(score: torch.Tensor, sources: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -1,21 +1,15 @@
 """RISE (Petsiuk, Das, Saenko, BMVC 2018)."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
-from sise.backends import Backend
-from sise.baselines import Fill
-from sise.engine import Settings
 from sise.errors import SiseError
 from sise.explanation import Explanation
-from sise.logits import Output
 from sise.masks import upsample
-from sise.methods.base import EngineExplainer
+from sise.methods.base import MaskScoringExplainer
 from sise.methods.prediction import explanation, predict
-from sise.precision import Precision
 from sise.sampling import MaskSet
 from sise.targets import Target
 
@@ -71,7 +65,8 @@ def _cell(cells: int, size: tuple[int, int]) -> tuple[int, int]:
     return -(-size[0] // cells), -(-size[1] // cells)
 
 
-class RISE(EngineExplainer):
+@dataclass(eq=False)
+class RISE(MaskScoringExplainer):
     """The mean of random masks, each weighted by the class's probability under it.
 
     S = 1 / (p·N) · Σ f(I ⊙ M) · M, the paper's equation 6, min-max normalised. All images are
@@ -88,32 +83,19 @@ class RISE(EngineExplainer):
     depend on N.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        n_masks: int = 4000,
-        cells: int = 8,
-        share: float = 0.5,
-        seed: int = 0,
-        fill: Fill = "grey",
-        output: Output = "softmax",
-        precision: Precision = "auto",
-        batch_size: int | Literal["auto"] = "auto",
-        backend: Backend = "torch",
-        compile: bool = False,
-    ) -> None:
-        if n_masks < 1:
-            raise SiseError(f"n_masks must be at least 1, not {n_masks}")
-        if cells < 2:
-            raise SiseError(f"cells must be at least 2, not {cells}")
-        if not 0 < share < 1:
-            raise SiseError(f"share must lie between 0 and 1, not {share}")
-        self.n_masks = n_masks
-        self.cells = cells
-        self.share = share
-        self.seed = seed
-        settings = Settings(None, precision, batch_size, fill, output, backend, compile)
-        super().__init__(model, settings)
+    n_masks: int = 4000
+    cells: int = 8
+    share: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self, model: nn.Module) -> None:
+        if self.n_masks < 1:
+            raise SiseError(f"n_masks must be at least 1, not {self.n_masks}")
+        if self.cells < 2:
+            raise SiseError(f"cells must be at least 2, not {self.cells}")
+        if not 0 < self.share < 1:
+            raise SiseError(f"share must lie between 0 and 1, not {self.share}")
+        super().__post_init__(model)
 
     @torch.no_grad()
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:

@@ -1,24 +1,19 @@
 """Score-CAM (Wang et al., CVPR Workshops 2020)."""
 
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
-from torch import nn
 
-from sise.backends import Backend
-from sise.baselines import Fill
-from sise.engine import Layers, Settings
 from sise.explanation import Explanation
-from sise.logits import Output
 from sise.masks import attribution_masks, constant_maps, upsample
-from sise.methods.base import EngineExplainer
-from sise.methods.prediction import check_one_layer, layer_explanation, predict
-from sise.precision import Precision
+from sise.methods.base import MaskScoringExplainer, OneLayerExplainer
+from sise.methods.prediction import layer_explanation, predict
 from sise.sampling import MaskSet
 from sise.targets import Target
 
 
-class ScoreCAM(EngineExplainer):
+@dataclass(eq=False)
+class ScoreCAM(OneLayerExplainer, MaskScoringExplainer):
     """One layer's feature maps, each weighted by the class's probability when it masks the image.
 
     The public versions disagree about the weight. Here, as in the authors' code, it is the
@@ -31,20 +26,7 @@ class ScoreCAM(EngineExplainer):
     arguments and errors as for `SISE`.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        layers: Layers = None,
-        fill: Fill = "grey",
-        output: Output = "softmax",
-        precision: Precision = "auto",
-        batch_size: int | Literal["auto"] = "auto",
-        backend: Backend = "torch",
-        compile: bool = False,
-    ) -> None:
-        check_one_layer("Score-CAM", layers)
-        settings = Settings(layers, precision, batch_size, fill, output, backend, compile)
-        super().__init__(model, settings)
+    title = "Score-CAM"
 
     @torch.no_grad()
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:

@@ -7,33 +7,19 @@ like the others; the model is only asked for its class and score.
 
 import hashlib
 from abc import abstractmethod
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
-from torch import nn
 from torch.nn import functional
 
-from sise.engine import Settings
 from sise.explanation import Explanation
-from sise.logits import Output
 from sise.methods.base import EngineExplainer
 from sise.methods.prediction import explanation, predict
-from sise.precision import Precision
 from sise.targets import Target
 
 
 class ModelFree(EngineExplainer):
     """An explainer whose maps depend on the image at most. Arguments as for `SISE`."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        output: Output = "softmax",
-        precision: Precision = "auto",
-        batch_size: int | Literal["auto"] = "auto",
-    ) -> None:
-        settings = Settings(precision=precision, batch_size=batch_size, output=output)
-        super().__init__(model, settings)
 
     @abstractmethod
     def _maps(self, images: torch.Tensor) -> torch.Tensor:
@@ -57,22 +43,14 @@ def _bell(length: int) -> torch.Tensor:
     return torch.exp(-0.5 * ((centres - 0.5) / 0.25) ** 2)
 
 
+@dataclass(eq=False)
 class Noise(ModelFree):
     """Uniform noise, drawn anew for each image: from `seed` and the image itself.
 
     So an image's map does not depend on the device, nor on the batch that it comes in.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        seed: int = 0,
-        output: Output = "softmax",
-        precision: Precision = "auto",
-        batch_size: int | Literal["auto"] = "auto",
-    ) -> None:
-        super().__init__(model, output, precision, batch_size)
-        self.seed = seed
+    seed: int = 0
 
     def _maps(self, images: torch.Tensor) -> torch.Tensor:
         return torch.stack([self._drawn(image) for image in images]).to(images)

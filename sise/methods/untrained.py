@@ -1,25 +1,22 @@
 """What a method shows of a model that has learnt nothing (Adebayo et al., NeurIPS 2018)."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from sise.cloning import clone_modules
-from sise.engine import Settings
 from sise.explainer import SISE
 from sise.explanation import Explainer, Explanation
 from sise.logits import probabilities
-from sise.methods.base import EngineExplainer
+from sise.methods.base import LayersExplainer
 from sise.methods.prediction import predict
 from sise.targets import Target
 
-_OF_THE_ENGINE = ("layers", "precision", "batch_size", "output")
 
-
-class Untrained(EngineExplainer):
+class Untrained(LayersExplainer):
     """The map that a method makes of the same architecture with random weights.
 
     The SISE paper's figure 12. Class and score are those of the trained model; only the map comes
@@ -46,8 +43,8 @@ class Untrained(EngineExplainer):
         self.method = method
         self.seed = seed
         self.options = options
-        shared = {key: value for key, value in options.items() if key in _OF_THE_ENGINE}
-        super().__init__(model, Settings(**shared))
+        own = {option.name for option in fields(LayersExplainer)}
+        super().__init__(model, **{key: value for key, value in options.items() if key in own})
         self._explainers: dict[torch.device, Explainer] = {}
 
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:

@@ -1,7 +1,5 @@
 """XGrad-CAM (Fu, Hu, Dong, Guo, Gao, Li, BMVC 2020)."""
 
-from typing import ClassVar
-
 import torch
 
 from sise.methods.cam import GradientCAM
@@ -17,7 +15,7 @@ class XGradCAM(GradientCAM):
     `layers` and the other arguments are those of `GradientCAM`.
     """
 
-    title: ClassVar[str] = "XGrad-CAM"
+    title = "XGrad-CAM"
 
     def weighted(self, features: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
         """(B, N, h, w) twice -> (B, h, w)."""

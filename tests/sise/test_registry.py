@@ -3,7 +3,7 @@ from networks import small_cnn, some_images
 
 from sise import SISE
 from sise.errors import SiseError
-from sise.registry import METHODS, make_explainer, parse_spec, parse_specs
+from sise.registry import METHODS, defaults, make_explainer, parse_spec, parse_specs
 
 SHARED = {"precision": "fp32", "batch_size": 7, "backend": "torch", "compile": False}
 
@@ -72,3 +72,43 @@ def test_untrained_takes_the_options_of_sise() -> None:
     model, images = small_cnn(), some_images(1)
     few = make_explainer(parse_spec("untrained:budget=4"), model, SHARED)(images)
     assert few.forwards.tolist() == [5]
+
+
+RUN = {"output": "softmax", "precision": "auto", "batch_size": "auto"}
+CAM = {**RUN, "layers": None}
+SCORED = {**RUN, "fill": "grey", "backend": "torch", "compile": False}
+SISES = {**SCORED, "mu": 0.0, "budget": None, "layers": None, "fusion": "hard", "context": None}
+# Written out by hand: options and defaults decide command lines, records and keys of maps.
+OPTIONS = {
+    "sise": SISES,
+    "gradcam": CAM,
+    "gradcam++": CAM,
+    "extremal-perturbation": {
+        **RUN, "areas": (0.025, 0.05, 0.1, 0.2), "steps": 200, "fill": "blur"
+    },
+    "rise": {**SCORED, "n_masks": 4000, "cells": 8, "share": 0.5, "seed": 0},
+    "scorecam": {**SCORED, "layers": None},
+    "integrated-gradients": {**RUN, "steps": 50, "fill": "grey"},
+    "fullgrad": {**RUN, "rescale": "channel"},
+    "adasise": {**SISES, "mu": "otsu"},
+    "ablationcam": CAM,
+    "groupcam": {**SCORED, "groups": 32, "layers": None, "fill": "blur"},
+    "layercam": CAM,
+    "hirescam": CAM,
+    "xgradcam": CAM,
+    "eigencam": CAM,
+    "centre-gaussian": RUN,
+    "noise": {**RUN, "seed": 0},
+    "sobel": RUN,
+    "untrained": {**SISES, "seed": 0},
+}  # fmt: skip
+
+
+def test_options_and_defaults_of_every_method() -> None:
+    assert {name: defaults(name) for name in METHODS} == OPTIONS
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_option_that_a_method_does_not_have_is_told(name: str) -> None:
+    with pytest.raises(TypeError, match="got an unexpected keyword argument 'fil'"):
+        METHODS[name].make(small_cnn(), fil="grey")
