@@ -95,7 +95,7 @@ def holds(path: Path, **entries: object) -> bool:
 
 
 def begins_with_rows(path: Path) -> bool:
-    """Whether a file's first lines hold a row of `sise.evaluation.rows`."""
+    """Whether a file's first lines hold a row of `sise.evaluation.store`."""
     try:
         with path.open("rb") as stream:
             lines = list(islice(stream, 2))

@@ -17,7 +17,7 @@ from jsonargparse import auto_cli
 from sise import bundle
 from sise.baselines import FillName, masked
 from sise.datasets.opening import open_dataset
-from sise.evaluation.score import ModelScore
+from sise.evaluation.run import ModelScore
 from sise.evaluation.subject import read, sample
 
 FILLS: tuple[FillName, ...] = ("grey", "blur", "inpaint")

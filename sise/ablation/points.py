@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from sise.ablation.sweep import Setting
-from sise.evaluation.boards import Comparison, Estimate
 from sise.evaluation.statistics import intervals, means, per_image
 from sise.evaluation.summary import summarise
+from sise.evaluation.summary_types import Comparison, Estimate
 from sise.statistics import pearson
 
 METRICS = ("ebpg", "miou", "bbox", "drop", "increase")

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from sise.ablation.points import METRICS, Point
 from sise.ablation.sweep import Sweep
-from sise.evaluation.boards import Column, Estimate
 from sise.evaluation.paper import MU, VOC
 from sise.evaluation.summary import column
+from sise.evaluation.summary_types import Column, Estimate
 from sise.images import write_whole
 
 COLOURS: dict[Sweep, str] = {"mu": "#c2410c", "budget": "#1d4ed8"}

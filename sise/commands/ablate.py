@@ -58,11 +58,10 @@ def run(arguments: Namespace) -> int:
     from sise.ablation.points import METRICS, points
     from sise.ablation.publish import publish
     from sise.ablation.sweep import settings
-    from sise.evaluation import card
-    from sise.evaluation.maps import MapStore
     from sise.evaluation.pictures import as_jpeg, grid
-    from sise.evaluation.report import GRID, grid_lines
+    from sise.evaluation.report import GRID, RECORD, grid_lines, record_of, write_record
     from sise.evaluation.run import MAPS, Plan, evaluate, table
+    from sise.evaluation.store import MapStore
     from sise.images import write_whole
     from sise.progress import note, track
 
@@ -87,7 +86,8 @@ def run(arguments: Namespace) -> int:
     )
     lines = grid_lines(dataset, rows, plan.specs, items, out, per_class=1)
     write_whole(out / GRID, lambda path: path.write_bytes(as_jpeg(grid(lines))))
-    card.write(out, card.card(bundle, dataset, items, plan, done, command_line()))
+    record = record_of(bundle, dataset, items, plan, done, command_line())
+    write_record(out / RECORD, record)
     architecture = bundle.card.architecture
     about = (
         f"{arguments.base} of {architecture} (bundle {bundle.sha256[:12]}) on "

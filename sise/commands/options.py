@@ -130,11 +130,11 @@ def subjects(arguments: Namespace, command: str) -> "tuple[ModelBundle, Dataset,
 
 def _is_ours(out: Path) -> bool:
     """Whether a folder without a mark, as older versions left it, holds results."""
-    from sise.evaluation import card
+    from sise.evaluation.report import FORMAT as EVALUATION
     from sise.outputs import begins_with_rows, holds
-    from sise.sanity.report import FORMAT
+    from sise.sanity.report import FORMAT as SANITY
 
-    finished = any(holds(out / "card.json", format=one) for one in (card.FORMAT, FORMAT))
+    finished = any(holds(out / "card.json", format=one) for one in (EVALUATION, SANITY))
     begun = any(begins_with_rows(out / one) for one in ("rows.jsonl", "similarities.jsonl"))
     return finished or begun
 

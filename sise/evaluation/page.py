@@ -8,9 +8,9 @@ from typing import Any
 
 import jinja2
 
-from sise.evaluation import words
-from sise.evaluation.boards import Board, Cell, Column, Estimate, Summary
+from sise.evaluation import formatting
 from sise.evaluation.paper import Reported
+from sise.evaluation.summary_types import Board, Cell, Column, Estimate, Summary
 from sise.evaluation.tables import CLASSES_SIDE_BY_SIDE, without_map
 from sise.registry import parse_spec
 
@@ -47,11 +47,11 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=words.number,
-        interval=words.interval,
-        heading=words.heading,
-        cost=words.cost,
-        chance=words.chance,
+        number=formatting.number,
+        interval=formatting.interval,
+        heading=formatting.heading,
+        cost=formatting.cost,
+        chance=formatting.chance,
         without_map=without_map,
     )
     return environment.get_template("summary.html.j2")
@@ -60,35 +60,35 @@ def _template() -> jinja2.Template:
 def render(
     summary: Summary,
     title: str,
-    card: Mapping[str, Any],
+    record: Mapping[str, Any],
     reported: Reported | None = None,
     pictures: Sequence[Picture] = (),
 ) -> str:
     """The HTML of the page; it asks for no file but the `pictures`.
 
-    `card` says what was run: any nested mapping of plain values; "command" is shown as typed.
+    `record` says what was run: any nested mapping of plain values; "command" is shown as typed.
     """
     return _template().render(
         title=title,
         summary=summary,
-        amount=words.amount(summary),
-        findings=" ".join(words.findings(summary)),
-        legend=words.legend(summary),
+        amount=formatting.amount(summary),
+        findings=" ".join(formatting.findings(summary)),
+        legend=formatting.legend(summary),
         groups=[
-            ("paper", "The paper’s metrics", words.the_papers(summary)),
-            ("further", "Further metrics", words.further(summary)),
+            ("paper", "The paper’s metrics", formatting.the_papers(summary)),
+            ("further", "Further metrics", formatting.further(summary)),
         ],
-        papers=words.the_papers(summary),
-        directed=words.directed(summary),
+        papers=formatting.the_papers(summary),
+        directed=formatting.directed(summary),
         reference=None if summary.reference is None else summary.whole.row(summary.reference),
         has_trivial=any(row.trivial for row in summary.whole.rows),
         side_by_side=len(summary.classes) <= CLASSES_SIDE_BY_SIDE,
-        marks=words.MARKS,
+        marks=formatting.MARKS,
         scale_of=scale_of,
         scale_of_margins=scale_of_margins,
         best_trivial=best_trivial,
-        facts=grouped(card),
-        command=card.get("command"),
+        facts=grouped(record),
+        command=record.get("command"),
         reported=reported,
         theirs=None if reported is None else _theirs(summary, reported),
         pictures=pictures,
@@ -120,20 +120,20 @@ def best_trivial(board: Board, column: Column) -> Cell | None:
     return None
 
 
-def grouped(card: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
-    """A card's lines under headings; those of no mapping come first, as of the evaluation."""
+def grouped(record: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """A record's lines under headings; those of no mapping come first, as of the evaluation."""
     single = {
         key: value
-        for key, value in card.items()
+        for key, value in record.items()
         if key != "command" and not isinstance(value, Mapping)
     }
-    groups = {key: value for key, value in card.items() if isinstance(value, Mapping)}
+    groups = {key: value for key, value in record.items() if isinstance(value, Mapping)}
     found = {name: listed(value) for name, value in {"evaluation": single, **groups}.items()}
     return {name: lines for name, lines in found.items() if lines}
 
 
 def listed(value: Any, name: str = "") -> list[tuple[str, str]]:
-    """A card's entry as lines, (name, value) each: nested names joined by dots."""
+    """A record's entry as lines, (name, value) each: nested names joined by dots."""
     if isinstance(value, Mapping):
         return [
             line
@@ -141,8 +141,8 @@ def listed(value: Any, name: str = "") -> list[tuple[str, str]]:
             for line in listed(inner, f"{name}.{key}" if name else str(key))
         ]
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [(name, ", ".join(map(str, value)) or words.NOTHING)]
-    return [(name, words.NOTHING if value is None else str(value))]
+        return [(name, ", ".join(map(str, value)) or formatting.NOTHING)]
+    return [(name, formatting.NOTHING if value is None else str(value))]
 
 
 def _scale(estimates: Iterable[Estimate]) -> Scale:

@@ -8,7 +8,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from sise.errors import SiseError
-from sise.evaluation.boards import (
+from sise.evaluation.statistics import (
+    FLIPS,
+    RESAMPLES,
+    Floats,
+    holm,
+    intervals,
+    means,
+    per_image,
+    sign_flip,
+)
+from sise.evaluation.summary_types import (
     Better,
     Board,
     Cell,
@@ -19,16 +29,6 @@ from sise.evaluation.boards import (
     Row,
     Summary,
     Verdict,
-)
-from sise.evaluation.statistics import (
-    FLIPS,
-    RESAMPLES,
-    Floats,
-    holm,
-    intervals,
-    means,
-    per_image,
-    sign_flip,
 )
 from sise.metrics import METRICS
 from sise.registry import parse_spec

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from sise.evaluation import words
-from sise.evaluation.boards import Board, Cell, Column, Row, Summary
+from sise.evaluation import formatting
 from sise.evaluation.paper import Reported
+from sise.evaluation.summary_types import Board, Cell, Column, Row, Summary
 from sise.registry import METHODS, parse_spec
 
 CLASSES_SIDE_BY_SIDE = 12
@@ -20,11 +20,11 @@ def markdown(summary: Summary, title: str, reported: Reported | None = None) -> 
     """
     parts = [
         f"# {_escaped(title)}",
-        " ".join(words.findings(summary)),
+        " ".join(formatting.findings(summary)),
     ]
     for heading, columns in (
-        ("The paper's metrics", words.the_papers(summary)),
-        ("Further metrics", words.further(summary)),
+        ("The paper's metrics", formatting.the_papers(summary)),
+        ("Further metrics", formatting.further(summary)),
     ):
         if columns:
             parts += [f"## {heading}", main_table(summary.whole, columns)]
@@ -37,14 +37,14 @@ def markdown(summary: Summary, title: str, reported: Reported | None = None) -> 
     if len(summary.classes) > 1:
         parts += ["## Per class", *_classes(summary)]
     parts += ["## Cost", costs(summary.whole), "## How to read this"]
-    parts += ["\n".join(f"- {point}" for point in words.legend(summary))]
+    parts += ["\n".join(f"- {point}" for point in formatting.legend(summary))]
     return "\n\n".join(parts) + "\n"
 
 
 def main_table(board: Board, columns: Sequence[Column]) -> str:
     """Methods × metrics: mean, interval, best and second best, and the test's mark."""
     return _table(
-        ["method", *map(words.heading, columns)],
+        ["method", *map(formatting.heading, columns)],
         ([_name(row), *(_measured(row.cells[one.name], one, board) for one in columns)]
          for row in board.rows),
     )  # fmt: skip
@@ -53,18 +53,18 @@ def main_table(board: Board, columns: Sequence[Column]) -> str:
 def standings(summary: Summary) -> str:
     """By metric, the place of the reference and which methods it was shown to beat, or not."""
     lines = []
-    for column in words.directed(summary):
+    for column in formatting.directed(summary):
         one = summary.standing(column)
-        place = words.NOTHING if one.rank is None else f"{one.rank} of {one.ranked}"
-        sides = ("; ".join(map(_escaped, side)) or words.NOTHING
+        place = formatting.NOTHING if one.rank is None else f"{one.rank} of {one.ranked}"
+        sides = ("; ".join(map(_escaped, side)) or formatting.NOTHING
                  for side in (one.beaten, one.undecided, one.ahead))  # fmt: skip
-        lines.append([words.heading(column), place, *sides])
+        lines.append([formatting.heading(column), place, *sides])
     return _table(["metric", "place", "better than", "no difference shown", "worse than"], lines)
 
 
 def margins(summary: Summary) -> str:
     """Methods × metrics with a direction: the margin and its interval, bold if above 0."""
-    columns = words.directed(summary)
+    columns = formatting.directed(summary)
     return _table(
         ["method", *(column.title for column in columns)],
         [
@@ -87,9 +87,9 @@ def by_class(summary: Summary, column: Column) -> str:
 
 def reference_by_class(summary: Summary, method: str) -> str:
     """Classes × the paper's metrics: a method's mean, and its margin over the best trivial one."""
-    columns = words.the_papers(summary)
+    columns = formatting.the_papers(summary)
     return _table(
-        ["class", "n", *map(words.heading, columns)],
+        ["class", "n", *map(formatting.heading, columns)],
         ([_escaped(board.name), f"{board.items}",
           *(_with_margin(board.row(method).cells[one.name], one) for one in columns)]
          for board in summary.classes),
@@ -98,19 +98,23 @@ def reference_by_class(summary: Summary, method: str) -> str:
 
 def beside(summary: Summary, reported: Reported) -> str:
     """For each method of the paper's table: the paper's figure, then this run's."""
-    columns = [one for one in words.the_papers(summary) if one.name in reported.figures["sise"]]
+    columns = [
+        one for one in formatting.the_papers(summary) if one.name in reported.figures["sise"]
+    ]
     lines = []
     for row in summary.whole.rows:
         theirs = reported.figures.get(parse_spec(row.method).method)
         if theirs is not None:
-            ours = (words.number(row.cells[one.name].estimate.mean, one) for one in columns)
+            ours = (formatting.number(row.cells[one.name].estimate.mean, one) for one in columns)
             pairs = zip(columns, ours, strict=True)
             lines.append([_name(row), *(f"{theirs[one.name]:.2f} · {our}" for one, our in pairs)])
     run = {parse_spec(row.method).method for row in summary.whole.rows}
     absent = ", ".join(METHODS[name].title for name in reported.figures if name not in run)
-    text = _table(["method", *(f"{words.heading(one)}: paper · here" for one in columns)], lines)
+    text = _table(
+        ["method", *(f"{formatting.heading(one)}: paper · here" for one in columns)], lines
+    )
     text += (f"\n\nThe paper's table {reported.table}: {reported.dataset}, "
-             f"{reported.architecture}. Here: {words.amount(summary)}.")  # fmt: skip
+             f"{reported.architecture}. Here: {formatting.amount(summary)}.")  # fmt: skip
     return text + (f" Not run here: {absent}." if absent else "")
 
 
@@ -118,7 +122,7 @@ def costs(board: Board) -> str:
     """Mean forward passes and seconds an item, and how many items have no map and why."""
     return _table(
         ["method", "forward passes", "seconds", "without a map"],
-        ([_name(row), words.cost(row.forwards), words.cost(row.seconds), without_map(row)]
+        ([_name(row), formatting.cost(row.forwards), formatting.cost(row.seconds), without_map(row)]
          for row in board.rows),
     )  # fmt: skip
 
@@ -174,8 +178,8 @@ def _classes(summary: Summary) -> Iterable[str]:
                f"trivial baseline.")  # fmt: skip
         yield reference_by_class(summary, summary.reference)
     if len(summary.classes) <= CLASSES_SIDE_BY_SIDE:
-        for column in words.the_papers(summary):
-            yield f"### {words.heading(column)}"
+        for column in formatting.the_papers(summary):
+            yield f"### {formatting.heading(column)}"
             yield by_class(summary, column)
 
 
@@ -188,11 +192,11 @@ def _name(row: Row) -> str:
 
 
 def _measured(cell: Cell, column: Column, board: Board) -> str:
-    mark = words.MARKS[cell.comparison.verdict] if cell.comparison else ""
+    mark = formatting.MARKS[cell.comparison.verdict] if cell.comparison else ""
     some = cell.estimate.defined and cell.estimate.items < board.items
     pieces = (
         _ranked(cell, column),
-        words.interval(cell.estimate, column),
+        formatting.interval(cell.estimate, column),
         mark,
         f"(n = {cell.estimate.items})" if some else "",
     )
@@ -200,34 +204,36 @@ def _measured(cell: Cell, column: Column, board: Board) -> str:
 
 
 def _ranked(cell: Cell, column: Column) -> str:
-    text = words.number(cell.estimate.mean, column)
+    text = formatting.number(cell.estimate.mean, column)
     return {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(cell.rank or 0, text)
 
 
 def _margin(cell: Cell, column: Column) -> str:
     if cell.margin is None:
-        return words.NOTHING
+        return formatting.NOTHING
     difference = cell.margin.difference
-    text = words.number(difference.mean, column, signed=True)
+    text = formatting.number(difference.mean, column, signed=True)
     if difference.low > 0:
         text = f"**{text}**"
-    return f"{text} {words.interval(difference, column, signed=True)}".strip()
+    return f"{text} {formatting.interval(difference, column, signed=True)}".strip()
 
 
 def _with_margin(cell: Cell, column: Column) -> str:
-    text = words.number(cell.estimate.mean, column)
+    text = formatting.number(cell.estimate.mean, column)
     if cell.margin is None:
         return text
-    return f"{text} ({words.number(cell.margin.difference.mean, column, signed=True)})"
+    return f"{text} ({formatting.number(cell.margin.difference.mean, column, signed=True)})"
 
 
 def _best_trivial(summary: Summary, column: Column) -> str:
     named = (row.cells[column.name].margin for row in summary.whole.rows)
     baseline = next((margin.baseline for margin in named if margin is not None), None)
     if baseline is None:
-        return words.NOTHING
+        return formatting.NOTHING
     row = summary.whole.row(baseline)
-    return f"{_escaped(row.title)} {words.number(row.cells[column.name].estimate.mean, column)}"
+    return (
+        f"{_escaped(row.title)} {formatting.number(row.cells[column.name].estimate.mean, column)}"
+    )
 
 
 def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

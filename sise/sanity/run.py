@@ -8,16 +8,14 @@ from typing import Any, Literal
 
 from sise.bundle import ModelBundle
 from sise.datasets.dataset import Dataset
-from sise.evaluation.maps import Made, MapStore, identity
-from sise.evaluation.rows import RowStore
+from sise.evaluation.store import Made, MapStore, RowStore, identity
 from sise.evaluation.subject import Subject
 from sise.explanation import OK, Explainer
 from sise.methods.trivial import CentreGaussian
 from sise.metrics import ebpg
 from sise.registry import MethodSpec, make_explainer
 from sise.sanity.similarity import MEASURES, similarities
-from sise.sanity.stages import MOST, Stage, find_stages
-from sise.sanity.weights import RandomizedModel
+from sise.sanity.stages import MOST, RandomizedModel, Stage, find_stages
 
 MAPS, COMPARED = "maps", "similarities.jsonl"
 ORIGINAL, UNTRAINED = "original", "untrained"

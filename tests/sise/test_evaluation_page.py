@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from evaluation_rows import rows
 
-from sise.evaluation.boards import Summary
 from sise.evaluation.page import Picture, Scale, data_uri, grouped, render, scale_of
 from sise.evaluation.paper import reported
 from sise.evaluation.summary import summarise
+from sise.evaluation.summary_types import Summary
 
 CARD: dict[str, Any] = {
     "created": "2026-01-02",

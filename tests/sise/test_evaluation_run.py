@@ -17,9 +17,8 @@ from sise import GradCAM, bundle
 from sise.bundle import ModelBundle, ModelCard
 from sise.datasets.dataset import Item, mask_of_boxes
 from sise.errors import DatasetError, ImageError
-from sise.evaluation.maps import MapStore, file_name
-from sise.evaluation.rows import RowStore
 from sise.evaluation.run import Done, Plan, evaluate, table
+from sise.evaluation.store import MapStore, RowStore, file_name
 from sise.evaluation.subject import read, sample
 from sise.evaluation.summary import summarise
 from sise.metrics import bbox, ebpg
@@ -114,12 +113,12 @@ def test_what_is_there_is_not_made_again(
         raise AssertionError("explained again")
 
     with monkeypatch.context() as patched:
-        patched.setattr("sise.evaluation.maps._make", refuse)
+        patched.setattr("sise.evaluation.store._make", refuse)
         patched.setattr("sise.evaluation.run.measure", refuse)
         again = table(run(model, Toys(), plan("gradcam", "noise"), tmp_path))
         assert again.equals(first)
     with monkeypatch.context() as patched:  # other fills: measured anew, from the same maps
-        patched.setattr("sise.evaluation.maps._make", refuse)
+        patched.setattr("sise.evaluation.store._make", refuse)
         other = table(run(model, Toys(), plan("gradcam", "noise", fills=("mean",)), tmp_path))
     assert other["ebpg"].tolist() == first["ebpg"].tolist()
     more = table(run(model, Toys(), plan("gradcam", "noise", "sobel"), tmp_path))
@@ -163,7 +162,7 @@ def test_maps_of_another_revision_of_the_methods_are_made_and_measured_anew(
     tmp_path: Path, model: ModelBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
-        before.setattr("sise.evaluation.maps.REVISION", 1)
+        before.setattr("sise.evaluation.store.REVISION", 1)
         before.setattr("sise.fusion.normalise", lambda maps: (maps.clamp(0, 1e-3), maps, maps))
         old = table(run(model, Toys(), plan("sise"), tmp_path))
     new = table(run(model, Toys(), plan("sise"), tmp_path))

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from evaluation_rows import rows
 
-from sise.evaluation import tables, words
-from sise.evaluation.boards import Estimate, Summary
+from sise.evaluation import formatting, tables
 from sise.evaluation.paper import reported
 from sise.evaluation.summary import column, summarise
+from sise.evaluation.summary_types import Estimate, Summary
 
 UP = "\u00a0↑"
 
@@ -46,7 +46,7 @@ def lines(text: str) -> dict[str, list[str]]:
 
 
 def test_the_table_of_methods(summary: Summary) -> None:
-    found = lines(tables.main_table(summary.whole, words.the_papers(summary)))
+    found = lines(tables.main_table(summary.whole, formatting.the_papers(summary)))
     assert found["method"] == [f"EBPG{UP}", "Drop\u00a0↓"]
     assert found["SISE"][0].startswith("<u>50.0</u> [")
     assert found["SISE"][1].startswith("**50.0** [")
@@ -141,12 +141,12 @@ def test_csv_holds_plain_numbers(summary: Summary) -> None:
 
 def test_numbers_in_words() -> None:
     share, ratio = column("ebpg"), column("border")
-    assert words.number(0.1234, share) == "12.3"
-    assert words.number(-0.05, share, signed=True) == "−5.0"
-    assert words.number(1.234, ratio) == "1.23"
-    assert words.number(float("nan"), share) == "–"
-    assert words.interval(Estimate(0.5, 0.4, 0.6, 9, 9), share) == "[40.0, 60.0]"
-    assert [words.cost(value) for value in (0.0194, 9.2, 94, 3904)] == [
+    assert formatting.number(0.1234, share) == "12.3"
+    assert formatting.number(-0.05, share, signed=True) == "−5.0"
+    assert formatting.number(1.234, ratio) == "1.23"
+    assert formatting.number(float("nan"), share) == "–"
+    assert formatting.interval(Estimate(0.5, 0.4, 0.6, 9, 9), share) == "[40.0, 60.0]"
+    assert [formatting.cost(value) for value in (0.0194, 9.2, 94, 3904)] == [
         "0.0194", "9.2", "94", "3\u202f904",
     ]  # fmt: skip
-    assert [words.chance(p) for p in (0.0004, 0.03, float("nan"))] == ["< 0.001", "0.030", "–"]
+    assert [formatting.chance(p) for p in (0.0004, 0.03, float("nan"))] == ["< 0.001", "0.030", "–"]

@@ -20,7 +20,7 @@ from sise.bundle import ModelBundle, ModelCard
 from sise.commands import sanity
 from sise.datasets.dataset import Item
 from sise.errors import ImageError, SiseError
-from sise.evaluation import maps
+from sise.evaluation import store
 from sise.evaluation.subject import Subject, read
 from sise.methods.gradcam import GradCAM
 from sise.methods.untrained import untrained
@@ -166,13 +166,13 @@ def test_a_run_resumed_makes_no_map_again(
 ) -> None:
     one, table = done
     made: list[str] = []
-    really = maps._make
+    really = store._make
 
-    def counted(explainer: Any, subject: Subject, key: str) -> maps.Made:
+    def counted(explainer: Any, subject: Subject, key: str) -> store.Made:
         made.append(subject.item.id)
         return really(explainer, subject, key)
 
-    monkeypatch.setattr(maps, "_make", counted)
+    monkeypatch.setattr(store, "_make", counted)
     again = experiment(one.out)
     pd.testing.assert_frame_equal(table_of(again), table)
     assert made == []

@@ -9,8 +9,7 @@ from torchvision.models import vgg
 
 from sise.bundle import Calibrated
 from sise.methods.untrained import untrained
-from sise.sanity.stages import Stage, find_stages
-from sise.sanity.weights import RandomizedModel
+from sise.sanity.stages import RandomizedModel, Stage, find_stages
 
 IMAGE = torch.zeros(1, 3, 32, 32)
 

@@ -1,10 +1,15 @@
-"""Maps of methods on disk: made once, found again by what made them."""
+"""What an evaluation keeps on disk: maps and what was measured on them.
+
+Made once, found again by the hash of all that made them.
+"""
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -13,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sise import strict_json
 from sise.bundle import ModelBundle, library_versions
 from sise.errors import SiseError
 from sise.evaluation.subject import Subject
@@ -151,3 +157,63 @@ def _write(path: Path, made: Made) -> None:
 
 def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+class RowStore:
+    """Rows in the file `path`, by key. A line that an interruption cut off is as good as absent.
+
+    A number that is not defined is null there (earlier versions: NaN), and NaN here.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._rows
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        return self._rows[key]
+
+    def add(self, rows: Mapping[str, dict[str, Any]]) -> None:
+        """Keep `rows`, here and on disk."""
+        self._rows.update({key: _defined(row) for key, row in rows.items()})
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lines = "".join(strict_json.dumps({"key": key, **row}) + "\n" for key, row in rows.items())
+        with self.path.open("a+b") as stream:
+            stream.seek(0, 2)
+            if stream.tell() and not _ends_a_line(stream):
+                lines = "\n" + lines
+            stream.write(lines.encode())
+
+    @cached_property
+    def _rows(self) -> dict[str, dict[str, Any]]:
+        try:
+            lines = self.path.read_text("utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return {}
+        return dict(filter(None, map(_parsed, lines)))
+
+
+def _ends_a_line(stream: Any) -> bool:
+    stream.seek(-1, 2)
+    return bool(stream.read(1) == b"\n")
+
+
+def _parsed(line: str) -> tuple[str, dict[str, Any]] | None:
+    try:
+        row = json.loads(line)
+        return row.pop("key"), _defined(row)
+    except (ValueError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _defined(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with NaN for what is not defined: null, and what is infinite."""
+    return {
+        name: math.nan if value is None or _is_infinite(value) else value
+        for name, value in row.items()
+    }
+
+
+def _is_infinite(value: Any) -> bool:
+    return isinstance(value, float) and math.isinf(value)

@@ -3,8 +3,8 @@
 import math
 
 from sise.evaluation import paper
-from sise.evaluation.boards import Column, Estimate, Summary
 from sise.evaluation.statistics import FEWEST
+from sise.evaluation.summary_types import Column, Estimate, Summary
 
 ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 MARKS = {"better": "▲", "worse": "▼", "undecided": ""}
