@@ -10,9 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from severstal_prep.files import replacing
+from sise.statistics import Interval
 from training import paper_results
 from training.calibration import Floats
-from training.evaluate import ClassResult, Evaluation, Interval
+from training.evaluate import ClassResult, Evaluation
 
 PALETTE = "cividis"
 DOTS_PER_INCH = 130

@@ -8,19 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.special import softmax
-from scipy.stats import binomtest
 from torch import nn
 
 from sise.precision import Precision, forward_in, resolve
+from sise.statistics import LEVEL, Interval, Rate
 from training.calibration import Floats, Labels, expected_calibration_error
 from training.data import Batch, Triple, normalise
 from training.errors import DivergedError
 
-LEVEL = 0.95
 DRAWS = 10_000
 
 Counts = npt.NDArray[np.int64]
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Evaluation:
     classes: tuple[ClassResult, ...]
     crops: int
     top1: float
-    top1_interval: Interval
+    top1_interval: Interval | None
     top3: float
     macro_recall: float
     macro_recall_interval: Interval
@@ -71,17 +69,17 @@ class Evaluation:
         return {
             "crops": self.crops,
             "top1": self.top1,
-            "top1_interval": list(self.top1_interval),
+            "top1_interval": self.top1_interval,
             "top3": self.top3,
             "macro_recall": self.macro_recall,
-            "macro_recall_interval": list(self.macro_recall_interval),
+            "macro_recall_interval": self.macro_recall_interval,
             "majority": self.majority,
             "ece": self.ece,
             "per_class": {
                 result.name: {
                     "crops": result.crops,
                     "recall": result.recall,
-                    "recall_interval": result.recall_interval and list(result.recall_interval),
+                    "recall_interval": result.recall_interval,
                     "precision": result.precision,
                 }
                 for result in self.classes
@@ -97,13 +95,13 @@ def evaluate(logits: Floats, labels: Labels, names: tuple[str, ...]) -> Evaluati
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
     ranked = np.argsort(-logits, axis=1, kind="stable")[:, :3]
-    correct = int(confusion.trace())
+    top1 = Rate(int(confusion.trace()), len(labels))
     return Evaluation(
         confusion=confusion,
         classes=tuple(_class_result(name, i, confusion) for i, name in enumerate(names)),
         crops=len(labels),
-        top1=correct / len(labels),
-        top1_interval=wilson(correct, len(labels)),
+        top1=top1.hits / top1.trials,
+        top1_interval=top1.interval,
         top3=float((ranked == labels[:, None]).any(axis=1).mean()),
         macro_recall=macro_recall(confusion),
         macro_recall_interval=macro_recall_interval(confusion),
@@ -114,14 +112,14 @@ def evaluate(logits: Floats, labels: Labels, names: tuple[str, ...]) -> Evaluati
 
 def _class_result(name: str, class_id: int, confusion: Counts) -> ClassResult:
     crops = int(confusion[class_id].sum())
-    named = int(confusion[:, class_id].sum())
     right = int(confusion[class_id, class_id])
+    recall = Rate(right, crops)
     return ClassResult(
         name=name,
         crops=crops,
-        recall=right / crops if crops else None,
-        recall_interval=wilson(right, crops) if crops else None,
-        precision=right / named if named else None,
+        recall=recall.share,
+        recall_interval=recall.interval,
+        precision=Rate(right, int(confusion[:, class_id].sum())).share,
     )
 
 
@@ -146,12 +144,6 @@ def macro_recall_interval(confusion: Counts) -> Interval:
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
-
-
-def wilson(successes: int, trials: int) -> Interval:
-    """95 % Wilson interval of a share; `trials` is at least 1."""
-    interval = binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def predict(

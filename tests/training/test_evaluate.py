@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from sise.statistics import Rate
 from training.evaluate import (
     evaluate,
     macro_recall,
     macro_recall_interval,
     predict,
-    wilson,
 )
 
 NAMES = ("a", "b", "c", "d")
@@ -66,8 +66,8 @@ def test_wilson_by_its_formula() -> None:
     z, n, p = 1.959963985, 40, 0.6
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    assert wilson(24, 40) == pytest.approx((centre - half, centre + half))
-    assert wilson(3, 3) == (pytest.approx(1 / (1 + z**2 / 3)), 1.0)
+    assert Rate(24, 40).interval == pytest.approx((centre - half, centre + half))
+    assert Rate(3, 3).interval == (pytest.approx(1 / (1 + z**2 / 3)), 1.0)
 
 
 def test_macro_interval_covers_the_estimate_and_narrows_with_crops() -> None:
