@@ -21,6 +21,7 @@ from severstal_prep.images import to_grey
 from severstal_prep.recast import BLACK_LEVEL
 from severstal_prep.training_crops import CROP_SIDE
 from sise.bundle import ModelBundle
+from sise.devices import choose_device
 from sise.precision import Forward, forward_in, resolve
 from sise.tiling import tile_lefts
 
@@ -73,7 +74,7 @@ def load_classifier(
 
     "auto" means: the GPU if there is one; bfloat16 where the hardware multiplies it.
     Raises sise.errors.BundleError for a missing or damaged bundle, ModelError for a model of
-    other classes or input size, and for a GPU that is not there.
+    other classes or input size, SiseError for a GPU that is not there.
     """
     card = sise.bundle.read_card(folder)
     if card.classes[:1] != (NORMAL,):
@@ -96,7 +97,7 @@ def load_classifier(
             f"{folder}: made for images of {card.input_size}, but patches are "
             f"{CROP_SIDE} × {CROP_SIDE}"
         )
-    place = _resolve_device(device)
+    place = choose_device(device)
     bundle = sise.bundle.load(folder, place)
     dtype = resolve(precision, place)
     return Classifier(
@@ -106,13 +107,6 @@ def load_classifier(
         batch_size=_BATCH_SIZES[place.type] if batch_size == "auto" else batch_size,
         forward=forward_in(bundle.model, dtype),
     )
-
-
-def _resolve_device(name: DeviceName) -> torch.device:
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise ModelError("--device cuda: PyTorch finds no GPU here; use --device cpu or auto")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.DataFrame:

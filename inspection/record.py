@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-import torch
 
 from inspection.batch import Batch
 from inspection.classify import Classifier, DeviceName, PrecisionName
@@ -33,6 +32,7 @@ from inspection.results import content_key
 from sise.baselines import FillName
 from sise.budget import Budget
 from sise.context import Continuation
+from sise.devices import device_name
 from sise.explanation import OK, REVISION
 from sise.metrics import KEPT_SHARE
 
@@ -299,12 +299,3 @@ def exit_status(counts: Counts, fail_on: FailOn | None) -> int:
 def versions() -> dict[str, str]:
     """Versions of what decides a result."""
     return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
-
-
-def device_name(device: torch.device) -> str:
-    """The device in words."""
-    if device.type == "cuda":
-        return f"GPU, {torch.cuda.get_device_name(device)}"
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    name = str(capabilities.get("cpu_name") or platform.processor() or platform.machine())
-    return f"CPU, {name}"

@@ -34,9 +34,9 @@ from inspection.results import (
     write_table,
 )
 from inspection.stages import classify_batch, dispose, explain_batch
-from severstal_prep.console import note
 from severstal_prep.training_crops import CROP_SIDE
 from sise.outputs import check_apart
+from sise.progress import note
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 
 from inspection.policy import probability_column
-from inspection.quality.gradcam_agreement import correlation
+from sise.statistics import pearson
 
 
 def add_runner_up(patches: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
@@ -36,4 +35,4 @@ def similarity(heat: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> flo
 
     Taken of the maps as they are kept, in 256 levels, so that it can be worked out again.
     """
-    return correlation(torch.tensor(heat), torch.tensor(other))
+    return float(pearson(heat, other))

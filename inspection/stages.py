@@ -26,9 +26,9 @@ from inspection.quality.gradcam_agreement import agree
 from inspection.record import Run
 from inspection.results import content_key, flagged_column
 from inspection.runner_up import add_runner_up, similarity
-from severstal_prep.console import track
 from sise.explanation import Explainer
 from sise.overlay import to_grey
+from sise.progress import track
 
 STRIPS_AT_ONCE = 8
 _EXPLANATION = ["map_status", "forwards", *MEASURES, "region_contour", "agreement"]

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from inspection.classify import Classifier
 from inspection.frames import rows
 from sise.explanation import OK, Explainer
 from sise.methods.gradcam import GradCAM
+from sise.statistics import pearson
 
 SECOND_METHOD = "Grad-CAM"
 
@@ -42,11 +42,4 @@ def _agreement(patch: Any, classifier: Classifier, second: Explainer) -> float:
     other = second(image, target=classifier.classes.index(patch.target))
     if other.status[0] != OK:
         return float("nan")
-    return correlation(torch.tensor(patch.map), other.maps[0].cpu())
-
-
-def correlation(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Pearson's correlation of two maps (H, W); NaN if one is constant."""
-    first, second = (map_.flatten().double() - map_.double().mean() for map_ in (one, other))
-    norm = first.norm() * second.norm()
-    return (first @ second / norm).clamp(-1, 1).item() if norm > 0 else float("nan")
+    return float(pearson(patch.map, other.maps[0].cpu().numpy()))

@@ -13,7 +13,7 @@ import pandas as pd
 
 from inspection.policy import NORMAL
 from inspection.quality.labels import MIN_PIXELS, true_column
-from inspection.quality.rates import Rate
+from sise.statistics import Rate
 
 Outcome = Literal["found", "misnamed", "escape", "overkill", "passed", "unknown"]
 

@@ -8,19 +8,7 @@ from scipy.stats import binomtest
 
 from inspection.policy import NORMAL
 from inspection.review.reviewed import Reviewed
-
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Rate:
-    """`count` of `total`, with a Wilson interval of 95 %; None where `total` is 0."""
-
-    count: int
-    total: int
-    share: float | None
-    low: float | None
-    high: float | None
+from sise.statistics import LEVEL, Rate
 
 
 @dataclass(frozen=True)
@@ -59,21 +47,13 @@ class Comparison:
     reopened: int
 
 
-def rate(count: int, total: int) -> Rate:
-    """`count` of `total` with its Wilson score interval (E. B. Wilson, JASA 22, 1927)."""
-    if total == 0:
-        return Rate(0, 0, None, None, None)
-    interval = binomtest(count, total).proportion_ci(CONFIDENCE, method="wilson")
-    return Rate(count, total, count / total, float(interval.low), float(interval.high))
-
-
 def upper_bound(count: int, total: int) -> float:
     """One-sided upper 95 % bound on a rate, `count` seen in `total` (at least 1).
 
     Clopper–Pearson (Biometrika 26, 1934); with none seen it is 1 − 0.05^(1/total).
     """
     test = binomtest(count, total, alternative="less")
-    return float(test.proportion_ci(CONFIDENCE, method="exact").high)
+    return float(test.proportion_ci(LEVEL, method="exact").high)
 
 
 def cohens_kappa(pairs: Iterable[tuple[str, str]]) -> float | None:
@@ -138,7 +118,7 @@ def _agreement(
         confirmed=confirmed,
         rejected=rejected,
         reclassed=len(flagged) - rejected - confirmed,
-        overkill=rate(rejected, len(flagged)),
-        escapes=rate(len(escaped), len(accepted)),
+        overkill=Rate(rejected, len(flagged)),
+        escapes=Rate(len(escaped), len(accepted)),
         kappa=cohens_kappa((label(p.verdict), label(str(p.human))) for p in judged),
     )

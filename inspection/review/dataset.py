@@ -19,7 +19,6 @@ from inspection.review.errors import ExportError
 from inspection.review.originals import read_strip, strip_path
 from inspection.review.reviewed import Reviewed, registered, reviewed_patches
 from severstal_prep import dataset
-from severstal_prep.console import track
 from severstal_prep.grouping import group_near_duplicates, strip_hash
 from severstal_prep.images import is_grey, to_grey, write_png
 from severstal_prep.recast import BLACK_LEVEL
@@ -27,6 +26,7 @@ from severstal_prep.split import absent_classes, grouped_split
 from severstal_prep.strips import crop_id
 from severstal_prep.training_crops import CROP_SIDE
 from sise.outputs import check_apart
+from sise.progress import track
 
 _NAME_LENGTH = 16
 

@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from inspection.policy import NORMAL
-from inspection.review.agreement import Agreement, Comparison, Rate, compare
+from inspection.review.agreement import Agreement, Comparison, compare
 from inspection.review.audit import Audit, audits
 from inspection.review.database import Database
 from inspection.review.reviewed import registered, reviewed_patches
+from sise.statistics import Rate
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,22 @@ def statistics(database: Database) -> Statistics:
 
 def as_json(statistics: Statistics) -> dict[str, Any]:
     """The statistics in plain values."""
-    return asdict(statistics)
+    return asdict(statistics, dict_factory=_with_intervals)
+
+
+def _with_intervals(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(entries)
+    if content.keys() != {"hits", "trials"}:
+        return content
+    rate = Rate(**content)
+    low, high = rate.interval or (None, None)
+    return {
+        "count": rate.hits,
+        "total": rate.trials,
+        "share": rate.share,
+        "low": low,
+        "high": high,
+    }
 
 
 def as_text(statistics: Statistics) -> str:
@@ -72,10 +88,10 @@ def _row(name: str, agreement: Agreement) -> tuple[str, ...]:
 
 
 def _rate(rate: Rate) -> str:
-    if rate.share is None or rate.low is None or rate.high is None:
+    if rate.share is None or rate.interval is None:
         return "–"
-    interval = f"[{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
-    return f"{rate.count}/{rate.total} = {rate.share:.1%} {interval}"
+    low, high = rate.interval
+    return f"{rate.hits}/{rate.trials} = {rate.share:.1%} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:

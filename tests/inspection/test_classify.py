@@ -12,7 +12,7 @@ from inspection.errors import ModelError
 from inspection.frames import arrays
 from inspection.results import patch_key
 from sise import bundle as bundles
-from sise.errors import BundleError
+from sise.errors import BundleError, SiseError
 
 CARD = bundles.ModelCard(
     architecture="shufflenet_v2_x0_5",
@@ -111,7 +111,7 @@ def test_a_missing_bundle(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="finds no GPU"):
+    with pytest.raises(SiseError, match="--device cuda: PyTorch finds no CUDA device"):
         load_classifier(save(tmp_path / "b", CARD), "cuda")
 
 

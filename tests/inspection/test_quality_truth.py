@@ -16,11 +16,11 @@ from inspection.quality.labels import (
 )
 from inspection.quality.localisation import Localisation, localise, summarise
 from inspection.quality.outcomes import Outcomes, StripOutcome, add_outcome, outcomes
-from inspection.quality.rates import Rate
 from severstal_prep.dataset import CLASS_NAMES
 from severstal_prep.errors import AnnotationError
 from severstal_prep.images import write_png
 from severstal_prep.rle import encode
+from sise.statistics import Rate
 
 LEFTS = (0, 224, 448, 672, 896, 1120, 1344)
 Box = tuple[int, int, int, int]

@@ -95,8 +95,8 @@ def test_it_can_be_left_out_and_comes_back_from_what_is_kept(
     explainer = FakeExplainer()
     without = inspect_toy(batch, out, explainer, runner_up=False)
     assert explainer.targets == [1]
-    assert without.card["config"]["runner_up"] is False
-    assert without.card["counts"]["forwards"] == 11
+    assert without.record["config"]["runner_up"] is False
+    assert without.record["counts"]["forwards"] == 11
     row = patches(out).iloc[0]
     texts = ["runner_up", "runner_up_status", "runner_up_map_path"]
     assert row[texts].tolist() == ["", "", ""]

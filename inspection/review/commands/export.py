@@ -22,8 +22,8 @@ def run(arguments: Namespace) -> int:
     """Export; the crops per class on stdout, what is missing on stderr."""
     from inspection.review.database import open_database
     from inspection.review.dataset import export
-    from severstal_prep.console import note
     from severstal_prep.dataset import CLASS_NAMES
+    from sise.progress import note
 
     exported = export(open_database(arguments.db), arguments.out, arguments.seed)
     for class_id, name in enumerate(CLASS_NAMES):

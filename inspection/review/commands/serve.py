@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> int:
     import uvicorn
 
     from inspection.review.server.app import make_app
-    from severstal_prep.console import note
+    from sise.progress import note
 
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     config = uvicorn.Config(make_app(database, access), log_level="warning")

@@ -10,8 +10,8 @@ from inspection.charts.pareto import STYLES
 from inspection.charts.trends import BatchPoint, Interval, Limits
 from inspection.policy import NORMAL
 from inspection.quality import laney
-from inspection.review.agreement import Rate
 from inspection.review.overview import Overview
+from sise.statistics import Rate
 
 MOST_BATCHES = 200
 
@@ -90,9 +90,9 @@ def _drawn(
 
 
 def _interval(rate: Rate) -> Interval | None:
-    if rate.share is None or rate.low is None or rate.high is None:
+    if rate.share is None or rate.interval is None:
         return None
-    return Interval(rate.share, rate.low, rate.high)
+    return Interval(rate.share, *rate.interval)
 
 
 def _labels(overviews: Sequence[Overview]) -> dict[tuple[str, str], str]:

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from review_toys import decide, entry, registered_report
 from sklearn.metrics import cohen_kappa_score
 
-from inspection.review.agreement import Rate, cohens_kappa, compare, rate, upper_bound
+from inspection.review.agreement import cohens_kappa, compare, upper_bound
 from inspection.review.audit import draw, find_one
 from inspection.review.database import Database
 from inspection.review.errors import SampleError
 from inspection.review.reviewed import Reviewed
 from inspection.review.stats import as_json, as_text, statistics
+from sise.statistics import Rate
 
 CLASSES = ("class 1", "class 2", "class 3")
 
@@ -30,12 +31,11 @@ def patch(verdict: str, human: str | None, month: int = 11, status: str = "") ->
 
 
 def test_wilson_by_hand() -> None:
-    found = rate(1, 10)
-    assert (found.count, found.total, found.share) == (1, 10, 0.1)
+    found = Rate(1, 10)
+    assert (found.hits, found.trials, found.share) == (1, 10, 0.1)
     # (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n), z = 1.959964, n = 10, p = 0.1
-    assert found.low == pytest.approx(0.0178762, abs=1e-6)
-    assert found.high == pytest.approx(0.4041500, abs=1e-6)
-    assert rate(0, 0) == Rate(0, 0, None, None, None)
+    assert found.interval == pytest.approx((0.0178762, 0.4041500), abs=1e-6)
+    assert (Rate(0, 0).share, Rate(0, 0).interval) == (None, None)
 
 
 def test_the_upper_bound_by_hand() -> None:
@@ -80,24 +80,24 @@ def test_comparison_counts() -> None:
     found = compare(patches, CLASSES)
     every = found.overall
     assert (every.decided, every.confirmed, every.rejected, every.reclassed) == (6, 2, 1, 1)
-    assert every.overkill == rate(1, 4)
-    assert every.escapes == rate(1, 2)
+    assert every.overkill == Rate(1, 4)
+    assert every.escapes == Rate(1, 2)
     # Equal 3 of 6; by chance (3·3 + 1·1 + 2·2)/36 with model 1:3, 2:1, normal:2, people 3, 1, 2
     assert every.kappa == pytest.approx((1 / 2 - 14 / 36) / (1 - 14 / 36))
     assert (found.disputed, found.reopened) == (1, 1)
 
     first, second, third = (found.by_class[name] for name in CLASSES)
     assert (first.confirmed, first.rejected, first.reclassed) == (2, 1, 0)
-    assert (first.overkill, first.escapes) == (rate(1, 3), rate(0, 2))
+    assert (first.overkill, first.escapes) == (Rate(1, 3), Rate(0, 2))
     # One against the rest: both say class 1 twice, model alone once, people alone once.
     assert first.kappa == pytest.approx((4 / 6 - 1 / 2) / (1 - 1 / 2))
     assert (second.confirmed, second.rejected, second.reclassed) == (0, 0, 1)
-    assert (second.overkill, second.escapes) == (rate(0, 1), rate(1, 2))
+    assert (second.overkill, second.escapes) == (Rate(0, 1), Rate(1, 2))
     assert (third.decided, third.overkill.share, third.kappa) == (2, None, None)
 
     assert list(found.by_month) == ["2026-10", "2026-11"]
     october = found.by_month["2026-10"]
-    assert (october.decided, october.confirmed, october.escapes) == (2, 1, rate(1, 1))
+    assert (october.decided, october.confirmed, october.escapes) == (2, 1, Rate(1, 1))
 
 
 def test_statistics_from_the_database(database: Database, tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_statistics_from_the_database(database: Database, tmp_path: Path) -> Non
     found = statistics(database)
     assert found.batches == 2
     assert found.comparison.overall.decided == 3
-    assert found.comparison.overall.overkill == rate(1, 2)
-    assert found.comparison.overall.escapes == rate(1, 1)
+    assert found.comparison.overall.overkill == Rate(1, 2)
+    assert found.comparison.overall.escapes == Rate(1, 1)
     assert found.comparison.disputed == 1
     assert list(found.comparison.by_month) == ["2026-11"]
     assert list(found.comparison.by_class) == ["class 1", "class 2", "class 3", "class 4"]

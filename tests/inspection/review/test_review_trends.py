@@ -12,7 +12,6 @@ from test_review_holes import browser
 
 from inspection.quality import laney
 from inspection.review import overview as overview_module
-from inspection.review.agreement import rate
 from inspection.review.audit import draw, find_one
 from inspection.review.database import Database, open_database
 from inspection.review.overview import (
@@ -27,6 +26,7 @@ from inspection.review.register import read_report, register
 from inspection.review.schema import batches
 from inspection.review.server import pages
 from inspection.review.server.trends import drawings, styles_of, trends
+from sise.statistics import Rate
 
 FLAGGED = (4, 6, 5, 5, 3, 7, 5, 5, 20, 5)
 
@@ -129,7 +129,7 @@ def test_overviews_follow_the_log(
     assert (other.name, other.progress) == ("other", UNTOUCHED)
     assert own.content == Content(1, 1, (), 4, 3, (("class 1", 2), ("class 2", 1)))
     decide(database, report, entry(1, "reject", "a.png", 0))
-    assert look()[1].progress.agreement.overkill == rate(1, 1)
+    assert look()[1].progress.agreement.overkill == Rate(1, 1)
     decide(database, report, entry(2, "undo", "a.png", 0, undoes=uuid(1), seen=[1]))
     assert look()[1].progress.agreement.decided == 0
     with database.writing() as connection:
