@@ -25,6 +25,7 @@ html_copy_source = False
 html_show_sphinx = False
 
 default_role = "literal"
+highlight_language = "text"
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
