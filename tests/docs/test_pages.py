@@ -77,6 +77,7 @@ def commands_in(text: str) -> Iterator[str]:
     """Command lines in code blocks and inline code, continued lines joined, comments off."""
     blocks = re.findall(r"^```(?:sh|bash)?\n(.*?)^```", text, re.S | re.M)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    lines += re.findall(r"^    (\S.*)$", text, re.M)
     lines += re.findall(
         r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
     )
