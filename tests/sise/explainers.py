@@ -1,4 +1,4 @@
-"""The table of all explainers: every contract test runs over it."""
+"""The tables of explainers that contract tests run over: `EXPLAINERS`, and `IMPLEMENTATIONS`."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -59,6 +59,23 @@ EXPLAINERS: dict[str, Callable[..., Explainer]] = {
     "Grad-CAM, untrained": partial(Untrained, method=GradCAM),
 }
 
+IMPLEMENTATIONS = (
+    "SISE",
+    "SISE, 9 passes",
+    "SISE, in context",
+    "Grad-CAM",
+    "Score-CAM",
+    "Ablation-CAM",
+    "Group-CAM",
+    "RISE",
+    "extremal perturbation",
+    "integrated gradients",
+    "FullGrad",
+    "a Gaussian",
+    "Grad-CAM, untrained",
+)
+"""Those that run the model each in a way of its own, for what depends on that alone. The others
+inherit `_explain` from one of these and differ in arithmetic."""
 UNTRAINED = {"Grad-CAM, untrained"}
 """Methods on other weights than the model's."""
 DIFFERENCES = {"Group-CAM"}

@@ -1,8 +1,9 @@
 """Networks whose explanations are known by hand, or cheap to compute twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -60,6 +61,11 @@ def small_cnn(seed: int = 0, classes: int = 3) -> nn.Sequential:
 def some_images(count: int = 3, size: tuple[int, int] = (16, 24), seed: int = 1) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(count, 3, *size, generator=generator)
+
+
+def quickly(names: Iterable[str], quick: Container[str]) -> list[Any]:
+    """Parameters of a test: `names`, of which those not in `quick` are marked `slow`."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 class Breaking(nn.Module):

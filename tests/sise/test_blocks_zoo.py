@@ -1,10 +1,14 @@
-"""The blocks of well-known networks, judged by hand, and two checks of what a block is."""
+"""The blocks of well-known networks, judged by hand, and two checks of what a block is.
+
+`make test` judges one of each kind, `make test-all` all fifty.
+"""
 
 import re
 from pathlib import Path
 
 import pytest
 import torch
+from networks import quickly
 from torch import nn
 from torchvision import models
 
@@ -159,6 +163,22 @@ TIMM: dict[str, tuple[list[str], list[int], list[int]]] = {
 }
 
 
+QUICK_TORCHVISION = (
+    "alexnet",
+    "convnext_tiny",
+    "densenet121",
+    "googlenet",
+    "mnasnet1_0",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "resnet18",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+    "vgg11_bn",
+)
+QUICK_TIMM = ("dla34", "hrnet_w18_small", "resnetv2_50", "vgg11_bn")
+
+
 def torchvision_network(name: str) -> nn.Module:
     untrained = {"googlenet": {"init_weights": False}, "inception_v3": {"init_weights": False}}
     # RegNet's initialisation does not run on the meta device.
@@ -167,7 +187,7 @@ def torchvision_network(name: str) -> nn.Module:
     return network.eval()
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("name", quickly(TORCHVISION, QUICK_TORCHVISION))
 def test_torchvision(name: str) -> None:
     network = torchvision_network(name)
     blocks = measure_blocks(network, (256, 256))
@@ -184,7 +204,7 @@ def test_the_document_has_no_network_that_is_not_checked() -> None:
     assert DOCUMENTED.keys() <= TORCHVISION.keys()
 
 
-@pytest.mark.parametrize("name", TIMM)
+@pytest.mark.parametrize("name", quickly(TIMM, QUICK_TIMM))
 @pytest.mark.filterwarnings("ignore")  # of timm's own
 def test_timm(name: str) -> None:
     timm = pytest.importorskip("timm")
@@ -211,7 +231,11 @@ def assert_hooks_see(network: nn.Module, blocks: tuple[Block, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "densenet121", "mobilenet_v3_small", "shufflenet_v2_x0_5"]
+    "name",
+    quickly(
+        ["resnet18", "densenet121", "mobilenet_v3_small", "shufflenet_v2_x0_5"],
+        ["resnet18", "mobilenet_v3_small"],
+    ),
 )
 def test_all_of_the_signal_passes_through_each_block(name: str) -> None:
     """With a block's output held fixed, the logits no longer depend on the image."""

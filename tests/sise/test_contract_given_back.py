@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from explainers import (
-    EXPLAINERS,
+    IMPLEMENTATIONS,
     NO_GRADIENTS,
     ONLY_GRADIENTS,
     UNTRAINED,
@@ -19,7 +19,7 @@ from torch import nn
 
 from sise.errors import SiseError
 
-pytestmark = pytest.mark.parametrize("name", EXPLAINERS)
+pytestmark = pytest.mark.parametrize("name", IMPLEMENTATIONS)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp64", "bf16"])

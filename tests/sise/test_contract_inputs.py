@@ -7,6 +7,7 @@ import pytest
 import torch
 from explainers import (
     EXPLAINERS,
+    IMPLEMENTATIONS,
     LAYERED,
     UNTRAINED,
     make,
@@ -19,9 +20,11 @@ from torch import nn
 from sise.errors import LayerError, SiseError
 from sise.explanation import Explanation
 
-pytestmark = pytest.mark.parametrize("name", EXPLAINERS)
+EVERY = pytest.mark.parametrize("name", EXPLAINERS)
+OWN = pytest.mark.parametrize("name", IMPLEMENTATIONS)
 
 
+@EVERY
 def test_shapes_dtypes_and_ranges(name: str) -> None:
     explanation = make(name, small_cnn())(some_images(3, (16, 24)))
     assert explanation.maps.shape == (3, 16, 24)
@@ -36,6 +39,7 @@ def test_shapes_dtypes_and_ranges(name: str) -> None:
         assert layer.maps.shape == (3, 16, 24)
 
 
+@EVERY
 def test_targets_and_scores_are_the_models_own(name: str) -> None:
     network = small_cnn()
     images = some_images(3)
@@ -45,6 +49,7 @@ def test_targets_and_scores_are_the_models_own(name: str) -> None:
     assert torch.allclose(explanation.scores, expected.amax(1))
 
 
+@OWN
 @pytest.mark.parametrize("target", [2, [2, 2, 2], torch.tensor([2, 2, 2]), torch.tensor(2)])
 def test_a_target_may_be_an_int_a_list_or_a_tensor(name: str, target: object) -> None:
     network = small_cnn()
@@ -54,6 +59,7 @@ def test_a_target_may_be_an_int_a_list_or_a_tensor(name: str, target: object) ->
     assert torch.allclose(explanation.scores, probabilities(name, network(images))[:, 2])
 
 
+@EVERY
 def test_each_image_may_have_its_own_target(name: str) -> None:
     images = some_images(3)
     explainer = make(name, small_cnn(), precision="fp64", batch_size=5)
@@ -63,6 +69,7 @@ def test_each_image_may_have_its_own_target(name: str) -> None:
         assert torch.allclose(together.maps[index], alone.maps[0], atol=1e-6)
 
 
+@EVERY
 def test_a_batch_of_three_equals_three_of_one(name: str) -> None:
     explainer = make(name, small_cnn(), precision="fp64")
     images = some_images(3)
@@ -72,12 +79,14 @@ def test_a_batch_of_three_equals_three_of_one(name: str) -> None:
     assert together.forwards.tolist() == [one.forwards.item() for one in alone]
 
 
+@EVERY
 def test_the_same_input_gives_the_same_bits(name: str) -> None:
     explainer = make(name, small_cnn())
     images = some_images(2)
     assert torch.equal(explainer(images).maps, explainer(images).maps)
 
 
+@OWN
 @pytest.mark.parametrize(
     ("laid_out", "which"),
     [
@@ -96,6 +105,7 @@ def test_the_layout_of_images_in_memory_does_not_matter(
     assert torch.allclose(found, plainly(name, "fp64").maps[which], atol=1e-6)
 
 
+@EVERY
 def test_a_batch_of_64(name: str) -> None:
     images = some_images(64, (8, 8))
     explanation = make(name, small_cnn(), precision="fp64", batch_size=40)(images)
@@ -107,6 +117,7 @@ def test_a_batch_of_64(name: str) -> None:
         assert explanation.forwards[index] == alone.forwards[0]
 
 
+@EVERY
 def test_images_smaller_than_the_stride(name: str) -> None:
     if name not in LAYERED - UNTRAINED:
         assert make(name, small_cnn())(some_images(2, (2, 3))).maps.shape == (2, 2, 3)
@@ -119,6 +130,7 @@ def test_images_smaller_than_the_stride(name: str) -> None:
         make(name, small_cnn())(some_images(1, (1, 1)))
 
 
+@EVERY
 def test_a_constant_image_gives_no_nan(name: str) -> None:
     explanation = make(name, small_cnn())(torch.zeros(1, 3, 16, 16))
     assert explanation.maps.isfinite().all()
@@ -131,6 +143,7 @@ def without_the_second(name: str) -> Explanation:
     return make(name, small_cnn(), precision="fp32")(some_images(3)[::2], target=[2, 0])
 
 
+@EVERY
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 def test_an_image_that_is_not_finite_is_a_status(name: str, value: float) -> None:
     images = some_images(3)
@@ -144,6 +157,7 @@ def test_an_image_that_is_not_finite_is_a_status(name: str, value: float) -> Non
     assert explanation.forwards[::2].tolist() == untouched.forwards.tolist()
 
 
+@OWN
 @pytest.mark.parametrize(
     ("images", "complaint"),
     [
@@ -163,6 +177,7 @@ def test_images_that_make_no_sense(name: str, images: torch.Tensor, complaint: s
         make(name, small_cnn())(images)
 
 
+@OWN
 @pytest.mark.parametrize(
     ("target", "complaint"),
     [
@@ -181,6 +196,7 @@ def test_targets_that_make_no_sense(name: str, target: object, complaint: str) -
         make(name, small_cnn())(some_images(2), target=target)
 
 
+@EVERY
 @pytest.mark.parametrize(
     ("layers", "complaint"),
     [
@@ -196,6 +212,7 @@ def test_layers_that_make_no_sense(name: str, layers: list[str], complaint: str)
         make(name, small_cnn(), layers=layers)(some_images(1))
 
 
+@EVERY
 def test_options_that_make_no_sense(name: str) -> None:
     with pytest.raises(SiseError, match="batch_size"):
         make(name, small_cnn(), batch_size=0)
@@ -203,6 +220,7 @@ def test_options_that_make_no_sense(name: str) -> None:
         make(name, small_cnn(), precision="fp8")(some_images(1))
 
 
+@EVERY
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("precision", ["fp32", "fp64", "bf16"])
 def test_on_a_gpu_the_maps_are_those_of_the_cpu(name: str, precision: str) -> None:

@@ -13,6 +13,7 @@ import torch
 from explainers import (
     DIFFERENCES,
     EXPLAINERS,
+    IMPLEMENTATIONS,
     LAYERED,
     NO_GRADIENTS,
     UNTRAINED,
@@ -27,19 +28,23 @@ from torch.nn.utils import parametrizations
 from sise.errors import SiseError
 from sise.explanation import Explanation
 
-pytestmark = pytest.mark.parametrize("name", EXPLAINERS)
+EVERY = pytest.mark.parametrize("name", EXPLAINERS)
+OWN = pytest.mark.parametrize("name", IMPLEMENTATIONS)
 
 
+@OWN
 def test_a_model_in_training_mode_is_explained_in_evaluation_mode(name: str) -> None:
     network = small_cnn().train()
     assert torch.equal(make(name, network)(some_images(2)).maps, plainly(name).maps)
 
 
+@OWN
 def test_frozen_weights(name: str) -> None:
     frozen = small_cnn().requires_grad_(False)
     assert torch.equal(make(name, frozen)(some_images(2)).maps, plainly(name).maps)
 
 
+@OWN
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_a_model_of_another_precision_is_computed_in_the_one_asked_for(
     name: str, dtype: torch.dtype
@@ -51,6 +56,7 @@ def test_a_model_of_another_precision_is_computed_in_the_one_asked_for(
     assert snapshot(network) == before
 
 
+@EVERY
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 def test_logits_that_are_not_finite_are_a_status(name: str, value: float) -> None:
     images = some_images(2)
@@ -69,6 +75,7 @@ def boom(*_: object) -> None:
     raise ZeroDivisionError("the user's own")
 
 
+@OWN
 @pytest.mark.parametrize("wrap", [nn.DataParallel, lambda net: torch.compile(net, backend=boom)])
 def test_wrappers_are_looked_through(name: str, wrap: Callable[[nn.Module], nn.Module]) -> None:
     network = small_cnn()
@@ -85,6 +92,7 @@ def test_wrappers_are_looked_through(name: str, wrap: Callable[[nn.Module], nn.M
     assert snapshot(wrapped) == before
 
 
+@OWN
 def test_a_model_that_compiles_itself_is_not_compiled(name: str) -> None:
     network = small_cnn()
     network.compile(backend=boom)
@@ -95,6 +103,7 @@ def test_a_model_that_compiles_itself_is_not_compiled(name: str) -> None:
         network(some_images(2))
 
 
+@OWN
 def test_a_model_with_a_compiled_part_is_not_compiled(name: str) -> None:
     part: Any = torch.compile(small_cnn()[:7], backend=boom)
     network = nn.Sequential(part, *small_cnn()[7:]).eval()
@@ -104,6 +113,7 @@ def test_a_model_with_a_compiled_part_is_not_compiled(name: str) -> None:
     assert snapshot(network) == before
 
 
+@OWN
 @pytest.mark.parametrize("already_explained", [False, True])
 def test_a_hook_that_changes_an_output_is_part_of_the_model(
     name: str, already_explained: bool
@@ -123,6 +133,7 @@ def test_a_hook_that_changes_an_output_is_part_of_the_model(
     assert torch.allclose(found.scores, expected.scores)
 
 
+@OWN
 def test_a_hook_on_an_explained_layer_comes_before_ours(name: str) -> None:
     if name in UNTRAINED:
         pytest.skip("is explained without hooks")
@@ -146,6 +157,7 @@ class Outputs(NamedTuple):
     scores: torch.Tensor
 
 
+@OWN
 @pytest.mark.parametrize(
     ("wrap", "complaint"),
     [
@@ -179,6 +191,7 @@ def test_a_model_that_does_not_return_logits(
     assert snapshot(network) == before
 
 
+@OWN
 @pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
 def test_a_model_that_turns_autograd_off(name: str, off: Callable[[], Any]) -> None:
     class Offline(nn.Sequential):
@@ -196,6 +209,7 @@ def test_a_model_that_turns_autograd_off(name: str, off: Callable[[], Any]) -> N
         explainer(some_images(1))
 
 
+@EVERY
 def test_a_single_output_speaks_for_or_against(name: str) -> None:
     network = small_cnn(classes=1)
     images = some_images(2)
@@ -216,6 +230,7 @@ def test_a_single_output_speaks_for_or_against(name: str) -> None:
         make(name, network, output="softmax")(images)
 
 
+@OWN
 def test_dropout_and_batch_norm_in_training_mode(name: str) -> None:
     network = nn.Sequential(*small_cnn()[:8], nn.Dropout(0.5), *small_cnn()[8:]).train()
     before = snapshot(network)
@@ -231,6 +246,7 @@ def negated(name: str) -> Explanation:
     return make(name, changed)(some_images(2))
 
 
+@OWN
 def test_weights_made_under_inference_mode(name: str) -> None:
     with torch.inference_mode():
         network = small_cnn()
@@ -243,6 +259,7 @@ def test_weights_made_under_inference_mode(name: str) -> None:
     assert torch.equal(explainer(images).maps, negated(name).maps)
 
 
+@OWN
 def test_weights_changed_behind_autograds_back(name: str) -> None:
     network = small_cnn()
     explainer = make(name, network)
@@ -290,6 +307,7 @@ PAIRS: dict[str, Callable[[], tuple[nn.Module, nn.Module]]] = {
 }
 
 
+@OWN
 @pytest.mark.parametrize("weights", PAIRS)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_weights_that_are_shared_or_computed(name: str, weights: str, precision: str) -> None:

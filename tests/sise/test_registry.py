@@ -1,4 +1,5 @@
 import pytest
+from explainers import EXPLAINERS, IMPLEMENTATIONS
 from networks import small_cnn, some_images
 
 from sise import SISE
@@ -112,3 +113,9 @@ def test_options_and_defaults_of_every_method() -> None:
 def test_an_option_that_a_method_does_not_have_is_told(name: str) -> None:
     with pytest.raises(TypeError, match="got an unexpected keyword argument 'fil'"):
         METHODS[name].make(small_cnn(), fil="grey")
+
+
+def test_every_way_to_run_a_model_is_among_the_implementations() -> None:
+    kinds = {name: getattr(made, "func", made) for name, made in EXPLAINERS.items()}
+    own = {kinds[name]._explain for name in IMPLEMENTATIONS}
+    assert own == {kind._explain for kind in kinds.values()}
