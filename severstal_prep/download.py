@@ -4,8 +4,9 @@ import contextlib
 import io
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from severstal_prep.errors import DownloadError
 
@@ -25,16 +26,6 @@ _NO_RULES = (
 )
 
 
-class Client(Protocol):
-    """The two calls of Kaggle's client that are used here."""
-
-    def authenticate(self) -> None:
-        """Find the credentials."""
-
-    def competition_download_files(self, competition: str, path: str, quiet: bool) -> None:
-        """Write `<path>/<competition>.zip`, continuing a partial one."""
-
-
 def download(out: Path) -> bool:
     """Download and unpack the competition to `out`; False if it is there already.
 
@@ -46,39 +37,42 @@ def download(out: Path) -> bool:
         return False
     if out.is_dir() and any(out.iterdir()) and not (out / WORK_NAME).is_dir():
         raise DownloadError(f"{out}: holds other files; name a new or empty folder")
-    client = _client()
+    with _explained():
+        client = _client()
     work = out / WORK_NAME
     work.mkdir(parents=True, exist_ok=True)
     archive = work / f"{COMPETITION}.zip"
-    _call(client.competition_download_files, COMPETITION, path=str(work), quiet=False)
+    with _explained():
+        client.competition_download_files(COMPETITION, path=str(work), quiet=False)
     _unpack(archive, out)
     shutil.rmtree(work)
     return True
 
 
-def _client() -> Client:
+def _client() -> Any:
     """Import and authenticate Kaggle's client, which prints and exits where it fails."""
     chatter = io.StringIO()
     try:
         with contextlib.redirect_stdout(chatter), contextlib.redirect_stderr(chatter):
             from kaggle.api.kaggle_api_extended import KaggleApi
 
-            client: Client = KaggleApi()
+            client = KaggleApi()
             client.authenticate()
     except ImportError as error:
         raise DownloadError(f"Kaggle's client is missing ({error}); {_NO_CLIENT}") from error
-    except (SystemExit, OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise DownloadError(_NO_CREDENTIALS) from error
-    except Exception as error:
-        raise DownloadError(_explain(error)) from error
     return client
 
 
-def _call(function: Any, *arguments: Any, **options: Any) -> None:
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
     # The client raises its own, requests' and urllib3's errors, which differ by version and
     # cannot be imported without it; only the HTTP status tells them apart.
     try:
-        function(*arguments, **options)
+        yield
+    except DownloadError:
+        raise
     except SystemExit as error:
         raise DownloadError(_NO_CREDENTIALS) from error
     except Exception as error:

@@ -1,7 +1,6 @@
 """`defect-train test`: how well a model bundle does on a split of a recast dataset."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,52 +25,45 @@ RESULTS_NAME = "test.json"
 PICTURE_NAME = "confusion.png"
 
 
-@dataclass(frozen=True)
-class Assessment:
-    """What to test on what, and where the results go.
+def assess(
+    folder: Path,
+    root: Path,
+    out: Path,
+    split: Split = "test",
+    precision: Precision = "auto",
+    batch_size: int = 64,
+    num_workers: int | None = None,
+) -> ClassificationReport:
+    """Evaluate the bundle in `folder` on a split of the dataset at `root`; return the results.
 
-    `num_workers` None means one process per processor, at most 8.
-    """
-
-    bundle: Path
-    root: Path
-    out: Path
-    split: Split = "test"
-    precision: Precision = "auto"
-    batch_size: int = 64
-    num_workers: int | None = None
-
-
-def assess(request: Assessment) -> ClassificationReport:
-    """Evaluate, write `test.json` and `confusion.png` into `out`, and return the results.
+    `test.json` and `confusion.png` go to `out`. `num_workers` None means one process per
+    processor, at most 8.
 
     Raises BundleError, DatasetError, DataError and UnreadableImageError for inputs that are
     not what they should be, and TrainingError for a bundle of other classes, for
     answers that are not finite, and if memory runs out.
     """
     device = choose_device("auto")
-    model = bundle.load(request.bundle, device)
+    model = bundle.load(folder, device)
     if model.card.classes != CLASS_NAMES:
         raise TrainingError(
-            f"{request.bundle}: a model of other classes ({', '.join(model.card.classes)}); "
+            f"{folder}: a model of other classes ({', '.join(model.card.classes)}); "
             f"the dataset has {', '.join(CLASS_NAMES)}"
         )
-    recast = read_recast(request.root)
+    recast = read_recast(root)
     same_data = model.card.dataset.get("card_sha256") == recast.sha256
     if not same_data:
         note(
-            f"note: {request.bundle} was trained on another build of the data; strips that it "
-            f"learned from may be in this {request.split} split"
+            f"note: {folder} was trained on another build of the data; strips that it "
+            f"learned from may be in this {split} split"
         )
-    crops = recast.crops(request.split)
-    loader = crop_loader(CropDataset(crops), request.batch_size, request.num_workers)
+    crops = recast.crops(split)
+    loader = crop_loader(CropDataset(crops), batch_size, num_workers)
     batches = track(loader, len(loader), f"test on {len(crops)} crops")
     with memory_explained("--batch-size", "--num-workers"):
-        logits, labels = predict(
-            model.model, model.card.mean, model.card.std, batches, request.precision
-        )
+        logits, labels = predict(model.model, model.card.mean, model.card.std, batches, precision)
     report = ClassificationReport(
-        title=f"{model.card.architecture}, {request.split} split ({recast.split_rule})",
+        title=f"{model.card.architecture}, {split} split ({recast.split_rule})",
         evaluation=evaluate(logits, labels, CLASS_NAMES),
         beside_paper=paper_results.is_papers_data(recast.counts()),
     )
@@ -79,12 +71,12 @@ def assess(request: Assessment) -> ClassificationReport:
         "bundle_sha256": model.sha256,
         "dataset_card_sha256": recast.sha256,
         "trained_on_this_dataset": same_data,
-        "split": request.split,
+        "split": split,
         "split_rule": recast.split_rule,
         "device": str(device),
-        "precision": str(resolve(request.precision, device)).removeprefix("torch."),
+        "precision": str(resolve(precision, device)).removeprefix("torch."),
     }
-    write_results(request.out, report, origin)
+    write_results(out, report, origin)
     return report
 
 

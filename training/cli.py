@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
@@ -143,6 +143,10 @@ def _add_computing(parser: ArgumentParser) -> None:
     )
 
 
+def _computing(options: Namespace) -> tuple[Any, ...]:
+    return options.precision, options.batch_size, options.num_workers
+
+
 def _fit(args: Sequence[str]) -> int:
     if "-h" in args or "--help" in args:
         print(FIT_HELP, end="")  # LightningCLI's own takes seconds to load, and pages to read
@@ -164,7 +168,7 @@ def _test(options: Namespace) -> int:
     out = options.out or bundle.parent / options.split
 
     from sise.outputs import check_apart, check_folder, holds
-    from training.assess import PICTURE_NAME, RESULTS_NAME, Assessment, assess
+    from training.assess import PICTURE_NAME, RESULTS_NAME, assess
 
     def ours(folder: Path) -> bool:
         if holds(folder / RESULTS_NAME, bundle_sha256=..., dataset_card_sha256=...):
@@ -175,17 +179,7 @@ def _test(options: Namespace) -> int:
     check_folder(out, ours)
     from training.classification_report import as_text
 
-    report = assess(
-        Assessment(
-            bundle=bundle,
-            root=options.data.root,
-            out=out,
-            split=options.split,
-            precision=options.precision,
-            batch_size=options.batch_size,
-            num_workers=options.num_workers,
-        )
-    )
+    report = assess(bundle, options.data.root, out, options.split, *_computing(options))
     _save_config(_test_parser(), options, out)
     print(as_text(report))
     print(out)
@@ -195,21 +189,16 @@ def _test(options: Namespace) -> int:
 def _export(options: Namespace) -> int:
     from sise.bundle import CARD_NAME, FORMAT
     from sise.outputs import check_apart, check_folder, holds
-    from training.export import Export, export
-    from training.finish import metrics_line
+    from training.finish import export, metrics_line
 
     check_apart(options.out, [] if options.data.root is None else [options.data.root])
     check_folder(options.out, lambda folder: holds(folder / CARD_NAME, format=FORMAT))
     bundle = export(
-        Export(
-            checkpoint=options.checkpoint,
-            out=options.out,
-            root=options.data.root,
-            thresholds=options.thresholds,
-            precision=options.precision,
-            batch_size=options.batch_size,
-            num_workers=options.num_workers,
-        )
+        options.checkpoint,
+        options.out,
+        options.data.root,
+        options.thresholds,
+        *_computing(options),
     )
     _save_config(_export_parser(), options, options.out)
     print(metrics_line(bundle.card))

@@ -145,16 +145,11 @@ class RecastDataModule(LightningDataModule):
         """Batches in the order that the seed and the epoch give."""
         crops = self._sets["train"]
         sampler = EpochSampler(crops.crops.labels, self.sampler, self.seed, self.epoch_crops)
-        return self._loader(crops, sampler)
+        return crop_loader(crops, self.batch_size, self.num_workers, sampler)
 
     def val_dataloader(self) -> DataLoader[tuple[torch.Tensor, int]]:
         """Batches in the manifest's order, unvaried."""
-        return self._loader(self._sets["val"], None)
-
-    def _loader(
-        self, crops: CropDataset, sampler: EpochSampler | None
-    ) -> DataLoader[tuple[torch.Tensor, int]]:
-        return crop_loader(crops, self.batch_size, self.num_workers, sampler)
+        return crop_loader(self._sets["val"], self.batch_size, self.num_workers)
 
 
 def crop_loader(

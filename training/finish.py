@@ -1,4 +1,7 @@
-"""From a checkpoint to a model bundle: calibrate and evaluate on validation crops, write."""
+"""From a checkpoint to a model bundle: calibrate and evaluate on validation crops, write.
+
+`fit` ends so, and `defect-train export` does nothing else.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +15,16 @@ from scipy.special import softmax
 from severstal_prep.checked import checked
 from severstal_prep.dataset import CLASS_NAMES
 from sise import bundle
+from sise.devices import choose_device
 from sise.precision import Precision
 from sise.progress import track
 from training.calibration import Floats, fit_temperature
-from training.checkpoint import Checkpoint
-from training.crops import Crops
+from training.checkpoint import Checkpoint, read_checkpoint
+from training.crops import Crops, read_recast
 from training.data import CropDataset, crop_loader
 from training.errors import RecipeError, TrainingError
 from training.evaluate import Evaluation, evaluate, predict
+from training.resources import memory_explained
 
 DEFECT_CLASSES = CLASS_NAMES[1:]
 DEFAULT_THRESHOLD = 0.5
@@ -39,6 +44,29 @@ class Validation:
     before: Evaluation
     after: Evaluation
     confidence: tuple[float, ...]
+
+
+def export(
+    checkpoint: Path,
+    out: Path,
+    root: Path | None,
+    thresholds: Mapping[str, float],
+    precision: Precision = "auto",
+    batch_size: int = 64,
+    num_workers: int | None = None,
+) -> bundle.ModelBundle:
+    """Write the bundle of a checkpoint file; calibrated on the dataset at `root`, if given.
+
+    Raises CheckpointError, DatasetError, DataError and RecipeError (thresholds).
+    """
+    complete_thresholds(thresholds)
+    read = read_checkpoint(checkpoint)
+    validation = None
+    if root is not None:
+        crops, device = read_recast(root).crops("val"), choose_device("auto")
+        with memory_explained("--batch-size", "--num-workers"):
+            validation = validate(read, crops, device, precision, batch_size, num_workers)
+    return write_bundle(out, read, validation, thresholds)
 
 
 def validate(
