@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("severstal_prep", "training", "sise", "inspection")
@@ -26,23 +25,6 @@ PROGRAMS: dict[str, str] = PROJECT["scripts"]
 pytestmark = pytest.mark.slow
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def test_the_lock_has_every_package_asked_for_in_a_version_that_will_do() -> None:
-    lines = re.findall(
-        r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE
-    )
-    locked: dict[str, list[str]] = {}
-    for name, version in lines:
-        locked.setdefault(name, []).append(version)
-    asked = [Requirement(line) for group in EXTRAS.values() for line in group]
-    asked += map(Requirement, PROJECT["dependencies"])
-    assert asked
-    for one in asked:
-        name = canonicalize_name(one.name)
-        if name != PROJECT["name"]:
-            assert locked[name]
-            assert all(one.specifier.contains(version) for version in locked[name]), one
 
 
 @pytest.fixture(scope="module")
