@@ -18,7 +18,14 @@ from sise.cloning import wrapped
 from sise.errors import SiseError
 from sise.explanation import Explanation, joined, with_finite_scores
 from sise.logits import Output, logits_of
-from sise.model_check import ModelOutputs, check_initialised, check_model, check_open, no_memory
+from sise.model_check import (
+    ModelOutputs,
+    check_initialised,
+    check_model,
+    check_open,
+    no_gradients,
+    no_memory,
+)
 from sise.precision import Forward, Precision, forward_in, resolve
 from sise.sampling import MaskScorer
 from sise.targets import Target, check_classes, indices
@@ -97,8 +104,13 @@ class Engine:
             shares = zip(*(torch.split(tensor, sizes) for tensor in beside), strict=True)
             also = list(shares) if beside else [()] * len(parts)
             explained: list[Explanation] = []
-            for part, given, more in zip(parts, targets, also, strict=True):
-                explained += self._explain_halving_on_oom(explain_part, part, given, *more)
+            try:
+                for part, given, more in zip(parts, targets, also, strict=True):
+                    explained += self._explain_halving_on_oom(explain_part, part, given, *more)
+            except SiseError as error:
+                if quantized := no_gradients(self.model):
+                    raise SiseError(quantized) from error
+                raise
             return with_finite_scores(joined(explained))
 
     def exact_dtype(self, device: torch.device) -> torch.dtype:

@@ -69,6 +69,18 @@ def check_open(model: object) -> None:
         )
 
 
+def no_gradients(model: nn.Module) -> str:
+    """What to say of a quantized model that a method failed on; "" of any other."""
+    for name, module in model.named_modules():
+        if hasattr(module, "_packed_params"):
+            return (
+                f"the model is quantized (layer {name!r}): it has neither gradients nor feature "
+                "maps to explain; give the float model that it was made of, or use RISE with "
+                'precision="fp32"'
+            )
+    return ""
+
+
 def check_model(
     model: nn.Module, forward: Forward, images: torch.Tensor, output: Output, at_once: int
 ) -> ModelOutputs:

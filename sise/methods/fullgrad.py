@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from sise.errors import LayerError, SiseError
 from sise.explanation import Explanation
@@ -17,6 +18,8 @@ from sise.methods.base import EngineExplainer
 from sise.methods.prediction import Prediction, differentiate, explanation
 from sise.precision import Forward
 from sise.targets import Target, resolve_targets
+
+_OWN_STATISTICS = (nn.GroupNorm, nn.LayerNorm, _InstanceNorm)
 
 Rescale = Literal["channel", "layer"]
 
@@ -27,18 +30,19 @@ class FullGrad(EngineExplainer):
 
     A network of ReLUs is locally linear, so that a class's logit is the gradient of the input
     times the input, plus that of each bias times the bias (completeness, proposition 1; a batch
-    norm's bias is its β - γ·mean/σ). The map is Σ ψ(input part) + Σ ψ(bias part) over channels,
-    ψ = bilinear upsampling of the min-max rescaled absolute value; biases of linear layers, which
-    have no place, are left out of it.
+    norm's bias is its β - γ·mean/σ, that of a norm over the image itself, such as GroupNorm, is
+    what is left of its output without its derivative along its input). The map is
+    Σ ψ(input part) + Σ ψ(bias part) over channels, ψ = bilinear upsampling of the min-max rescaled
+    absolute value; biases that have no place, those of the last layers, are left out of it.
 
     Args:
         rescale: what ψ is min-max rescaled over: each "channel", as the paper's formula has it
             (and grad-cam), or a whole "layer", as the authors' code does. The maps differ.
 
     Other activations than ReLU and its like (SiLU, a gate of squeeze and excitation) carry
-    implicit biases that are not counted: there the map is one of gradients, and completeness does
-    not hold. Other arguments and errors as for `SISE`. Raises LayerError for a batch norm without
-    running statistics, and for biases that belong to no layer.
+    implicit biases that are not counted: there completeness does not hold. Other arguments and
+    errors as for `SISE`. Raises LayerError for a batch norm without running statistics, and for
+    biases that belong to no layer.
     """
 
     rescale: Rescale = "channel"
@@ -91,28 +95,30 @@ def full_gradients(
         logits = forward(inputs.clone())
         targets = resolve_targets(target, logits)
         score = logits.gather(1, targets[:, None]).sum()
-        gradients = differentiate(score, [inputs, *(output for output, _ in outputs)])
+        gradients = differentiate(score, [inputs, *(output for output, *_ in outputs)])
     return FullGradients(
         logits.detach(),
         targets,
         gradients[0] * images,
         tuple(
-            gradient * bias.reshape(-1, *[1] * (gradient.ndim - 2))
-            for gradient, (_, bias) in zip(gradients[1:], outputs, strict=True)
+            _channels_first(gradient * bias, module)
+            for gradient, (_, bias, module) in zip(gradients[1:], outputs, strict=True)
         ),
     )
 
 
 @contextmanager
-def _biased_outputs(model: nn.Module) -> Iterator[list[tuple[torch.Tensor, torch.Tensor]]]:
-    """Collect each output that a bias was added to, and the bias (N,), while the model runs."""
-    outputs: list[tuple[torch.Tensor, torch.Tensor]] = []
+def _biased_outputs(
+    model: nn.Module,
+) -> Iterator[list[tuple[torch.Tensor, torch.Tensor, nn.Module]]]:
+    """Collect each output that a bias was added to, the bias, and the layer."""
+    outputs: list[tuple[torch.Tensor, torch.Tensor, nn.Module]] = []
 
-    def keep(module: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
-        bias = _bias(module)
+    def keep(module: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
+        bias = _bias(module, inputs[0], output)
         if bias is None:
             return output
-        outputs.append((output, bias.detach()))
+        outputs.append((output, bias.detach(), module))
         # The next module may work in place (ReLU): it gets a copy, and what we keep stays.
         return output.clone()
 
@@ -123,13 +129,29 @@ def _biased_outputs(model: nn.Module) -> Iterator[list[tuple[torch.Tensor, torch
                     f"FullGrad does not see where the model adds the bias of {name!r}, which is no "
                     "layer (torch.export?): give the module that it was made of"
                 )
-            if isinstance(module, (_ConvNd, _BatchNorm, nn.Linear)):
+            if isinstance(module, (_ConvNd, _BatchNorm, nn.Linear, *_OWN_STATISTICS)):
                 hooks.callback(module.register_forward_hook(keep).remove)
         yield outputs
 
 
-def _bias(module: nn.Module) -> torch.Tensor | None:
-    """What a layer adds to its linear part, (N,). Called while the layer's weights are in place."""
+def _bias(module: nn.Module, given: torch.Tensor, output: torch.Tensor) -> torch.Tensor | None:
+    """What a layer adds to its linear part, as it fits its output (B, N, …) or (B, …, N).
+
+    Called while the layer's weights are in place.
+    """
+    if isinstance(module, _OWN_STATISTICS):
+        given = given.detach()
+        linear: torch.Tensor
+        _, linear = torch.autograd.functional.jvp(module.forward, given, given)  # type: ignore[no-untyped-call]
+        return output - linear
+    bias = _plain_bias(module)
+    if bias is None or isinstance(module, nn.Linear):
+        return bias
+    return bias.reshape(-1, *[1] * (output.ndim - 2))
+
+
+def _plain_bias(module: nn.Module) -> torch.Tensor | None:
+    """(N,)."""
     if not isinstance(module, _BatchNorm):
         plain = module.bias
         return plain if isinstance(plain, torch.Tensor) else None
@@ -141,6 +163,12 @@ def _bias(module: nn.Module) -> torch.Tensor | None:
     if not module.affine:
         return -module.running_mean * scale
     return module.bias - module.running_mean * module.weight * scale
+
+
+def _channels_first(part: torch.Tensor, module: nn.Module) -> torch.Tensor:
+    """(B, h, w, N) -> (B, N, h, w), where a layer is one of channels that come last."""
+    last = isinstance(module, nn.Linear) or type(module) is nn.LayerNorm
+    return part.movedim(-1, 1) if last and part.ndim == 4 else part
 
 
 def _psi(parts: torch.Tensor, rescale: Rescale, size: tuple[int, int]) -> torch.Tensor:

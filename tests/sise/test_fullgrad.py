@@ -1,9 +1,13 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from networks import small_cnn, some_images
 from torch import nn
 from torch.nn import functional
-from torchvision.models import resnet18
+from torchvision.models import convnext_tiny, resnet18
+from torchvision.models.convnext import LayerNorm2d
+from torchvision.ops import Permute
 
 from sise.errors import LayerError, SiseError
 from sise.masks import normalise
@@ -20,6 +24,18 @@ def biased_resnet() -> nn.Module:
             module.running_var.uniform_(0.5, 2)
             nn.init.normal_(module.weight, 1, 0.2)
             nn.init.normal_(module.bias, 0, 0.2)
+    return network.eval()
+
+
+def normed(norm: Callable[[int], nn.Module]) -> nn.Module:
+    torch.manual_seed(1)
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3), norm(4), nn.ReLU(), nn.Conv2d(4, 6, 3), norm(6), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3),
+    )  # fmt: skip
+    for name, weight in network.named_parameters():
+        if weight.ndim == 1:
+            nn.init.normal_(weight, 1.0 if name.endswith("weight") else 0.0, 0.5)
     return network.eval()
 
 
@@ -50,8 +66,32 @@ class Twice(nn.Module):
             nn.Linear(4, 3),
         ).eval(),
         Twice(),
+        normed(lambda channels: nn.GroupNorm(2, channels)),
+        normed(lambda channels: nn.InstanceNorm2d(channels, affine=True)),
+        normed(LayerNorm2d),
+        nn.Sequential(
+            nn.Conv2d(3, 4, 3),
+            Permute([0, 2, 3, 1]),
+            nn.LayerNorm(4),
+            nn.Linear(4, 5),
+            nn.ReLU(),
+            Permute([0, 3, 1, 2]),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(5, 3),
+        ),
     ],
-    ids=["small", "another", "resnet18", "no affine", "twice"],
+    ids=[
+        "small",
+        "another",
+        "resnet18",
+        "no affine",
+        "twice",
+        "group",
+        "instance",
+        "layer",
+        "last",
+    ],
 )
 def test_completeness(network: nn.Module) -> None:
     images = some_images(2, (64, 64))
@@ -110,6 +150,17 @@ def test_the_map_is_the_papers_sum(rescale: Rescale) -> None:
     assert len(full.biases) == 5
     assert torch.allclose(explanation.maps, normalise(total[None])[0].float(), atol=1e-6)
     assert explanation.forwards.tolist() == [1]
+
+
+def test_layers_whose_channels_come_last_have_places() -> None:
+    torch.manual_seed(0)
+    network = convnext_tiny(num_classes=3).eval()
+    full = full_gradients(network, network, some_images(2, (64, 96)), 1)
+    shapes = {tuple(bias.shape) for bias in full.biases}
+    # The stem, then per stage a depthwise convolution and two linear layers with 4 times as many.
+    assert {(2, 96, 16, 24), (2, 384, 16, 24), (2, 768, 2, 3), (2, 3072, 2, 3)} <= shapes
+    explanation = FullGrad(network, precision="fp32")(some_images(2, (64, 96)))
+    assert explanation.status == ("ok", "ok")
 
 
 def test_the_two_ways_to_rescale_differ() -> None:

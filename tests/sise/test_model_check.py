@@ -21,6 +21,17 @@ def ending_in(last: nn.Module, classes: int = 3) -> nn.Module:
     return nn.Sequential(*small_cnn(classes=classes), last).eval()
 
 
+@pytest.mark.filterwarnings("ignore")  # PyTorch is about to move quantization elsewhere
+def test_a_quantized_model_is_told_of() -> None:
+    quantized = torch.ao.quantization.quantize_dynamic(small_cnn(), {nn.Linear})
+    for name in ("SISE", "Grad-CAM"):
+        with pytest.raises(
+            SiseError, match=r"^the model is quantized \(layer '.*'\): .*float model"
+        ):
+            make(name, quantized, precision="fp32")(some_images(1))
+    assert make("RISE", quantized, precision="fp32")(some_images(1)).status == ("ok",)
+
+
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 @pytest.mark.parametrize("output", ["softmax", "sigmoid"])
 def test_probabilities_are_not_taken_for_logits(name: str, output: Output) -> None:
