@@ -8,7 +8,6 @@ share of defects among all accepted patches of the batch.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -16,8 +15,15 @@ import sqlalchemy as sa
 from inspection.policy import NORMAL
 from inspection.review.agreement import upper_bound
 from inspection.review.errors import SampleError
-from inspection.review.reviewed import Reviewed, registered
-from inspection.review.schema import patches, sampled, samples, strips
+from inspection.review.queries import (
+    Row,
+    accepted_patches,
+    all_batches,
+    members_of,
+    samples_of,
+)
+from inspection.review.reviewed import Reviewed
+from inspection.review.schema import sampled, samples
 
 
 @dataclass(frozen=True)
@@ -43,14 +49,14 @@ class Audit:
     bound: float | None
 
 
-def find_one(connection: sa.Connection, wanted: str) -> sa.Row[Any]:
+def find_one(connection: sa.Connection, wanted: str) -> Row:
     """The batch of this name, or whose fingerprint begins so.
 
     Raises SampleError unless there is exactly one.
     """
     found = [
         row
-        for row in registered(connection)
+        for row in all_batches(connection)
         if wanted and (row.name == wanted or row.fingerprint.startswith(wanted))
     ]
     if len(found) != 1:
@@ -62,17 +68,13 @@ def find_one(connection: sa.Connection, wanted: str) -> sa.Row[Any]:
     return found[0]
 
 
-def draw(connection: sa.Connection, batch: sa.Row[Any], size: int, seed: int) -> list[Place]:
+def draw(connection: sa.Connection, batch: Row, size: int, seed: int) -> list[Place]:
     """Draw and store a sample; the same size and seed give the same sample, stored once.
 
     To be called in `Database.writing`. Raises SampleError if the batch has fewer accepted
     patches than `size`.
     """
-    accepted = connection.execute(
-        sa.select(patches.c.id, patches.c.left, strips.c.strip)
-        .join(strips, strips.c.id == patches.c.strip_id)
-        .where(strips.c.batch_id == batch.id, patches.c.steel, sa.not_(patches.c.flagged))
-    ).all()
+    accepted = accepted_patches(connection, batch.id)
     if not 1 <= size <= len(accepted):
         raise SampleError(
             f"--size must be 1 to {len(accepted)}, the accepted patches of {batch.name!r}, "
@@ -103,18 +105,12 @@ def draw(connection: sa.Connection, batch: sa.Row[Any], size: int, seed: int) ->
     return [Place(row.strip, row.left) for row in rows]
 
 
-def audits(
-    connection: sa.Connection, batch: sa.Row[Any], reviewed: Sequence[Reviewed]
-) -> list[Audit]:
+def audits(connection: sa.Connection, batch: Row, reviewed: Sequence[Reviewed]) -> list[Audit]:
     """What each sample of a batch says, given the batch's reviewed patches."""
     human = {patch.patch_id: patch.human for patch in reviewed}
-    query = sa.select(samples).where(samples.c.batch_id == batch.id).order_by(samples.c.id)
     found = []
-    for sample in connection.execute(query).all():
-        members = connection.scalars(
-            sa.select(sampled.c.patch_id).where(sampled.c.sample_id == sample.id)
-        )
-        classes = [human.get(patch_id) for patch_id in members]
+    for sample in samples_of(connection, batch.id):
+        classes = [human.get(patch_id) for patch_id in members_of(connection, sample.id)]
         decided = [name for name in classes if name is not None]
         escapes = sum(name != NORMAL for name in decided)
         complete = len(decided) == sample.size

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from inspection.review.database import Database
 from inspection.review.errors import ExportError
 from inspection.review.originals import read_strip, strip_path
-from inspection.review.reviewed import Reviewed, registered, reviewed_patches
+from inspection.review.queries import all_batches
+from inspection.review.reviewed import Reviewed, reviewed_patches
 from severstal_prep import dataset
 from severstal_prep.grouping import group_near_duplicates, strip_hash
 from severstal_prep.images import is_grey, to_grey, write_png
@@ -66,7 +67,7 @@ def export(database: Database, out: Path, seed: int = 0) -> Exported:
     if out.exists():
         raise ExportError(f"{out}: exists already; name another --out")
     with database.reading() as connection:
-        rows = registered(connection)
+        rows = all_batches(connection)
         check_apart(out, [Path(f) for row in rows for f in (row.report_folder, row.strips_folder)])
     chosen, disputed = _choose(database)
     if not chosen:
@@ -87,7 +88,7 @@ def _choose(database: Database) -> tuple[list[Labelled], int]:
     found = dict[tuple[str, int], Labelled]()
     disputed = set[tuple[str, int]]()
     with database.reading() as connection:
-        for batch in registered(connection):
+        for batch in all_batches(connection):
             for patch in reviewed_patches(connection, batch.id):
                 key = patch.strip_sha256, patch.left
                 if patch.status == "disputed":

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from inspection.policy import NORMAL
 from inspection.review.decisions import Disposal, Reclass, Undo, Verdict
 from inspection.review.errors import DecisionError
+from inspection.review.queries import Row, batch_by_fingerprint
 from inspection.review.schema import batches, decisions, patches, sightings, strips
 from inspection.review.state import Decision
 
@@ -16,11 +17,9 @@ Source = Literal["server", "import"]
 AnyEntry = Verdict | Reclass | Disposal | Undo
 
 
-def find_batch(connection: sa.Connection, fingerprint: str) -> sa.Row[Any]:
+def find_batch(connection: sa.Connection, fingerprint: str) -> Row:
     """The row of the batch with this fingerprint. Raises DecisionError if there is none."""
-    row = connection.execute(
-        sa.select(batches).where(batches.c.fingerprint == fingerprint)
-    ).one_or_none()
+    row = batch_by_fingerprint(connection, fingerprint)
     if row is None:
         raise DecisionError(
             f"the batch {fingerprint[:16]}… is not registered here; "
@@ -29,13 +28,13 @@ def find_batch(connection: sa.Connection, fingerprint: str) -> sa.Row[Any]:
     return row
 
 
-def queue_up(connection: sa.Connection, batch: sa.Row[Any]) -> None:
+def queue_up(connection: sa.Connection, batch: Row) -> None:
     """Wait until no other writes to the log of this batch; SQLite has let in only one anyway."""
     connection.execute(sa.select(batches.c.id).where(batches.c.id == batch.id).with_for_update())
 
 
 def append(
-    connection: sa.Connection, batch: sa.Row[Any], entries: Iterable[AnyEntry], source: Source
+    connection: sa.Connection, batch: Row, entries: Iterable[AnyEntry], source: Source
 ) -> int:
     """Append the entries that the log does not have yet, in their order; return how many.
 
@@ -52,9 +51,7 @@ def append(
     return added
 
 
-def _append_one(
-    connection: sa.Connection, batch: sa.Row[Any], entry: AnyEntry, source: Source
-) -> bool:
+def _append_one(connection: sa.Connection, batch: Row, entry: AnyEntry, source: Source) -> bool:
     strip_id, patch = _subject(connection, batch, entry)
     row = {
         "uuid": str(entry.id),
@@ -92,9 +89,7 @@ def _seen_by(connection: sa.Connection, uuid: str) -> set[str]:
     return set(connection.scalars(query))
 
 
-def _subject(
-    connection: sa.Connection, batch: sa.Row[Any], entry: AnyEntry
-) -> tuple[int, sa.Row[Any] | None]:
+def _subject(connection: sa.Connection, batch: Row, entry: AnyEntry) -> tuple[int, Row | None]:
     strip_id = connection.scalar(
         sa.select(strips.c.id).where(strips.c.batch_id == batch.id, strips.c.strip == entry.strip)
     )
@@ -111,7 +106,7 @@ def _subject(
     return strip_id, patch
 
 
-def _value(entry: AnyEntry, classes: list[str], patch: sa.Row[Any] | None) -> str:
+def _value(entry: AnyEntry, classes: list[str], patch: Row | None) -> str:
     """The column `value`; refuses what makes no sense on this patch."""
     match entry:
         case Reclass():

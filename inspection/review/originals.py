@@ -3,12 +3,15 @@
 import hashlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from inspection.review.errors import StripError
+from inspection.review.queries import Row
 from severstal_prep.errors import UnreadableImageError
 from severstal_prep.images import decode_image, read_bytes
+from severstal_prep.training_crops import CROP_SIDE
 
 
 def strip_path(folder: str, strip: str) -> Path:
@@ -34,3 +37,10 @@ def read_strip(path: Path, sha256: str) -> npt.NDArray[np.uint8]:
         raise StripError(
             f"{error}; if the strips were moved, register the report again with --strips"
         ) from error
+
+
+def crop_png(strips_folder: str, patch: Row) -> bytes:
+    """A patch, which the report has no picture of, as PNG. Raises StripError as `read_strip`."""
+    pixels = read_strip(strip_path(strips_folder, patch.strip), patch.sha256)
+    blue_first = np.ascontiguousarray(pixels[:, patch.left : patch.left + CROP_SIDE, ::-1])
+    return bytes(cv2.imencode(".png", blue_first)[1].tobytes())

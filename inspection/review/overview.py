@@ -7,7 +7,6 @@ latter for as long as the log has the same length.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,8 +14,8 @@ from inspection.policy import NORMAL
 from inspection.review.agreement import Agreement, compare
 from inspection.review.audit import Audit, audits
 from inspection.review.log import read_log
+from inspection.review.queries import Row, log_lengths, steel_by_verdict, strips_by_coil
 from inspection.review.reviewed import reviewed_patches
-from inspection.review.schema import batches, decisions, patches, samples, strips
 from inspection.review.state import State, states
 
 
@@ -64,17 +63,6 @@ class Overview:
     progress: Progress
 
 
-def newest(connection: sa.Connection, size: int, skip: int = 0) -> list[sa.Row[Any]]:
-    """The rows of the batches inspected last, the newest first, `skip` of them left out."""
-    order = (batches.c.inspected.desc(), batches.c.id.desc())
-    return list(connection.execute(sa.select(batches).order_by(*order).limit(size).offset(skip)))
-
-
-def number_of_batches(connection: sa.Connection) -> int:
-    """How many batches are registered."""
-    return int(connection.scalar(sa.select(sa.func.count()).select_from(batches)) or 0)
-
-
 class Overviews:
     """Works out overviews, and remembers them by the batch's fingerprint."""
 
@@ -82,9 +70,9 @@ class Overviews:
         self._contents = dict[str, Content]()
         self._progress = dict[str, tuple[tuple[int, int], Progress]]()
 
-    def of(self, connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Overview]:
+    def of(self, connection: sa.Connection, rows: Sequence[Row]) -> list[Overview]:
         """The overviews of batches, given their rows, in the same order."""
-        length = _lengths(connection, [row.id for row in rows])
+        length = log_lengths(connection, [row.id for row in rows])
         return [
             Overview(
                 batch_id=row.id,
@@ -100,14 +88,14 @@ class Overviews:
             for row in rows
         ]
 
-    def _content(self, connection: sa.Connection, batch: sa.Row[Any]) -> Content:
+    def _content(self, connection: sa.Connection, batch: Row) -> Content:
         known = self._contents.get(batch.fingerprint)
         if known is None:
             known = self._contents[batch.fingerprint] = _content(connection, batch.id)
         return known
 
     def _progress_of(
-        self, connection: sa.Connection, batch: sa.Row[Any], length: tuple[int, int]
+        self, connection: sa.Connection, batch: Row, length: tuple[int, int]
     ) -> Progress:
         if length == (0, 0):
             return UNTOUCHED
@@ -118,46 +106,22 @@ class Overviews:
         return known
 
 
-def _lengths(connection: sa.Connection, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Decisions and samples of each batch that has any."""
-    counts = []
-    for table in (decisions, samples):
-        query = sa.select(table.c.batch_id, sa.func.count()).where(table.c.batch_id.in_(ids))
-        rows = connection.execute(query.group_by(table.c.batch_id))
-        counts.append({row[0]: int(row[1]) for row in rows})
-    return {
-        batch_id: (counts[0].get(batch_id, 0), counts[1].get(batch_id, 0))
-        for batch_id in counts[0].keys() | counts[1].keys()
-    }
-
-
 def _content(connection: sa.Connection, batch_id: int) -> Content:
-    own = strips.c.batch_id == batch_id
-    found = connection.execute(
-        sa.select(strips.c.coil, strips.c.inspected, sa.func.count())
-        .where(own)
-        .group_by(strips.c.coil, strips.c.inspected)
-    ).all()
-    verdicts = connection.execute(
-        sa.select(patches.c.verdict, sa.func.count())
-        .join(strips)
-        .where(own, patches.c.steel)
-        .group_by(patches.c.verdict)
-    ).all()
-    by_class = {str(row[0]): int(row[1]) for row in verdicts}
+    groups = strips_by_coil(connection, batch_id)
+    by_class = steel_by_verdict(connection, batch_id)
     judged = sum(by_class.values())
     by_class.pop(NORMAL, None)
     return Content(
-        strips=sum(number for _, _, number in found),
-        inspected=sum(number for _, inspected, number in found if inspected),
-        coils=tuple(sorted({coil for coil, _, _ in found if coil})),
+        strips=sum(number for _, _, number in groups),
+        inspected=sum(number for _, inspected, number in groups if inspected),
+        coils=tuple(sorted({coil for coil, _, _ in groups if coil})),
         judged=judged,
         flagged=sum(by_class.values()),
         by_class=tuple(sorted(by_class.items(), key=lambda item: (-item[1], item[0]))),
     )
 
 
-def _progress(connection: sa.Connection, batch: sa.Row[Any]) -> Progress:
+def _progress(connection: sa.Connection, batch: Row) -> Progress:
     known = states(read_log(connection, batch.id))
     reviewed = reviewed_patches(connection, batch.id, known)
     return Progress(

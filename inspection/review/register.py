@@ -17,6 +17,7 @@ from inspection.report_reader import NOT_FINITE
 from inspection.results import content_key
 from inspection.review.database import Database
 from inspection.review.errors import RegistrationError
+from inspection.review.queries import batch_by_fingerprint, strips_of
 from inspection.review.schema import batches, patches, strips
 from severstal_prep.files import file_sha256
 
@@ -78,9 +79,7 @@ def register(database: Database, report: Report, strips_folder: Path | None = No
         "settings": _settings(record),
     }
     with database.writing() as connection:
-        known = connection.execute(
-            sa.select(batches).where(batches.c.fingerprint == record["fingerprint"])
-        ).one_or_none()
+        known = batch_by_fingerprint(connection, record["fingerprint"])
         if known is not None:
             if known.report_sha256 != report.sha256:
                 raise RegistrationError(
@@ -129,8 +128,7 @@ def _insert_rows(connection: sa.Connection, batch_id: int, report: Report) -> No
             for row in records(report.strips)
         ],
     )
-    query = sa.select(strips.c.strip, strips.c.id).where(strips.c.batch_id == batch_id)
-    numbers = {row.strip: row.id for row in connection.execute(query)}
+    numbers = {row.strip: row.id for row in strips_of(connection, batch_id)}
     rows = [
         {
             "strip_id": numbers[row["strip_id"]],

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
 from inspection.policy import NORMAL
 from inspection.review.log import read_log
-from inspection.review.schema import batches, decisions, patches, strips
+from inspection.review.queries import decided_patches
 from inspection.review.state import Decision, State, Status, states
 
 
@@ -44,11 +43,6 @@ def human_class(decision: Decision, verdict: str) -> str:
             raise ValueError(f"{decision.kind} gives no class")
 
 
-def registered(connection: sa.Connection) -> list[sa.Row[Any]]:
-    """The rows of all batches, in the order of their registration."""
-    return list(connection.execute(sa.select(batches).order_by(batches.c.id)))
-
-
 def reviewed_patches(
     connection: sa.Connection,
     batch_id: int,
@@ -60,16 +54,11 @@ def reviewed_patches(
     """
     if known is None:
         known = states(read_log(connection, batch_id))
-    query = (
-        sa.select(patches, strips.c.strip, strips.c.sha256)
-        .join(strips, strips.c.id == patches.c.strip_id)
-        .where(patches.c.id.in_(_decided_on(batch_id)))
-    )
-    found = []
-    for row in connection.execute(query):
+    reviewed = []
+    for row in decided_patches(connection, batch_id):
         state = known["patch", row.id]
         decision = state.decision if state.status == "decided" else None
-        found.append(
+        reviewed.append(
             Reviewed(
                 patch_id=row.id,
                 batch_id=batch_id,
@@ -83,10 +72,4 @@ def reviewed_patches(
                 decided=None if decision is None else decision.decided,
             )
         )
-    return sorted(found, key=lambda patch: (patch.strip, patch.left))
-
-
-def _decided_on(batch_id: int) -> sa.Select[tuple[int]]:
-    return sa.select(decisions.c.patch_id).where(
-        decisions.c.batch_id == batch_id, decisions.c.patch_id.is_not(None)
-    )
+    return sorted(reviewed, key=lambda patch: (patch.strip, patch.left))

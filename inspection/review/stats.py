@@ -8,7 +8,8 @@ from inspection.policy import NORMAL
 from inspection.review.agreement import Agreement, Comparison, compare
 from inspection.review.audit import Audit, audits
 from inspection.review.database import Database
-from inspection.review.reviewed import registered, reviewed_patches
+from inspection.review.queries import all_batches
+from inspection.review.reviewed import reviewed_patches
 from sise.statistics import Rate
 
 
@@ -26,7 +27,7 @@ def statistics(database: Database) -> Statistics:
     patches, found = [], list[Audit]()
     classes = dict[str, None]()
     with database.reading() as connection:
-        rows = registered(connection)
+        rows = all_batches(connection)
         for batch in rows:
             own = reviewed_patches(connection, batch.id)
             patches += own

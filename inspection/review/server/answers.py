@@ -7,19 +7,16 @@ import sqlalchemy as sa
 
 from inspection.review.decisions import Disposal
 from inspection.review.log import AnyEntry, read_log
-from inspection.review.schema import decisions, patches, strips
+from inspection.review.queries import Place, decided_places, strip_numbers
 from inspection.review.state import State, states
 
 _MOST_STRIPS = 500
-
-Place = tuple[str, int | None]
-"""A strip's name, and the left edge of a patch in px; None for the strip itself."""
 
 
 def states_in(connection: sa.Connection, batch_id: int) -> list[dict[str, Any]]:
     """The state of every subject of a batch that was decided on."""
     known = states(read_log(connection, batch_id))
-    places = _places(connection, batch_id)
+    places = decided_places(connection, batch_id)
     return [_state(places[subject], state) for subject, state in known.items()]
 
 
@@ -31,36 +28,15 @@ def states_after(
         (entry.strip, None if isinstance(entry, Disposal) else entry.left) for entry in entries
     }
     names = {strip for strip, _ in wanted}
-    numbers = None
-    if len(names) <= _MOST_STRIPS:
-        numbers = connection.scalars(
-            sa.select(strips.c.id).where(strips.c.batch_id == batch_id, strips.c.strip.in_(names))
-        ).all()
+    few = len(names) <= _MOST_STRIPS
+    numbers = strip_numbers(connection, batch_id, names) if few else None
     known = states(read_log(connection, batch_id, numbers))
-    places = _places(connection, batch_id)
+    places = decided_places(connection, batch_id)
     return [
         _state(places[subject], state)
         for subject, state in known.items()
         if places[subject] in wanted
     ]
-
-
-def _places(connection: sa.Connection, batch_id: int) -> dict[tuple[str, int], Place]:
-    """Where the subjects decided on are."""
-    query = (
-        sa.select(decisions.c.strip_id, decisions.c.patch_id, strips.c.strip, patches.c.left)
-        .distinct()
-        .join(strips, strips.c.id == decisions.c.strip_id)
-        .join(patches, patches.c.id == decisions.c.patch_id, isouter=True)
-        .where(decisions.c.batch_id == batch_id)
-    )
-    return {
-        ("strip", row.strip_id) if row.patch_id is None else ("patch", row.patch_id): (
-            row.strip,
-            row.left,
-        )
-        for row in connection.execute(query)
-    }
 
 
 def _state(place: Place, state: State) -> dict[str, Any]:

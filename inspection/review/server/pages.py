@@ -14,11 +14,11 @@ from inspection.policy import DISPOSITIONS
 from inspection.review.decisions import ENTRY, first_problem
 from inspection.review.errors import DecisionError
 from inspection.review.log import AnyEntry, append, decided_at, queue_up
-from inspection.review.overview import newest, number_of_batches
+from inspection.review.queries import newest_batches, number_of_batches, strip_name
 from inspection.review.server.access import COOKIE, SESSION_SECONDS
 from inspection.review.server.site import LARGEST_NUMBER, Site
 from inspection.review.server.trends import MOST_BATCHES, drawings, styles_of, trends
-from inspection.review.server.views import Show, page_of, strip_name
+from inspection.review.server.views import Show, page_of
 
 LOGIN = "/login"
 STYLE = "/review.css"
@@ -69,7 +69,7 @@ def _add_reading(router: APIRouter, site: Site) -> None:
             total = number_of_batches(connection)
             pages = max(1, -(-total // LISTED))
             number = min(number, pages)
-            rows = newest(connection, LISTED, LISTED * (number - 1))
+            rows = newest_batches(connection, LISTED, LISTED * (number - 1))
             found = site.overviews.of(connection, rows)
         return site.page(
             "batches.html.j2",
@@ -84,7 +84,7 @@ def _add_reading(router: APIRouter, site: Site) -> None:
     def trend() -> Response:
         with site.database.reading() as connection:
             total = number_of_batches(connection)
-            found = site.overviews.of(connection, newest(connection, MOST_BATCHES)[::-1])
+            found = site.overviews.of(connection, newest_batches(connection, MOST_BATCHES)[::-1])
         shown = trends(found)
         return site.page(
             "trends.html.j2",

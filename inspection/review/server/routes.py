@@ -9,9 +9,9 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from inspection.review.decisions import Entry
 from inspection.review.log import append
-from inspection.review.reviewed import registered
+from inspection.review.originals import crop_png
+from inspection.review.queries import all_batches, patch_at
 from inspection.review.server.answers import states_after, states_in
-from inspection.review.server.crops import crop_png, find_patch
 from inspection.review.server.reports import KINDS, report_file
 from inspection.review.server.site import LARGEST_NUMBER, Site
 
@@ -32,7 +32,7 @@ def api_routes(site: Site) -> APIRouter:
         with site.database.reading() as connection:
             return [
                 {"id": row.id, "name": row.name, "fingerprint": row.fingerprint}
-                for row in registered(connection)
+                for row in all_batches(connection)
             ]
 
     @router.get("/batches/{batch_id}/states")
@@ -61,10 +61,10 @@ def file_routes(site: Site) -> APIRouter:
         with site.database.reading() as connection:
             batch = site.batch(connection, batch_id)
             known = min(number, left) >= 0 and max(number, left) <= LARGEST_NUMBER
-            strip = find_patch(connection, batch_id, number, left) if known else None
-        if strip is None:
+            patch = patch_at(connection, batch_id, number, left) if known else None
+        if patch is None:
             raise HTTPException(404, "no such patch")
-        return Response(crop_png(batch.strips_folder, strip, left), media_type="image/png")
+        return Response(crop_png(batch.strips_folder, patch), media_type="image/png")
 
     @router.get("/reports/{batch_id}/{name:path}")
     def report(batch_id: int, name: str) -> Response:

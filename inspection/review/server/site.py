@@ -12,8 +12,8 @@ from starlette.responses import HTMLResponse
 
 from inspection.review.database import Database
 from inspection.review.overview import Overviews
+from inspection.review.queries import Row, batch_by_id
 from inspection.review.server.access import Access
-from inspection.review.server.views import batch_by_id
 
 LARGEST_NUMBER = 2**31 - 1
 """Of what a database's integers hold."""
@@ -56,7 +56,7 @@ class Site:
         made = self.environment.get_template(template)
         return HTMLResponse(made.render(known | content), status)
 
-    def batch(self, connection: sa.Connection, batch_id: int) -> sa.Row[Any]:
+    def batch(self, connection: sa.Connection, batch_id: int) -> Row:
         """The row of a batch. Raises HTTPException, 404, if there is none."""
         row = batch_by_id(connection, batch_id) if 0 < batch_id <= LARGEST_NUMBER else None
         if row is None:

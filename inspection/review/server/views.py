@@ -3,13 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from uuid import uuid4
 
 import sqlalchemy as sa
 
 from inspection.review.log import read_log
-from inspection.review.schema import batches, decisions, patches, sampled, samples, strips
+from inspection.review.queries import (
+    Row,
+    drawn_patches,
+    flagged_or_decided_patches,
+    strips_of,
+)
 from inspection.review.state import OPEN, Decision, Past, State, by_subject, history, state_of
 
 PAGE = 50
@@ -61,23 +66,11 @@ class Page:
     strips: tuple[tuple[Subject, tuple[Subject, ...]], ...]
 
 
-def batch_by_id(connection: sa.Connection, batch_id: int) -> sa.Row[Any] | None:
-    """The row of a batch."""
-    return connection.execute(sa.select(batches).where(batches.c.id == batch_id)).one_or_none()
-
-
-def strip_name(connection: sa.Connection, batch_id: int, number: int) -> str | None:
-    """The name of a strip of a batch."""
-    return connection.scalar(
-        sa.select(strips.c.strip).where(strips.c.batch_id == batch_id, strips.c.id == number)
-    )
-
-
-def page_of(connection: sa.Connection, batch: sa.Row[Any], number: int, show: Show) -> Page:
+def page_of(connection: sa.Connection, batch: Row, number: int, show: Show) -> Page:
     """Page `number`, from 1, of a batch: 50 strips; the nearest page there is."""
     logs = by_subject(read_log(connection, batch.id))
     states = {subject: state_of(log) for subject, log in logs.items()}
-    rows = _strips(connection, batch.id)
+    rows = list(strips_of(connection, batch.id))
     own = _patches(connection, batch.id, show)
     if show == "audit":
         rows = [row for row in rows if row.id in own]
@@ -111,41 +104,20 @@ def _wanted(state: State, show: Show) -> bool:
     return state.status == "disputed" if show == "disputed" else state.status != "decided"
 
 
-def _strips(connection: sa.Connection, batch_id: int) -> list[sa.Row[Any]]:
-    query = sa.select(strips).where(strips.c.batch_id == batch_id).order_by(strips.c.id)
-    return list(connection.execute(query))
-
-
-def _patches(connection: sa.Connection, batch_id: int, show: Show) -> dict[int, list[sa.Row[Any]]]:
+def _patches(connection: sa.Connection, batch_id: int, show: Show) -> dict[int, list[Row]]:
     """Patches that were drawn, or flagged or decided on, per strip from left to right."""
-    chosen: sa.ColumnElement[bool]
-    if show == "audit":
-        drawn = sa.select(sampled.c.patch_id).join(samples).where(samples.c.batch_id == batch_id)
-        chosen = patches.c.id.in_(drawn)
-    else:
-        decided_on = sa.select(decisions.c.patch_id).where(
-            decisions.c.batch_id == batch_id, decisions.c.patch_id.is_not(None)
-        )
-        chosen = patches.c.flagged | patches.c.id.in_(decided_on)
-    query = (
-        sa.select(patches)
-        .join(strips)
-        .where(strips.c.batch_id == batch_id, chosen)
-        .order_by(patches.c.strip_id, patches.c.left)
-    )
-    found = dict[int, list[sa.Row[Any]]]()
-    for row in connection.execute(query):
-        found.setdefault(row.strip_id, []).append(row)
-    return found
+    chosen = drawn_patches if show == "audit" else flagged_or_decided_patches
+    by_strip = dict[int, list[Row]]()
+    for row in chosen(connection, batch_id):
+        by_strip.setdefault(row.strip_id, []).append(row)
+    return by_strip
 
 
 _States = Mapping[tuple[str, int], State]
 _Logs = Mapping[tuple[str, int], Sequence[Decision]]
 
 
-def _patch(
-    batch: sa.Row[Any], strip: sa.Row[Any], row: sa.Row[Any], states: _States, logs: _Logs
-) -> Subject:
+def _patch(batch: Row, strip: Row, row: Row, states: _States, logs: _Logs) -> Subject:
     subject = ("patch", row.id)
     return Subject(
         strip_number=strip.id,
@@ -162,7 +134,7 @@ def _patch(
     )
 
 
-def _strip(row: sa.Row[Any], states: _States, logs: _Logs) -> Subject:
+def _strip(row: Row, states: _States, logs: _Logs) -> Subject:
     subject = ("strip", row.id)
     return Subject(
         strip_number=row.id,
@@ -178,7 +150,7 @@ def _strip(row: sa.Row[Any], states: _States, logs: _Logs) -> Subject:
     )
 
 
-def _images(batch: sa.Row[Any], row: sa.Row[Any]) -> tuple[tuple[str, str], ...]:
+def _images(batch: Row, row: Row) -> tuple[tuple[str, str], ...]:
     """The patch, from the report or else cut from its strip, and its map where there is one."""
     stem = f"img/{row.patch_key[:16]}"
     root = Path(batch.report_folder)

@@ -14,14 +14,8 @@ from inspection.quality import laney
 from inspection.review import overview as overview_module
 from inspection.review.audit import draw, find_one
 from inspection.review.database import Database, open_database
-from inspection.review.overview import (
-    UNTOUCHED,
-    Content,
-    Overview,
-    Overviews,
-    newest,
-    number_of_batches,
-)
+from inspection.review.overview import UNTOUCHED, Content, Overview, Overviews
+from inspection.review.queries import newest_batches, number_of_batches
 from inspection.review.register import read_report, register
 from inspection.review.schema import batches
 from inspection.review.server import pages
@@ -123,7 +117,7 @@ def test_overviews_follow_the_log(
     def look() -> list[Overview]:
         with database.reading() as connection:
             assert number_of_batches(connection) == 2
-            return known.of(connection, newest(connection, 10))
+            return known.of(connection, newest_batches(connection, 10))
 
     other, own = look()
     assert (other.name, other.progress) == ("other", UNTOUCHED)
@@ -175,8 +169,8 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
     again = open_database(url)
     with again.reading() as connection:
-        (row,) = newest(connection, 5)
+        (row,) = newest_batches(connection, 5)
     assert (row.name, row.settings) == ("b", "")
     assert not register(again, read_report(report))
     with again.reading() as connection:
-        assert len(newest(connection, 5)[0].settings) == 64
+        assert len(newest_batches(connection, 5)[0].settings) == 64
