@@ -7,14 +7,13 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
 from sise.commands.options import (
+    UNREADABLE_INPUTS,
     add_running,
     add_subjects,
     command_line,
+    evaluated,
     shared_options,
-    subjects,
 )
-
-UNREADABLE_INPUTS = 4
 
 
 def parser() -> ArgumentParser:
@@ -55,15 +54,14 @@ def parser() -> ArgumentParser:
 
 
 def run(arguments: Namespace) -> int:
-    from sise.ablation.points import METRICS, points
-    from sise.ablation.publish import publish
-    from sise.ablation.sweep import settings
+    from sise.ablation.report import publish
+    from sise.ablation.sweep import points, settings
+    from sise.evaluation.paper import METRICS
     from sise.evaluation.pictures import as_jpeg, grid
     from sise.evaluation.report import GRID, RECORD, grid_lines, record_of, write_record
-    from sise.evaluation.run import MAPS, Plan, evaluate, table
+    from sise.evaluation.run import MAPS, Plan, table
     from sise.evaluation.store import MapStore
     from sise.images import write_whole
-    from sise.progress import note, track
 
     chosen = settings(arguments.base, arguments.mu, arguments.budget)
     plan = Plan(
@@ -72,13 +70,8 @@ def run(arguments: Namespace) -> int:
         shared_options(arguments),
         metrics=METRICS,
     )
-    bundle, dataset, items = subjects(arguments, "ablate")
+    bundle, dataset, items, done = evaluated(arguments, plan, "ablate")
     out: Path = arguments.out
-    done = []
-    for one in track(evaluate(bundle, dataset, items, plan, out), len(items), "ablating"):
-        if one.unreadable:
-            note(f"sise ablate: {one.unreadable}; left out")
-        done.append(one)
     rows = table(done)
     maps, slugs = MapStore(out / MAPS), {one.spec.text: one.spec for one in chosen}
     found = points(

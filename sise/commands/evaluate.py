@@ -8,14 +8,14 @@ from jsonargparse.typing import PositiveInt
 
 from sise.commands.options import (
     PAPERS,
+    UNREADABLE_INPUTS,
     add_running,
     add_subjects,
     command_line,
+    evaluated,
     shared_options,
-    subjects,
 )
 
-UNREADABLE_INPUTS = 4
 TRIVIAL = ["centre-gaussian", "noise", "sobel", "untrained:budget=94"]
 
 
@@ -63,8 +63,7 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     from sise.evaluation.report import publish
-    from sise.evaluation.run import Plan, evaluate
-    from sise.progress import note, track
+    from sise.evaluation.run import Plan
     from sise.registry import parse_specs
 
     plan = Plan(
@@ -74,15 +73,8 @@ def run(arguments: Namespace) -> int:
         arguments.steps,
         None if arguments.metrics is None else tuple(arguments.metrics),
     )
-    bundle, dataset, items = subjects(arguments, "evaluate")
-    out: Path = arguments.out
-    done = []
-    for one in track(evaluate(bundle, dataset, items, plan, out), len(items), "evaluating"):
-        if one.unreadable:
-            note(f"sise evaluate: {one.unreadable}; left out")
-        done.append(one)
-    page = publish(
-        bundle, dataset, items, plan, done, command_line(), out, arguments.rows, arguments.seed
-    )
+    bundle, dataset, items, done = evaluated(arguments, plan, "evaluate")
+    out, rows, seed = arguments.out, arguments.rows, arguments.seed
+    page = publish(bundle, dataset, items, plan, done, command_line(), out, rows, seed)
     print(page)
     return UNREADABLE_INPUTS if any(one.unreadable for one in done) else 0

@@ -7,7 +7,8 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
-UNREADABLE_INPUTS = 4
+from sise.commands.options import UNREADABLE_INPUTS
+
 METHOD_NAMES = (
     "sise",
     "gradcam",

@@ -11,7 +11,10 @@ from jsonargparse.typing import PositiveInt
 if TYPE_CHECKING:
     from sise.bundle import ModelBundle
     from sise.datasets.dataset import Dataset, Item
+    from sise.evaluation.run import Done, Plan
 
+UNREADABLE_INPUTS = 4
+"""Exit code: finished, but for what could not be read."""
 PAPERS = [
     "sise",
     "gradcam",
@@ -126,6 +129,23 @@ def subjects(arguments: Namespace, command: str) -> "tuple[ModelBundle, Dataset,
     inputs = (arguments.bundle, arguments.data)
     outputs.claim(arguments.out, _is_ours, inputs, command, OTHERS[command])
     return bundle, dataset, sample(dataset.items, arguments.limit)
+
+
+def evaluated(
+    arguments: Namespace, plan: "Plan", command: str
+) -> "tuple[ModelBundle, Dataset, list[Item], list[Done]]":
+    """What was asked for, explained and measured into --out, with progress on stderr."""
+    from sise.evaluation.run import evaluate
+    from sise.progress import note, track
+
+    bundle, dataset, items = subjects(arguments, command)
+    done = []
+    label = {"evaluate": "evaluating", "ablate": "ablating"}[command]
+    for one in track(evaluate(bundle, dataset, items, plan, arguments.out), len(items), label):
+        if one.unreadable:
+            note(f"sise {command}: {one.unreadable}; left out")
+        done.append(one)
+    return bundle, dataset, items, done
 
 
 def _is_ours(out: Path) -> bool:

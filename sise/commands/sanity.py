@@ -7,9 +7,14 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
-from sise.commands.options import add_running, add_subjects, shared_options, subjects
+from sise.commands.options import (
+    UNREADABLE_INPUTS,
+    add_running,
+    add_subjects,
+    shared_options,
+    subjects,
+)
 
-UNREADABLE_INPUTS = 4
 METHODS = ["sise:budget=94", "gradcam", "sobel"]
 
 

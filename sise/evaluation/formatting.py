@@ -1,6 +1,7 @@
-"""How the numbers of a summary are written, the same in Markdown and on the page."""
+"""How numbers and tables are written, the same in Markdown and on the page."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 from sise.evaluation import paper
 from sise.evaluation.statistics import FEWEST
@@ -26,6 +27,29 @@ def interval(estimate: Estimate, column: Column, signed: bool = False) -> str:
         return ""
     low, high = (number(edge, column, signed) for edge in (estimate.low, estimate.high))
     return f"[{low}, {high}]"
+
+
+def bounded(mean: float, low: float, high: float, digits: int = 2) -> str:
+    """ "0.45 (0.40 to 0.50)", without bounds if they are NaN; "–" for NaN."""
+    if math.isnan(mean):
+        return NOTHING
+    text = f"{mean:.{digits}f}"
+    return text if math.isnan(low) else f"{text} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def markdown_table(
+    header: Sequence[str], lines: Iterable[Sequence[str]], numbers: bool = False
+) -> str:
+    """A table; all but the first column are set to the right if they hold `numbers`."""
+    rule = ["---", *["---:" if numbers else "---"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines))
+
+
+def escaped(text: str) -> str:
+    """Text as itself in a Markdown cell."""
+    for letter in "\\|*_<`[":
+        text = text.replace(letter, f"\\{letter}")
+    return " ".join(text.split())
 
 
 def heading(column: Column) -> str:

@@ -7,9 +7,12 @@ difference of two) sees the same draws; a value that is undefined (NaN) is left 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from sise.evaluation.summary_types import Estimate
 
 Floats = npt.NDArray[np.float64]
 Weights = npt.NDArray[np.float32]
@@ -44,11 +47,11 @@ class PerImage:
         return np.asarray(np.count_nonzero(self.counts, axis=0), np.int64)
 
 
-def per_image(values: Floats, images: npt.NDArray[np.int64]) -> PerImage:
+def per_image(values: Floats, images: npt.NDArray[Any]) -> PerImage:
     """Gather items by image: values (items, columns), images (items,) any labels -> PerImage."""
     order = np.argsort(images, kind="stable")
-    starts = np.flatnonzero(np.diff(images[order], prepend=images[order][:1] - 1))
-    ordered = values[order]
+    labels, ordered = images[order], values[order]
+    starts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1]))
     defined = ~np.isnan(ordered)
     return PerImage(
         np.add.reduceat(np.where(defined, ordered, 0.0), starts, axis=0),
@@ -60,6 +63,23 @@ def means(data: PerImage) -> Floats:
     """The mean over all defined items: (columns,), NaN where there is none."""
     with np.errstate(invalid="ignore"):
         return np.asarray(data.sums.sum(axis=0) / data.counts.sum(axis=0))
+
+
+def estimates(
+    values: Floats,
+    images: npt.NDArray[Any],
+    seed: int,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> list[Estimate]:
+    """The mean of each column with its interval, of `per_image`'s values and images."""
+    data = per_image(values, images)
+    low, high = intervals(data, seed, resamples, level)
+    columns = zip(means(data), low, high, data.items, data.images, strict=True)
+    return [
+        Estimate(float(mean), float(least), float(most), int(items), int(several))
+        for mean, least, most, items, several in columns
+    ]
 
 
 def intervals(

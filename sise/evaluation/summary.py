@@ -12,8 +12,8 @@ from sise.evaluation.statistics import (
     FLIPS,
     RESAMPLES,
     Floats,
+    estimates,
     holm,
-    intervals,
     means,
     per_image,
     sign_flip,
@@ -186,11 +186,8 @@ def _estimates(
 ) -> list[list[list[Estimate]]]:
     """By part, method and metric, all from the same draws of images."""
     stacked = np.stack(parts, axis=1)
-    data = per_image(stacked.reshape(len(stacked), -1), images)
-    low, high = intervals(data, settings.seed, settings.resamples)
-    every = zip(means(data), low, high, data.items, data.images, strict=True)
-    flat = iter([Estimate(float(m), float(lo), float(hi), int(n), int(i))
-                 for m, lo, hi, n, i in every])  # fmt: skip
+    columns = stacked.reshape(len(stacked), -1)
+    flat = iter(estimates(columns, images, settings.seed, settings.resamples))
     _, count, methods, metrics = stacked.shape
     return [[[next(flat) for _ in range(metrics)] for _ in range(methods)] for _ in range(count)]
 

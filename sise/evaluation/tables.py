@@ -1,16 +1,20 @@
 """The summary of an evaluation as Markdown, and as plain numbers for CSV."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from sise.evaluation import formatting
+from sise.evaluation.formatting import escaped, markdown_table
 from sise.evaluation.paper import Reported
 from sise.evaluation.summary_types import Board, Cell, Column, Row, Summary
 from sise.registry import METHODS, parse_spec
 
 CLASSES_SIDE_BY_SIDE = 12
+
+_table = partial(markdown_table, numbers=True)
 
 
 def markdown(summary: Summary, title: str, reported: Reported | None = None) -> str:
@@ -19,7 +23,7 @@ def markdown(summary: Summary, title: str, reported: Reported | None = None) -> 
     `reported` is what the paper has for this dataset and network, if anything.
     """
     parts = [
-        f"# {_escaped(title)}",
+        f"# {escaped(title)}",
         " ".join(formatting.findings(summary)),
     ]
     for heading, columns in (
@@ -56,7 +60,7 @@ def standings(summary: Summary) -> str:
     for column in formatting.directed(summary):
         one = summary.standing(column)
         place = formatting.NOTHING if one.rank is None else f"{one.rank} of {one.ranked}"
-        sides = ("; ".join(map(_escaped, side)) or formatting.NOTHING
+        sides = ("; ".join(map(escaped, side)) or formatting.NOTHING
                  for side in (one.beaten, one.undecided, one.ahead))  # fmt: skip
         lines.append([formatting.heading(column), place, *sides])
     return _table(["metric", "place", "better than", "no difference shown", "worse than"], lines)
@@ -79,7 +83,7 @@ def by_class(summary: Summary, column: Column) -> str:
     """Methods × classes: means of one metric."""
     boards = summary.classes
     return _table(
-        ["method", *(f"{_escaped(board.name)} (n = {board.items})" for board in boards)],
+        ["method", *(f"{escaped(board.name)} (n = {board.items})" for board in boards)],
         ([_name(row), *(_ranked(board.row(row.method).cells[column.name], column)
                         for board in boards)] for row in summary.whole.rows),
     )  # fmt: skip
@@ -90,7 +94,7 @@ def reference_by_class(summary: Summary, method: str) -> str:
     columns = formatting.the_papers(summary)
     return _table(
         ["class", "n", *map(formatting.heading, columns)],
-        ([_escaped(board.name), f"{board.items}",
+        ([escaped(board.name), f"{board.items}",
           *(_with_margin(board.row(method).cells[one.name], one) for one in columns)]
          for board in summary.classes),
     )  # fmt: skip
@@ -184,11 +188,11 @@ def _classes(summary: Summary) -> Iterable[str]:
 
 
 def _title(summary: Summary) -> str:
-    return _escaped(summary.title(str(summary.reference)))
+    return escaped(summary.title(str(summary.reference)))
 
 
 def _name(row: Row) -> str:
-    return f"*{_escaped(row.title)}*" if row.trivial else _escaped(row.title)
+    return f"*{escaped(row.title)}*" if row.trivial else escaped(row.title)
 
 
 def _measured(cell: Cell, column: Column, board: Board) -> str:
@@ -231,18 +235,4 @@ def _best_trivial(summary: Summary, column: Column) -> str:
     if baseline is None:
         return formatting.NOTHING
     row = summary.whole.row(baseline)
-    return (
-        f"{_escaped(row.title)} {formatting.number(row.cells[column.name].estimate.mean, column)}"
-    )
-
-
-def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines))
-
-
-def _escaped(text: str) -> str:
-    """Text as itself in a Markdown cell."""
-    for letter in "\\|*_<`[":
-        text = text.replace(letter, f"\\{letter}")
-    return " ".join(text.split())
+    return f"{escaped(row.title)} {formatting.number(row.cells[column.name].estimate.mean, column)}"

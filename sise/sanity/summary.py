@@ -1,18 +1,21 @@
 """What the rows of an experiment sum up to, as a table and in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sise.evaluation.formatting import NOTHING, bounded, escaped, markdown_table
+from sise.evaluation.statistics import estimates
 from sise.registry import MethodSpec
-from sise.sanity.means import means_of
 from sise.sanity.run import CENTRE, ORIGINAL, OTHER_IMAGE, UNTRAINED
 from sise.sanity.similarity import MEASURES
 from sise.sanity.verdict import RULE, Verdict
 
+NAN = float("nan")
+STEPWISE = ("cascading", "independent")
 COLUMNS = {**{name: measure.title for name, measure in MEASURES.items()}, "ebpg": "EBPG"}
-_NONE = "–"
 
 
 def summarise(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -26,7 +29,7 @@ def summarise(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     for (method, kind, step), group in rows.groupby(keys, sort=False):
         values = group[list(COLUMNS)].to_numpy(dtype=np.float64)
         seeds = group.groupby("seed")[list(COLUMNS)].mean()
-        every = means_of(values, group["image"].to_numpy(), seed)
+        every = estimates(values, group["image"].to_numpy(str), seed)
         stage = group["stage"].iloc[0] if group["stage"].nunique() == 1 else ""
         found += [
             {
@@ -56,15 +59,15 @@ def markdown(
     margin: float,
 ) -> str:
     """The summary in words and tables. `facts` are lines that say what was run."""
-    titles = {spec.text: spec.title for spec in specs}
-    verdict_rows = [
-        [titles[text], f"**{verdict.word}**", verdict.why] for text, verdict in verdicts.items()
-    ]
+    titles = {spec.text: escaped(spec.title) for spec in specs}
     parts = [
         "# Sanity check: do the maps depend on what the model has learnt?",
         *facts,
         "## Verdicts",
-        _table(["method", "verdict", "numbers"], verdict_rows),
+        markdown_table(
+            ["method", "verdict", "numbers"],
+            [[titles[text], f"**{one.word}**", one.why] for text, one in verdicts.items()],
+        ),
         f"{RULE} Differences up to {margin:g} count as none. The bounds of the "
         "mean are one-sided, 95 % each, images being drawn again; where the margin lies between "
         "them, nothing is decided.",
@@ -73,13 +76,17 @@ def markdown(
         "seeds, then the extreme seeds), and for comparison of the trained model's maps of other "
         "images of the class, and of a Gaussian in the middle. EBPG of the trained model's maps, "
         "and of the untrained nets'.",
-        _table(
+        markdown_table(
             ["method", "measure", "untrained", "seeds", "other images", "centre Gaussian"],
-            [_final_row(summary, titles, text, name) for text in titles for name in MEASURES],
+            [
+                [title, measure.title, *_final(summary[summary["method"] == text], name)]
+                for text, title in titles.items()
+                for name, measure in MEASURES.items()
+            ],
         ),
-        _table(
+        markdown_table(
             ["method", "EBPG, trained", "EBPG, untrained", "maps missing, untrained"],
-            [_ebpg_row(summary, titles, text) for text in titles],
+            [[title, *_ebpg(summary[summary["method"] == text])] for text, title in titles.items()],
         ),
     ]
     for name, measure in MEASURES.items():
@@ -88,60 +95,37 @@ def markdown(
     return "\n\n".join(parts) + "\n"
 
 
-def _final_row(
-    summary: pd.DataFrame, titles: Mapping[str, str], text: str, measure: str
-) -> list[str]:
-    of = summary[(summary["method"] == text) & (summary["measure"] == measure)]
-    untrained = of[of["kind"] == UNTRAINED].iloc[0]
-    return [
-        titles[text],
-        MEASURES[measure].title,
-        _with_interval(untrained),
-        f"{_number(untrained['seed_least'])} to {_number(untrained['seed_most'])}",
-        *(_cell(of[of["kind"] == kind]) for kind in (OTHER_IMAGE, CENTRE)),
-    ]
+def _final(method: pd.DataFrame, measure: str) -> list[str]:
+    """A method's cells of the untrained nets and of what they are held against."""
+    untrained = _row(method, UNTRAINED, measure)
+    least, most = (bounded(untrained[edge], NAN, NAN) for edge in ("seed_least", "seed_most"))
+    others = (_cell(_row(method, kind, measure)) for kind in (OTHER_IMAGE, CENTRE))
+    return [_cell(untrained), f"{least} to {most}", *others]
 
 
-def _ebpg_row(summary: pd.DataFrame, titles: Mapping[str, str], text: str) -> list[str]:
-    of = summary[(summary["method"] == text)]
-    ebpg, ssim = of[of["measure"] == "ebpg"], of[of["measure"] == "ssim"]
-    untrained = ssim[ssim["kind"] == UNTRAINED].iloc[0]
+def _ebpg(method: pd.DataFrame) -> list[str]:
+    missing = _row(method, UNTRAINED, "ssim")
     return [
-        titles[text],
-        *(_cell(ebpg[ebpg["kind"] == kind]) for kind in (ORIGINAL, UNTRAINED)),
-        f"{untrained['undefined']} of {untrained['items'] + untrained['undefined']}",
+        *(_cell(_row(method, kind, "ebpg")) for kind in (ORIGINAL, UNTRAINED)),
+        f"{missing['undefined']} of {missing['items'] + missing['undefined']}",
     ]
 
 
 def _steps(summary: pd.DataFrame, titles: Mapping[str, str], measure: str) -> str:
-    steps = summary[
-        summary["kind"].isin(["cascading", "independent"]) & (summary["measure"] == measure)
-    ]
-    rows = []
-    for step, group in steps.groupby("step"):
-        by_method = {row["method"]: _with_interval(row) for _, row in group.iterrows()}
-        rows.append([f"{step}", group["stage"].iloc[0], *(by_method[text] for text in titles)])
-    return _table(["step", "layers", *titles.values()], rows)
+    rows = summary[summary["kind"].isin(STEPWISE) & (summary["measure"] == measure)]
+    lines = []
+    for step, group in rows.groupby("step"):
+        cells = {row["method"]: _cell(row) for row in group.to_dict("records")}
+        stage = escaped(group["stage"].iloc[0])
+        lines.append([f"{step}", stage, *(cells[text] for text in titles)])
+    return markdown_table(["step", "layers", *titles.values()], lines)
 
 
-def _cell(rows: pd.DataFrame) -> str:
-    return _with_interval(rows.iloc[0]) if len(rows) else _NONE
+def _row(method: pd.DataFrame, kind: str, measure: str) -> Mapping[Hashable, Any]:
+    """Empty where there is none."""
+    rows = method[(method["kind"] == kind) & (method["measure"] == measure)]
+    return next(iter(rows.to_dict("records")), {})
 
 
-def _with_interval(row: "pd.Series[float]") -> str:
-    if np.isnan(row["mean"]):
-        return _NONE
-    if np.isnan(row["low"]):
-        return _number(row["mean"])
-    return f"{_number(row['mean'])} ({_number(row['low'])} to {_number(row['high'])})"
-
-
-def _number(value: float) -> str:
-    return _NONE if np.isnan(value) else f"{value:.2f}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+def _cell(row: Mapping[Hashable, Any]) -> str:
+    return bounded(row["mean"], row["low"], row["high"]) if row else NOTHING

@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from sise.evaluation.statistics import FEWEST
-from sise.sanity.means import Mean, means_of
+from sise.evaluation.statistics import FEWEST, estimates
+from sise.evaluation.summary_types import Estimate
 from sise.sanity.run import OTHER_IMAGE, UNTRAINED
 from sise.sanity.similarity import MEASURES
 
@@ -33,8 +33,8 @@ class Finding:
 
     final: float
     floor: float
-    excess: Mean
-    fall: Mean | None
+    excess: Estimate
+    fall: Estimate | None
     word: Word
 
 
@@ -81,10 +81,10 @@ def _find(rows: pd.DataFrame, measure: str, margin: float, seed: int) -> Finding
     return Finding(float(final.mean()), float(floor.mean()), excess, fall, word)
 
 
-def _mean_of(values: pd.Series, images: pd.Series, seed: int) -> Mean:
+def _mean_of(values: pd.Series, images: pd.Series, seed: int) -> Estimate:
     """With one-sided bounds of 95 % each."""
     columns = values.to_numpy(dtype=np.float64)[:, None]
-    return means_of(columns, images.to_numpy(), seed, level=0.9)[0]
+    return estimates(columns, images.to_numpy(str), seed, level=0.9)[0]
 
 
 def _fall(steps: pd.DataFrame) -> float:
@@ -98,13 +98,13 @@ def _fall(steps: pd.DataFrame) -> float:
     return round(float(-slope * steps["step"].max()), 9) + 0.0  # no −0
 
 
-def _at_most(value: Mean, limit: float) -> bool | None:
+def _at_most(value: Estimate, limit: float) -> bool | None:
     if np.isnan(value.low) or value.low <= limit < value.high:
         return None
     return value.high <= limit
 
 
-def _more_than(value: Mean, limit: float) -> bool | None:
+def _more_than(value: Estimate, limit: float) -> bool | None:
     within = _at_most(value, limit)
     return None if within is None else not within
 

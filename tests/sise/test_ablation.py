@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from sise.ablation.points import points
-from sise.ablation.publish import markdown, numbers, publish
-from sise.ablation.sweep import settings
+from sise.ablation.report import markdown, numbers, publish
+from sise.ablation.sweep import points, settings
 from sise.errors import SiseError
 from sise.evaluation.paper import VOC
 from sise.statistics import pearson
@@ -65,14 +64,17 @@ def test_a_base_that_cannot_be_swept_is_refused(base: str) -> None:
 
 def test_points_are_means_with_agreement_and_differences() -> None:
     exact, mu, budget = points(rows(), SETTINGS, map_of, seed=0)
-    assert (exact.forwards, mu.forwards, budget.forwards) == (200, 50, 20)
-    assert exact.metrics["drop"].mean == pytest.approx(0.2 + 0.055)
-    assert mu.comparisons["drop"].difference.mean == pytest.approx(0.1)
-    assert mu.comparisons["drop"].verdict == "worse"  # twelve images that all agree: p = 2 / 2^12
-    assert budget.comparisons["drop"].verdict == "undecided"
+    assert (exact.row.forwards, mu.row.forwards, budget.row.forwards) == (200, 50, 20)
+    assert exact.row.cells["drop"].estimate.mean == pytest.approx(0.2 + 0.055)
+    worse, undecided = (one.row.cells["drop"].comparison for one in (mu, budget))
+    assert worse is not None
+    assert worse.difference.mean == pytest.approx(0.1)
+    assert worse.verdict == "worse"  # twelve images that all agree: p = 2 / 2^12
+    assert undecided is not None
+    assert undecided.verdict == "undecided"
     assert (exact.agreement.mean, mu.agreement.mean) == pytest.approx((1, -1))
     assert budget.agreement.mean == pytest.approx(1)
-    assert not exact.comparisons
+    assert not any(cell.comparison for cell in exact.row.cells.values())
 
 
 def test_correlation_of_a_constant_map_is_undefined() -> None:

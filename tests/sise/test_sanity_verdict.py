@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from skimage.feature import hog
 from skimage.metrics import structural_similarity
 
-from sise.sanity.means import means_of
+from sise.evaluation.statistics import estimates
 from sise.sanity.similarity import similarities
 from sise.sanity.verdict import judge
 
@@ -44,7 +44,7 @@ def test_what_cannot_be_compared_is_nan() -> None:
 def test_means_leave_out_what_is_undefined_and_draw_whole_images() -> None:
     values = np.array([[1.0, np.nan, 0.0]] * 8 + [[0.0, np.nan, np.nan]] * 8)
     images = np.repeat(np.arange(8), 2).astype(str)
-    mixed, none, few = means_of(values, images, seed=0)
+    mixed, none, few = estimates(values, images, seed=0)
     assert (mixed.mean, mixed.items) == (0.5, 16)
     assert mixed.low < 0.25
     assert mixed.high > 0.75
