@@ -199,6 +199,12 @@ def test_a_missing_extra_is_one_line(command: str, extra: str, needs: str, run: 
     assert done.stderr == f'{program} needs {needs}: pip install "steel-sise[{extra}]"\n'
 
 
+def test_a_postgresql_database_without_its_extra_is_one_line(run: Run) -> None:
+    stats = ("defect-inspect", "review", "stats", "--db", "postgresql://a@b/c")
+    told = 'postgresql+psycopg://a@b/c: needs psycopg: pip install "steel-sise[postgresql]"'
+    assert run("review", *stats, code=2).stderr == f"defect-inspect: {told}\n"
+
+
 def test_each_command_works_with_its_extra(run: Run, tmp_path: Path) -> None:
     strips, dataset, trained, report = (tmp_path / name for name in ("s", "d", "t", "r"))
     bundle = trained / "bundle"

@@ -71,7 +71,7 @@ def open_database(url: str, create: bool = False) -> Database:
         )
     except ImportError as error:
         raise DatabaseError(
-            f"{name}: needs psycopg; install steel-sise with its extra 'postgresql'"
+            f'{name}: needs psycopg: pip install "steel-sise[postgresql]"'
         ) from error
     if file is not None:
         sa.event.listen(engine, "connect", _prepare_sqlite)
