@@ -57,6 +57,30 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert dead == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_and_names_of_the_code_exist(page: Path) -> None:
+    """`sise/engine.py` is a file, `sise.metrics.measure` is defined in `sise/metrics`."""
+    ours = "severstal_prep|training|sise|inspection|tests|benchmarks"
+    code = re.findall(r"`([^`\n]+)`", text_of(page))
+    paths = {name for name in code if re.fullmatch(rf"(?:{ours})/[\w/.*-]+", name)}
+    missing = [name for name in paths if "NAME" not in name and not any(ROOT.glob(name))]
+    for name in {found for text in code for found in re.findall(rf"^(?:{ours})(?:\.\w+)+", text)}:
+        parts = name.split(".")
+        if parts[-1] in ("py", "yaml"):
+            continue
+        depth = max(
+            n for n in range(1, len(parts) + 1) if any(ROOT.glob("/".join(parts[:n]) + "*"))
+        )
+        home = [
+            ROOT.joinpath(*parts[:depth]).with_suffix(".py"),
+            ROOT.joinpath(*parts[:depth], "__init__.py"),
+        ]
+        source = "".join(file.read_text("utf-8") for file in home if file.exists())
+        if depth < len(parts) and not re.search(rf"\b{parts[depth]}\b", source):
+            missing.append(name)
+    assert missing == []
+
+
 @cache
 def helper() -> ModuleType:
     spec = importlib.util.spec_from_file_location("command_help", DOCS / "command_help.py")
