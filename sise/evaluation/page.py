@@ -1,6 +1,5 @@
 """summary.html: the whole evaluation on one page that needs nothing but itself."""
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +16,7 @@ from sise.registry import parse_spec
 
 @dataclass(frozen=True)
 class Picture:
-    """`source` is a path relative to the page, or a data URI (`data_uri`)."""
+    """`source` is a path relative to the page."""
 
     source: str
     alt: str
@@ -93,11 +92,6 @@ def render(
         theirs=None if reported is None else _theirs(summary, reported),
         pictures=pictures,
     )
-
-
-def data_uri(content: bytes, media_type: str) -> str:
-    """A file as part of the page: media_type "image/png", "image/jpeg"…"""
-    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
 def scale_of(boards: Sequence[Board], column: Column) -> Scale:

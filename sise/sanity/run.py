@@ -117,16 +117,18 @@ class Experiment:
 
     def map(self, spec: MethodSpec, subject: Subject, state: State | None = None) -> Made:
         """The map of the model as it is, or in a `state`."""
-        device = next(self.bundle.model.parameters()).device
-        decided = identity(self.bundle, self.plan.shared, device)
-        if state is None:
-            return MapStore(self.out / MAPS / ORIGINAL).made(
-                spec, self._explainer(spec, None), subject, decided
-            )
-        names = [name for index in state.renewed for name in self.stages[index].modules]
-        decided["renewed"] = {"seed": state.seed, "modules": sorted(names)}
-        store = MapStore(self.out / MAPS / state.folder)
+        decided, folder = self._identity, ORIGINAL
+        if state is not None:
+            names = [name for index in state.renewed for name in self.stages[index].modules]
+            decided = decided | {"renewed": {"seed": state.seed, "modules": sorted(names)}}
+            folder = state.folder
+        store = MapStore(self.out / MAPS / folder)
         return store.made(spec, self._explainer(spec, state), subject, decided)
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        device = next(self.bundle.model.parameters()).device
+        return identity(self.bundle, self.plan.shared, device)
 
     def _of_original(self, known: RowStore, spec: MethodSpec, subject: Subject) -> Iterator[Row]:
         made = self.map(spec, subject)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from evaluation_rows import rows
 
-from sise.evaluation.page import Picture, Scale, data_uri, grouped, render, scale_of
+from sise.evaluation.page import Picture, Scale, grouped, render, scale_of
 from sise.evaluation.paper import reported
 from sise.evaluation.summary import summarise
 from sise.evaluation.summary_types import Summary
@@ -130,7 +130,3 @@ def test_a_card_is_listed_by_group() -> None:
         "bundle": [("architecture", "resnet50"), ("classes", "a, b"), ("dataset.seed", "0")],
         "versions": [("torch", "2.15")],
     }
-
-
-def test_a_picture_can_be_part_of_the_page() -> None:
-    assert data_uri(b"\xff\x00", "image/jpeg") == "data:image/jpeg;base64,/wA="
