@@ -4,65 +4,62 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from torch import nn
 
+import sise
 from sise.errors import SiseError
-from sise.explainer import SISE
-from sise.explanation import Explainer
-from sise.methods.ablationcam import AblationCAM
-from sise.methods.eigencam import EigenCAM
-from sise.methods.extremal_perturbation import ExtremalPerturbation
-from sise.methods.fullgrad import FullGrad
-from sise.methods.gradcam import GradCAM
-from sise.methods.gradcam_pp import GradCAMpp
-from sise.methods.groupcam import GroupCAM
-from sise.methods.hirescam import HiResCAM
-from sise.methods.integrated_gradients import IntegratedGradients
-from sise.methods.layercam import LayerCAM
-from sise.methods.rise import RISE
-from sise.methods.scorecam import ScoreCAM
-from sise.methods.trivial import CentreGaussian, Noise, SobelEdges
-from sise.methods.untrained import Untrained
-from sise.methods.xgradcam import XGradCAM
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sise.explanation import Explainer
 
 
 @dataclass(frozen=True)
 class Method:
-    """`make(model, **options)` is an explainer; `title` is what tables call it."""
+    """A method by its class in `sise`, which is loaded on first use: `--help` lists the methods.
+
+    `title` is what tables call it; `preset` are options that make it another method.
+    """
 
     title: str
-    make: Callable[..., Explainer]
+    class_name: str
+    preset: Mapping[str, Any] = field(default_factory=dict)
     trivial: bool = False
     """Whether it knows nothing that the model has learnt: what others must beat."""
+
+    @property
+    def make(self) -> "Callable[..., Explainer]":
+        """`make(model, **options)` is an explainer."""
+        return partial(getattr(sise, self.class_name), **self.preset)
 
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "sise": Method("SISE", SISE),
-        "gradcam": Method("Grad-CAM", GradCAM),
-        "gradcam++": Method("Grad-CAM++", GradCAMpp),
-        "extremal-perturbation": Method("Extremal Perturbation", ExtremalPerturbation),
-        "rise": Method("RISE", RISE),
-        "scorecam": Method("Score-CAM", ScoreCAM),
-        "integrated-gradients": Method("Integrated Gradients", IntegratedGradients),
-        "fullgrad": Method("FullGrad", FullGrad),
-        "adasise": Method("Ada-SISE", partial(SISE, mu="otsu")),
-        "ablationcam": Method("Ablation-CAM", AblationCAM),
-        "groupcam": Method("Group-CAM", GroupCAM),
-        "layercam": Method("LayerCAM", LayerCAM),
-        "hirescam": Method("HiResCAM", HiResCAM),
-        "xgradcam": Method("XGrad-CAM", XGradCAM),
-        "eigencam": Method("Eigen-CAM", EigenCAM),
-        "centre-gaussian": Method("centre Gaussian", CentreGaussian, trivial=True),
-        "noise": Method("noise", Noise, trivial=True),
-        "sobel": Method("Sobel edges", SobelEdges, trivial=True),
-        "untrained": Method("SISE, untrained net", Untrained, trivial=True),
+        "sise": Method("SISE", "SISE"),
+        "gradcam": Method("Grad-CAM", "GradCAM"),
+        "gradcam++": Method("Grad-CAM++", "GradCAMpp"),
+        "extremal-perturbation": Method("Extremal Perturbation", "ExtremalPerturbation"),
+        "rise": Method("RISE", "RISE"),
+        "scorecam": Method("Score-CAM", "ScoreCAM"),
+        "integrated-gradients": Method("Integrated Gradients", "IntegratedGradients"),
+        "fullgrad": Method("FullGrad", "FullGrad"),
+        "adasise": Method("Ada-SISE", "SISE", {"mu": "otsu"}),
+        "ablationcam": Method("Ablation-CAM", "AblationCAM"),
+        "groupcam": Method("Group-CAM", "GroupCAM"),
+        "layercam": Method("LayerCAM", "LayerCAM"),
+        "hirescam": Method("HiResCAM", "HiResCAM"),
+        "xgradcam": Method("XGrad-CAM", "XGradCAM"),
+        "eigencam": Method("Eigen-CAM", "EigenCAM"),
+        "centre-gaussian": Method("centre Gaussian", "CentreGaussian", trivial=True),
+        "noise": Method("noise", "Noise", trivial=True),
+        "sobel": Method("Sobel edges", "SobelEdges", trivial=True),
+        "untrained": Method("SISE, untrained net", "Untrained", trivial=True),
     }
 )
 
@@ -135,7 +132,7 @@ def parse_specs(texts: Sequence[str]) -> tuple[MethodSpec, ...]:
     return specs
 
 
-def make_explainer(spec: MethodSpec, model: nn.Module, shared: Mapping[str, Any]) -> Explainer:
+def make_explainer(spec: MethodSpec, model: "nn.Module", shared: Mapping[str, Any]) -> "Explainer":
     """The explainer of `model`. Of `shared` options, each method takes those that it knows.
 
     Raises SiseError for options that make no sense.
@@ -154,7 +151,7 @@ def defaults(method: str) -> dict[str, Any]:
     """A method's options and their defaults; those of SISE too where it is SISE in other hands."""
     parameters = dict(inspect.signature(METHODS[method].make).parameters)
     if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
-        parameters = {**inspect.signature(SISE).parameters, **parameters}
+        parameters = {**inspect.signature(sise.SISE).parameters, **parameters}
     return {
         name: one.default
         for name, one in parameters.items()

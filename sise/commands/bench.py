@@ -6,8 +6,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from sise.commands.explain import METHOD_NAMES
 from sise.commands.options import PAPERS, add_running, shared_options
+from sise.registry import METHODS
 
 
 def parser() -> ArgumentParser:
@@ -48,7 +48,7 @@ def parser() -> ArgumentParser:
         nargs="+",
         default=[*PAPERS, "sise:budget=97", "sise:budget=auto"],
         metavar="NAME[:OPTION=VALUE,…]",
-        help=f"methods to time, besides bare forward passes: {', '.join(METHOD_NAMES)}; with "
+        help=f"methods to time, besides bare forward passes: {', '.join(METHODS)}; with "
         "options if wanted: sise:budget=97 rise:n_masks=500 sise:backend=openvino",
     )
     add_running(options)

@@ -8,29 +8,8 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
 from sise.commands.options import UNREADABLE_INPUTS
+from sise.registry import METHODS
 
-METHOD_NAMES = (
-    "sise",
-    "gradcam",
-    "gradcam++",
-    "extremal-perturbation",
-    "rise",
-    "scorecam",
-    "integrated-gradients",
-    "fullgrad",
-    "adasise",
-    "ablationcam",
-    "groupcam",
-    "layercam",
-    "hirescam",
-    "xgradcam",
-    "eigencam",
-    "centre-gaussian",
-    "noise",
-    "sobel",
-    "untrained",
-)
-"""Those of `sise.registry`, which would take seconds to import for `--help`."""
 OPTIONS_OF_METHODS = (
     "mu",
     "budget",
@@ -64,7 +43,7 @@ def parser() -> ArgumentParser:
         default="sise",
         metavar="NAME[:OPTION=VALUE,…]",
         help=f"how to explain, with the method's own options, such as rise:n_masks=2000; "
-        f"one of {', '.join(METHOD_NAMES)}",
+        f"one of {', '.join(METHODS)}",
     )
     options.add_argument(
         "--target",

@@ -18,10 +18,9 @@ from sise.bench.report import as_json, show, subject_of
 from sise.bench.timing import Pair, Timing, batches_lasting, in_turn
 from sise.bundle import ModelCard
 from sise.cli import main
-from sise.commands.explain import METHOD_NAMES
 from sise.engine import Settings
 from sise.errors import SiseError
-from sise.registry import parse_spec
+from sise.registry import METHODS, parse_spec
 
 CPU = torch.device("cpu")
 SHARED = {"precision": "fp32", "batch_size": 4, "backend": "torch", "compile": False}
@@ -107,7 +106,7 @@ def test_what_runs_a_methods_passes(method: str, setting: str) -> None:
 
 
 def test_methods_that_score_masks() -> None:
-    given = {name for name in METHOD_NAMES if setting_of(parse_spec(name), SHARED, CPU).as_given}
+    given = {name for name in METHODS if setting_of(parse_spec(name), SHARED, CPU).as_given}
     assert {"gradcam", "extremal-perturbation", "integrated-gradients", "noise"} <= given
     assert not {"sise", "rise", "scorecam", "untrained"} & given
 
