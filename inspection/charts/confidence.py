@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from inspection.charts.drawing import Drawing, counted, percent, plain
-from inspection.charts.sheet import NARROW, Box, Sheet, percent_axis, sheet
+from inspection.charts.sheet import NARROW, Box, Sheet, percent_axis, sheet, write
 from inspection.charts.themed import COLOUR
 from inspection.quality.confidence import Bin
 from inspection.quality.drift import Drift, Reference
@@ -108,7 +108,4 @@ def _draw(
         crops = counted(reference.crops, "crop")
         key.append((f"training, {crops}", "ink"))
     for number, (words, colour) in enumerate(key):
-        axes.annotate(
-            words, (0, 1), (10 + 110 * number, 12), xycoords="axes fraction",
-            textcoords="offset points", color=COLOUR[colour],
-        )  # fmt: skip
+        write(axes, words, (0, 1), (10 + 110 * number, 12), colour=colour)

@@ -1,7 +1,6 @@
 """The rate of flagged patches on a Laney p′ chart."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from matplotlib.axes import Axes
@@ -10,8 +9,9 @@ from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from inspection.charts.drawing import Drawing, counted, listed, percent, plain, shortened
-from inspection.charts.sheet import WIDE, Box, Sheet, percent_axis, sheet
+from inspection.charts.sheet import WIDE, Box, Sheet, Side, percent_axis, sheet, write, write_level
 from inspection.charts.themed import COLOUR
+from inspection.quality.history import By
 from inspection.quality.laney import Chart, Point, Subgroup
 
 HEIGHT = 340.0
@@ -26,42 +26,23 @@ _BOX = Box(left=72, right=96, top=22, bottom=48)
 _MANY = 4000
 
 
-@dataclass(frozen=True)
-class Words:
-    """How a chart speaks: of `subgroup`s (strips, coils, batches), `flagged` patches or other."""
-
-    title: str = "Rate of flagged patches, strip by strip"
-    subgroup: str = "strip"
-    subgroups: str = "strips"
-    rate: str = "Flagged patches"
-    axis: str = "Strips in order"
-
-
-STRIPS = Words()
-COILS = Words(
-    title="Rate of flagged patches, coil by coil",
-    subgroup="coil",
-    subgroups="coils",
-    axis="Coils in order",
-)
-
-
 def control(
-    chart: Chart, links: Mapping[str, str], words: Words = STRIPS, name: str = "control"
+    chart: Chart, links: Mapping[str, str], by: By = "strip", name: str = "control"
 ) -> Drawing:
     """The chart, a point per subgroup in order; earlier subgroups stand faint on the left.
 
     `links` leads from a subgroup's name to a fragment of the page ("#strip-3").
     """
-    summary = _summary(chart, words)
+    title = f"Rate of flagged patches, {by} by {by}"
+    summary = _summary(chart, by)
     with sheet(name, WIDE, HEIGHT) as paper:
         if chart.points:
-            _draw(paper, chart, links, words)
+            _draw(paper, chart, links, by)
         else:
-            paper.say(f"No {words.subgroup} was judged")
-        svg = paper.svg(words.title, summary)
-    head = (words.subgroup.capitalize(), "Flagged", "Patches", "Rate", "Lower", "Upper", "")
-    return Drawing(name, words.title, summary, svg, head, tuple(map(_row, chart.points)))
+            paper.say(f"No {by} was judged")
+        svg = paper.svg(title, summary)
+    head = (by.capitalize(), "Flagged", "Patches", "Rate", "Lower", "Upper", "")
+    return Drawing(name, title, summary, svg, head, tuple(map(_row, chart.points)))
 
 
 def _row(point: Point) -> tuple[str, ...]:
@@ -77,12 +58,12 @@ def _row(point: Point) -> tuple[str, ...]:
     )
 
 
-def _summary(chart: Chart, words: Words) -> str:
-    count = counted(len(chart.points), words.subgroup, words.subgroups)
+def _summary(chart: Chart, by: By) -> str:
+    count = counted(len(chart.points), by)
     if chart.baseline is None:
         return f"{count}. No limits: {plain(chart.why_no_limits)}."
     known = chart.baseline
-    from_ = counted(known.subgroups, f"earlier {words.subgroup}", f"earlier {words.subgroups}")
+    from_ = counted(known.subgroups, f"earlier {by}")
     outside = [
         f"{shortened(plain(own.name), 60)} ({percent(own.rate)}, {_side(point)})"
         for point in chart.points
@@ -102,12 +83,7 @@ def _side(point: Point) -> str:
     return "above" if point.high is not None and point.subgroup.rate > point.high else "below"
 
 
-def _draw(
-    paper: Sheet,
-    chart: Chart,
-    links: Mapping[str, str],
-    words: Words,
-) -> None:
+def _draw(paper: Sheet, chart: Chart, links: Mapping[str, str], by: By) -> None:
     axes = paper.axes(_BOX)
     earlier = chart.earlier[-MOST_EARLIER:]
     first, last = -len(earlier) + 0.5, len(chart.points) + 0.5
@@ -118,18 +94,18 @@ def _draw(
         *(subgroup.rate for subgroup in earlier),
         0.01,
     )
-    percent_axis(axes, min(1.08 * highest, 1.04), words.rate)
-    axes.set_xlabel(words.axis)
+    percent_axis(axes, min(1.08 * highest, 1.04), "Flagged patches")
+    axes.set_xlabel(f"{by.capitalize()}s in order")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     axes.set_xticks([place for place in axes.get_xticks() if 1 <= place <= len(chart.points)])
     if earlier:
-        _draw_earlier(axes, earlier, words)
+        _draw_earlier(axes, earlier, by)
     if chart.baseline is not None:
         _draw_limits(axes, chart.points, first, last, chart.baseline.centre)
     _draw_points(paper, axes, chart.points, links)
 
 
-def _draw_earlier(axes: Axes, earlier: Sequence[Subgroup], words: Words) -> None:
+def _draw_earlier(axes: Axes, earlier: Sequence[Subgroup], by: By) -> None:
     places = range(1 - len(earlier), 1)
     axes.plot(
         list(places), [subgroup.rate for subgroup in earlier],
@@ -137,14 +113,9 @@ def _draw_earlier(axes: Axes, earlier: Sequence[Subgroup], words: Words) -> None
         markeredgewidth=0,
     )  # fmt: skip
     axes.axvline(0.5, color=COLOUR["muted"], linewidth=1, dashes=(2, 3))
-    axes.annotate(
-        f"earlier {words.subgroups}", (0.5, 1), (-8, 6), xycoords=("data", "axes fraction"),
-        textcoords="offset points", ha="right", color=COLOUR["muted"],
-    )  # fmt: skip
-    axes.annotate(
-        "this batch" if words.subgroup != "batch" else "judged", (0.5, 1), (8, 6),
-        xycoords=("data", "axes fraction"), textcoords="offset points", color=COLOUR["muted"],
-    )  # fmt: skip
+    above = ("data", "axes fraction")
+    write(axes, f"earlier {by}s", (0.5, 1), (-8, 6), above, ha="right")
+    write(axes, "this batch", (0.5, 1), (8, 6), above)
 
 
 def _draw_limits(
@@ -164,11 +135,7 @@ def _draw_limits(
         ends.append((values[-1], "lower" if len(ends) == 1 else "upper"))
     for value, label in ends:
         if label != "lower" or value > 0:
-            axes.annotate(
-                f"{label} {percent(value)}", (1, value), (6, 0), xycoords=("axes fraction", "data"),
-                textcoords="offset points", va="center",
-                color=COLOUR["muted" if label == "mean" else "rework"],
-            )  # fmt: skip
+            write_level(axes, label, value, "muted" if label == "mean" else "rework")
 
 
 def _steps(values: Sequence[float], unit: float) -> Path:
@@ -207,11 +174,14 @@ def _draw_points(
             range(1, len(points) + 1), [point.subgroup.rate for point in points],
             color=COLOUR["link"], alpha=0.35, linewidth=1,
         )  # fmt: skip
-        _draw_marks(paper, axes, inside, links, "o", "link")
+        marks = [(n, point.subgroup.rate, _url(paper, point, links)) for n, point in inside]
+        paper.scatter(axes, marks, "link", size=42, edge=1.5)
     else:
         _draw_dots(axes, inside, "link", "round")
         _draw_dots(axes, outside[_MOST_OUTSIDE:], "scrap", "projecting")
-    _draw_marks(paper, axes, outside[:_MOST_OUTSIDE], links, "D", "scrap")
+    named = outside[:_MOST_OUTSIDE]
+    marks = [(n, point.subgroup.rate, _url(paper, point, links)) for n, point in named]
+    paper.scatter(axes, marks, "scrap", "D", size=64, edge=1.5)
     for number, point in outside if len(outside) <= _MOST_NAMES else ():
         _name(paper, axes, number / len(points), (number, point.subgroup.rate), point)
 
@@ -219,31 +189,9 @@ def _draw_points(
 def _name(paper: Sheet, axes: Axes, along: float, place: tuple[float, float], point: Point) -> None:
     """Write the name of a point beside it, so that it stays on the sheet."""
     key = paper.text(shortened(plain(point.subgroup.name), 28))
-    side = "left" if along < 0.15 else "right" if along > 0.85 else "center"
-    axes.annotate(
-        key, place, (0, 9 if _side(point) == "above" else -19), textcoords="offset points",
-        ha=side, color=COLOUR["scrap"],
-    )  # fmt: skip
-
-
-def _draw_marks(
-    paper: Sheet,
-    axes: Axes,
-    numbered: Sequence[tuple[int, Point]],
-    links: Mapping[str, str],
-    marker: str,
-    colour: str,
-) -> None:
-    if not numbered:
-        return
-    drawn = axes.scatter(
-        [number for number, _ in numbered], [point.subgroup.rate for _, point in numbered],
-        s=42 if marker == "o" else 64, marker=marker, color=COLOUR[colour],
-        edgecolor=COLOUR["card"], linewidth=1.5, zorder=3, clip_on=False,
-    )  # fmt: skip
-    urls = [_url(paper, point, links) for _, point in numbered]
-    # With one URL for one point, matplotlib takes another way, which forgets it.
-    drawn.set_urls(urls * 2 if len(urls) == 1 else urls)
+    side: Side = "left" if along < 0.15 else "right" if along > 0.85 else "center"
+    offset = (0, 9 if _side(point) == "above" else -19)
+    write(axes, key, place, offset, "data", "scrap", ha=side)
 
 
 def _url(paper: Sheet, point: Point, links: Mapping[str, str]) -> str:

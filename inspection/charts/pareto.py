@@ -7,7 +7,7 @@ from itertools import accumulate
 from matplotlib.ticker import MaxNLocator
 
 from inspection.charts.drawing import Drawing, counted, listed, percent, plain, shortened
-from inspection.charts.sheet import NARROW, WIDE, Box, Sheet, percent_axis, sheet
+from inspection.charts.sheet import NARROW, WIDE, Box, Sheet, percent_axis, sheet, write
 from inspection.charts.themed import COLOUR
 
 HEIGHT = 320.0
@@ -86,11 +86,8 @@ def _draw(paper: Sheet, ordered: Sequence[ClassBar], shares: Sequence[float], to
         on = counted(bar.strips, "strip")
         drawn.set_url(paper.mark(f"{bar.name}: {counted(bar.patches, 'patch', 'patches')} on {on}"))
         below = f"{bar.patches} on {on}"
-        axes.annotate(
-            below if len(below) <= room else str(bar.patches), (place, 0), (0, -42),
-            xycoords=("data", "axes fraction"), textcoords="offset points", ha="center",
-            color=COLOUR["muted"],
-        )  # fmt: skip
+        shown = below if len(below) <= room else str(bar.patches)
+        write(axes, shown, (place, 0), (0, -42), ("data", "axes fraction"), ha="center")
     most = max(4, int(room) - 4)
     labels = [paper.text(f"{bar.symbol} {shortened(bar.name, most)}") for bar in ordered]
     axes.set_xticks(list(places), labels, color=COLOUR["ink"])

@@ -74,11 +74,7 @@ def _draw_points(paper: Sheet, axes: Axes, known: list[Bin]) -> None:
     accuracies = [part.accuracy or 0.0 for part in known]
     axes.plot(confidences, accuracies, color=COLOUR["k1"], linewidth=1, alpha=0.5)
     for part, x, y in zip(known, confidences, accuracies, strict=True):
-        drawn = axes.scatter(
-            [x], [y], s=max(_SMALLEST, LARGEST * part.patches / fullest), color=COLOUR["k1"],
-            alpha=0.75, edgecolor=COLOUR["card"], linewidth=1, clip_on=False, zorder=3,
-        )  # fmt: skip
         count = counted(part.patches, "patch", "patches")
         url = paper.mark(f"{count}: confidence {percent(x)}, right {percent(y)}")
-        # With one URL for one point, matplotlib takes another way, which forgets it.
-        drawn.set_urls([url, url])
+        size = max(_SMALLEST, LARGEST * part.patches / fullest)
+        paper.scatter(axes, [(x, y, url)], "k1", size=size, alpha=0.75, edge=1)

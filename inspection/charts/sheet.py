@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from inspection.charts.drawing import plain
+from inspection.charts.drawing import percent, plain
 from inspection.charts.themed import COLOUR, Caption, Foreign, Mark, themed
+
+Side = Literal["left", "center", "right"]
 
 WIDE = 1000.0
 """Width of a chart that fills the page, in its own units; texts are 13 of them high."""
@@ -107,6 +109,28 @@ class Sheet:
         self.marks[key] = Mark(plain(text), href)
         return key
 
+    def scatter(
+        self,
+        axes: Axes,
+        points: Sequence[tuple[float, float, str]],
+        colour: str,
+        marker: str = "o",
+        *,
+        size: float,
+        edge: float,
+        alpha: float | None = None,
+    ) -> None:
+        """Marks at (x, y), each with a URL of `mark`; `size` is their area, `edge` a width."""
+        if not points:
+            return
+        across, up, urls = zip(*points, strict=True)
+        drawn = axes.scatter(
+            across, up, s=size, marker=marker, color=COLOUR[colour], edgecolor=COLOUR["card"],
+            linewidth=edge, alpha=alpha, zorder=3, clip_on=False,
+        )  # fmt: skip
+        # With one URL for one point, matplotlib takes another way, which forgets it.
+        drawn.set_urls(urls * 2 if len(urls) == 1 else urls)
+
     def say(self, words: str) -> None:
         """Fill an empty sheet with words."""
         axes = self.axes()
@@ -131,6 +155,29 @@ def sheet(name: str, width: float, height: float) -> Iterator[Sheet]:
         # An SVG unit is a point, 1/72 inch.
         figure = Figure(figsize=(width / 72, height / 72), facecolor="none")
         yield Sheet(name, width, height, figure)
+
+
+def write(
+    axes: Axes,
+    words: str,
+    place: tuple[float, float],
+    offset: tuple[float, float],
+    within: str | tuple[str, str] = "axes fraction",
+    colour: str = "muted",
+    ha: Side = "left",
+    va: Literal["baseline", "center"] = "baseline",
+) -> None:
+    """Write words beside a place, which is measured as `within` says; `offset` in units."""
+    axes.annotate(
+        words, place, offset, xycoords=within, textcoords="offset points", color=COLOUR[colour],
+        ha=ha, va=va,
+    )  # fmt: skip
+
+
+def write_level(axes: Axes, label: str, share: float, colour: str) -> None:
+    """Write what a level line is, and its share, at its right end."""
+    words = f"{label} {percent(share)}"
+    write(axes, words, (1, share), (6, 0), ("axes fraction", "data"), colour, va="center")
 
 
 def percent_axis(axes: Axes, top: float, words: str) -> None:

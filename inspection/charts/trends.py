@@ -6,14 +6,14 @@ settings, are not those of the batch before.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby
 
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from inspection.charts.drawing import Drawing, counted, listed, percent, plain, shortened
-from inspection.charts.sheet import WIDE, Box, Sheet, percent_axis, sheet
+from inspection.charts.sheet import WIDE, Box, Sheet, percent_axis, sheet, write, write_level
 from inspection.charts.themed import COLOUR
 
 MOST_CLASSES = 6
@@ -126,11 +126,9 @@ def classes(
     found = [f"{shortened(plain(c), 60)} {percent(totals[c] / whole)}" for c in order if whole]
     over_all = f"over all of them {listed(found)}" if found else "none has a flagged patch"
     summary = f"{counted(len(points), 'batch', 'batches')}; {over_all}. {_changes_said(points)}"
-    layers: list[Layer] = [
-        (plain(c), COLOUR[f"k{(styles.get(c, 1) - 1) % 6 + 1}"], (c,)) for c in shown
-    ]
+    layers: list[Layer] = [(plain(c), f"k{(styles.get(c, 1) - 1) % 6 + 1}", (c,)) for c in shown]
     if rest:
-        layers.append((f"{len(rest)} others", COLOUR["k0"], tuple(rest)))
+        layers.append((f"{len(rest)} others", "k0", tuple(rest)))
     with sheet(name, WIDE, 356) as paper:
         axes = paper.axes(Box(left=_LEFT, right=_RIGHT, top=74, bottom=56))
         _draw_classes(paper, axes, points, layers)
@@ -155,7 +153,7 @@ def agreement(points: Sequence[BatchPoint], name: str = "trend-agreement") -> Dr
         for words, number, colour in panels:
             top = 50 + 150 * number
             axes = paper.axes(Box(left=_LEFT, right=_RIGHT, top=top, bottom=536 - top - 126))
-            _draw_panel(paper, axes, points, words, COLOUR[colour], last=number == 2)
+            _draw_panel(paper, axes, points, words, colour, last=number == 2)
         svg = paper.svg(_AGREEMENT, summary)
     rows = tuple(
         (
@@ -208,36 +206,14 @@ def _frame(
         row = next((row for row in (0, 1) if place * unit >= free[row]), None)
         if names and points and row is not None:
             free[row] = place * unit + _LABEL
-            axes.annotate(
-                paper.text(shortened(points[place].model, 30)), (place + 0.5, 1), (4, 8 + 15 * row),
-                xycoords=("data", "axes fraction"), textcoords="offset points",
-                color=COLOUR["muted"],
-            )  # fmt: skip
-
-
-def _draw_marks(
-    paper: Sheet,
-    axes: Axes,
-    found: Sequence[tuple[int, float, str, str]],
-    colour: str,
-    marker: str = "o",
-) -> None:
-    """Marks at (x, y) that tell a text and lead to a fragment."""
-    if not found:
-        return
-    drawn = axes.scatter(
-        [x for x, *_ in found], [y for _, y, *_ in found], s=36 if marker == "o" else 64,
-        marker=marker, color=colour, edgecolor=COLOUR["card"], linewidth=1.2, zorder=3,
-        clip_on=False,
-    )  # fmt: skip
-    urls = [paper.mark(text, href) for _, _, text, href in found]
-    # With one URL for one point, matplotlib takes another way, which forgets it.
-    drawn.set_urls(urls * 2 if len(urls) == 1 else urls)
+            key = paper.text(shortened(points[place].model, 30))
+            write(axes, key, (place + 0.5, 1), (4, 8 + 15 * row), ("data", "axes fraction"))
 
 
 def _draw_rates(paper: Sheet, axes: Axes, points: Sequence[BatchPoint]) -> None:
     drawn = [(x, p, p.rate) for x, p in enumerate(points, 1) if p.rate is not None]
-    highest = max([0.01, *(rate for _, _, rate in drawn), *_tops(points)])
+    tops = [point.limits.high for point in points if point.limits is not None]
+    highest = max([0.01, *(rate for _, _, rate in drawn), *tops])
     percent_axis(axes, min(1.08 * highest, 1.04), "Flagged patches")
     _frame(paper, axes, points)
     for runs in _runs(points):
@@ -252,52 +228,29 @@ def _draw_rates(paper: Sheet, axes: Axes, points: Sequence[BatchPoint]) -> None:
     last = points[-1].limits if points else None
     if last is not None:
         for value, label in ((last.centre, "mean"), (last.high, "upper")):
-            axes.annotate(
-                f"{label} {percent(value)}", (1, value), (6, 0), xycoords=("axes fraction", "data"),
-                textcoords="offset points", va="center",
-                color=COLOUR["muted" if label == "mean" else "rework"],
-            )  # fmt: skip
-    for start, end in _segments(points):
-        own = [(x, rate) for x, _, rate in drawn if start < x <= end]
-        if own:
-            axes.plot(*zip(*own, strict=True), color=COLOUR["link"], alpha=0.35, linewidth=1)
-    for outside, colour, marker in ((False, "link", "o"), (True, "scrap", "D")):
-        side = ", outside its limits" if outside else ""
+            write_level(axes, label, value, "muted" if label == "mean" else "rework")
+    for _, stretch in groupby(drawn, lambda place: place[1].model):
+        own = [(x, rate) for x, _, rate in stretch]
+        axes.plot(*zip(*own, strict=True), color=COLOUR["link"], alpha=0.35, linewidth=1)
+    for outside, colour, marker, size in ((False, "link", "o", 36), (True, "scrap", "D", 64)):
         marks = [
-            (
-                x,
-                rate,
-                f"{p.name}, {p.when}: {p.flagged} of {p.patches} flagged, {percent(rate)}{side}",
-                p.href,
-            )
+            (x, rate, paper.mark(_told(p, rate), p.href))
             for x, p, rate in drawn
             if p.outside == outside
         ]
-        _draw_marks(paper, axes, marks, COLOUR[colour], marker)
+        paper.scatter(axes, marks, colour, marker, size=size, edge=1.2)
 
 
-def _tops(points: Sequence[BatchPoint]) -> list[float]:
-    return [point.limits.high for point in points if point.limits is not None]
+def _told(point: BatchPoint, rate: float) -> str:
+    side = ", outside its limits" if point.outside else ""
+    flagged = f"{point.flagged} of {point.patches} flagged"
+    return f"{point.name}, {point.when}: {flagged}, {percent(rate)}{side}"
 
 
 def _runs(points: Sequence[BatchPoint]) -> list[list[int]]:
     """The places, from 1, of neighbours of one model that all have limits."""
-    runs: list[list[int]] = []
-    changes = set(_changes(points))
-    for index, point in enumerate(points):
-        if point.limits is None:
-            continue
-        if runs and runs[-1][-1] == index and index not in changes:
-            runs[-1].append(index + 1)
-        else:
-            runs.append([index + 1])
-    return runs
-
-
-def _segments(points: Sequence[BatchPoint]) -> list[tuple[int, int]]:
-    """Stretches of one model: (before the first place, last place), from 1."""
-    cuts = [0, *_changes(points), len(points)]
-    return list(pairwise(cuts))
+    alike = groupby(enumerate(points, 1), lambda p: (p[1].model, p[1].limits is not None))
+    return [[place for place, _ in run] for (_, limited), run in alike if limited]
 
 
 def _draw_classes(
@@ -317,16 +270,11 @@ def _draw_classes(
             + (sum(dict(p.by_class).get(c, 0) for c in members) / p.flagged if p.flagged else 0)
             for p, under in zip(points, below, strict=True)
         ]
-        axes.stairs(above, edges, baseline=below, fill=True, color=colour, linewidth=0)
+        axes.stairs(above, edges, baseline=below, fill=True, color=COLOUR[colour], linewidth=0)
         below = above
-        axes.annotate(
-            "■", (0, 1), (column * number, 48), xycoords="axes fraction",
-            textcoords="offset points", color=colour,
-        )  # fmt: skip
-        axes.annotate(
-            paper.text(shortened(label, max(4, int(column / 8) - 3))), (0, 1),
-            (column * number + 16, 48), xycoords="axes fraction", textcoords="offset points",
-        )  # fmt: skip
+        write(axes, "■", (0, 1), (column * number, 48), colour=colour)
+        key = paper.text(shortened(label, max(4, int(column / 8) - 3)))
+        write(axes, key, (0, 1), (column * number + 16, 48), colour="ink")
     if len(points) <= 60:
         for edge in edges[1:-1]:
             axes.axvline(edge, color=COLOUR["card"], linewidth=2, zorder=2.5)
@@ -357,13 +305,16 @@ def _draw_panel(
     ends = [(x, end) for x, _, i in found if i is not None for end in (i.low, i.high)]
     if ends:
         path = Path(ends, [Path.MOVETO, Path.LINETO] * (len(ends) // 2))
-        axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linewidth=1.5, alpha=0.6))
+        axes.add_patch(
+            PathPatch(path, fill=False, edgecolor=COLOUR[colour], linewidth=1.5, alpha=0.6)
+        )
     marks = []
     for x, value, interval in found:
         shown = f"{value:.2f}" if interval is None else _with_interval(interval)
         own = points[x - 1]
-        marks.append((x, value, f"{own.name}: {words.lower()} {shown}", own.href))
-    _draw_marks(paper, axes, marks, colour)
+        text = f"{own.name}: {words.lower()} {shown}"
+        marks.append((x, value, paper.mark(text, own.href)))
+    paper.scatter(axes, marks, colour, size=36, edge=1.2)
     if not found:
         axes.text(
             0.5, 0.5, "nothing decided yet", transform=axes.transAxes, ha="center", va="center",

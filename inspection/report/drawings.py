@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from inspection.charts.confidence import confidence
-from inspection.charts.control import COILS, STRIPS, control
+from inspection.charts.control import control
 from inspection.charts.drawing import Drawing
 from inspection.charts.pareto import ClassBar, pareto
 from inspection.charts.reliability import reliability
@@ -28,11 +28,7 @@ def draw(
     drawings = [
         pareto(bars),
         confidence(figures.confidence, figures.reference, figures.drift, figures.no_drift),
-        control(
-            figures.chart,
-            links if by == "strip" else {},
-            STRIPS if by == "strip" else COILS,
-        ),
+        control(figures.chart, links if by == "strip" else {}, by),
     ]
     if figures.truth is not None:
         drawings.append(reliability(figures.truth.reliability))
