@@ -4,15 +4,15 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from inspection.commands.options import report_parser
+
 
 def parser() -> ArgumentParser:
     """The options of the command."""
-    options = ArgumentParser(
-        description="Write the flagged regions of a report as COCO JSON (regions.coco.json) and as "
+    options = report_parser(
+        "Write the flagged regions of a report as COCO JSON (regions.coco.json) and as "
         "a table for spreadsheets (regions.csv), both in px on the strip."
     )
-    options.add_argument("--config", action="config", help="YAML file with these options")
-    options.add_argument("report", type=Path, help="folder of the report")
     options.add_argument(
         "--out", type=Path, required=True, help="folder to write to, outside the report"
     )

@@ -1,27 +1,20 @@
 """`defect-inspect figures`: a finished report's quality figures."""
 
-from pathlib import Path
-
 from jsonargparse import ArgumentParser, Namespace
 
-from inspection.commands.comparison import add_comparison
+from inspection.commands.options import add_comparison, add_path, report_parser
 
 
 def parser() -> ArgumentParser:
     """The options of the command."""
-    options = ArgumentParser(
-        description="Print a finished report's quality figures as JSON (docs/quality.md): the rate "
+    options = report_parser(
+        "Print a finished report's quality figures as JSON (docs/quality.md): the rate "
         "of flagged patches against earlier reports, confidence, drift; with labels also escapes, "
         "overkill, confusion, reliability, and how well maps hit the true masks."
     )
-    options.add_argument("--config", action="config", help="YAML file with these options")
-    options.add_argument("report", type=Path, help="folder of the report")
     add_comparison(options)
-    options.add_argument(
-        "--bundle",
-        type=Path | None,
-        default=None,
-        help="folder of the model bundle, whose card has the scores to compare with",
+    add_path(
+        options, "--bundle", "folder of the model bundle, whose card has the scores to compare with"
     )
     return options
 

@@ -5,23 +5,22 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
+from inspection.commands.options import add_path, report_parser
+
 
 def parser() -> ArgumentParser:
     """The options of the command."""
-    options = ArgumentParser(
-        description="Make documents of a finished report: one HTML file with everything inside, "
+    options = report_parser(
+        "Make documents of a finished report: one HTML file with everything inside, "
         "or a PDF (printed by Chromium). They are written outside the report, which stays sealed."
     )
-    options.add_argument("--config", action="config", help="YAML file with these options")
-    options.add_argument("report", type=Path, help="folder of the report")
-    options.add_argument(
+    add_path(
+        options,
         "--single-file",
-        type=Path | None,
-        default=None,
-        help="HTML file to write, with all pictures inside; refused above 40 MB (14 "
+        "HTML file to write, with all pictures inside; refused above 40 MB (14 "
         "indications on 8 strips are 2 MB)",
     )
-    options.add_argument("--pdf", type=Path | None, default=None, help="PDF file to write")
+    add_path(options, "--pdf", "PDF file to write")
     options.add_argument(
         "--cards",
         type=PositiveInt,

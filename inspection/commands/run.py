@@ -6,19 +6,18 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from inspection.commands.comparison import add_comparison
+from inspection.commands.options import add_comparison, add_path, new_parser
 
 
 def parser() -> ArgumentParser:
     """The options of the command."""
-    options = ArgumentParser(
-        description="Inspect a folder of strips (256 px high, at least 256 px wide), explain the "
+    options = new_parser(
+        "Inspect a folder of strips (256 px high, at least 256 px wide), explain the "
         "flagged patches with SISE, and write a report that opens in any browser. Exit codes: 0 "
         "complete; 2 wrong usage; 3 a rule fired (--fail-on); 4 complete, but some strips could "
         "not be read or judged, or images were passed over; 130 interrupted (the same command "
         "continues)."
     )
-    options.add_argument("--config", action="config", help="YAML file with these options")
     options.add_argument("--bundle", type=Path, required=True, help="folder of the model bundle")
     options.add_argument("--batch", type=Path, required=True, help="folder of strip images")
     options.add_argument("--out", type=Path, required=True, help="folder to write the report to")
@@ -28,11 +27,10 @@ def parser() -> ArgumentParser:
         default="flagged",
         help="which patches get a SISE map",
     )
-    options.add_argument(
+    add_path(
+        options,
         "--policy",
-        type=Path | None,
-        default=None,
-        help="YAML file of thresholds and disposition rules; the packaged one if left out",
+        "YAML file of thresholds and disposition rules; the packaged one if left out",
     )
     options.add_argument(
         "--stride", type=PositiveInt, default=224, help="px between patches, at most 256"
@@ -113,28 +111,8 @@ def run(arguments: Namespace) -> int:
     from inspection.run import inspect
     from inspection.summary import summarise
 
-    finished = inspect(
-        Settings(
-            bundle=arguments.bundle,
-            batch=arguments.batch,
-            out=arguments.out,
-            explain=arguments.explain,
-            policy=arguments.policy,
-            stride=arguments.stride,
-            precision=arguments.precision,
-            device=arguments.device,
-            batch_size=arguments.batch_size,
-            fail_on=arguments.fail_on,
-            budget=arguments.budget,
-            fill=arguments.fill,
-            context=arguments.context,
-            backend=arguments.backend,
-            truth=arguments.truth,
-            earlier=tuple(arguments.earlier),
-            by=arguments.by,
-            mm_per_px=arguments.mm_per_px,
-            runner_up=arguments.runner_up,
-        )
-    )
+    chosen = arguments.as_dict() | {"earlier": tuple(arguments.earlier)}
+    chosen.pop("config", None)
+    finished = inspect(Settings(**chosen))
     print(summarise(finished.record, finished.folder.index, finished.seconds, finished.up_to_date))
     return int(finished.record["exit_status"])

@@ -1,35 +1,29 @@
 """`defect-inspect verify`: is a report, and what it was made from, still what it was?"""
 
-from pathlib import Path
-
 from jsonargparse import ArgumentParser, Namespace
+
+from inspection.commands.options import add_path, report_parser
 
 COMPLETE, DIFFERENT, UNREADABLE = 0, 3, 4
 
 
 def parser() -> ArgumentParser:
     """The options of the command."""
-    options = ArgumentParser(
-        description="Recompute every SHA-256 that a report records, and print a line for whatever "
+    options = report_parser(
+        "Recompute every SHA-256 that a report records, and print a line for whatever "
         "changed, is missing or is new: in the report, in the batch's folder, in the bundle, "
         "in the policy, in the label file. Sources that are not on this machine are named and not "
         "counted against it. Exit codes: "
         "0 nothing differs; 2 no report, or wrong usage; 3 something changed, is missing or is "
-        "new; 4 nothing differs, but something could not be read.",
+        "new; 4 nothing differs, but something could not be read."
     )
-    options.add_argument("--config", action="config", help="YAML file with these options")
-    options.add_argument("report", type=Path, help="folder of the report")
-    options.add_argument(
-        "--batch",
-        type=Path | None,
-        default=None,
-        help="folder where the strips lie now; where the report says if left out",
+    add_path(
+        options, "--batch", "folder where the strips lie now; where the report says if left out"
     )
-    options.add_argument(
+    add_path(
+        options,
         "--bundle",
-        type=Path | None,
-        default=None,
-        help="folder where the model bundle lies now; where the report says if left out",
+        "folder where the model bundle lies now; where the report says if left out",
     )
     options.add_argument(
         "--seal",

@@ -2,11 +2,12 @@
 
 from jsonargparse import ArgumentParser
 
+from inspection.commands import options
+
 
 def new_parser(description: str) -> ArgumentParser:
     """A parser with --config and --db."""
-    parser = ArgumentParser(description=description)
-    parser.add_argument("--config", action="config", help="YAML file with these options")
+    parser = options.new_parser(description)
     parser.add_argument(
         "--db",
         type=str,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from inspection.commands.options import add_path
 from inspection.review.commands.options import new_parser
 
 
@@ -14,11 +15,8 @@ def parser() -> ArgumentParser:
         "moved is registered again to give its new place."
     )
     made.add_argument("reports", type=Path, nargs="+", help="report folders")
-    made.add_argument(
-        "--strips",
-        type=Path | None,
-        default=None,
-        help="folder where the strips of the (one) report lie now, if they were moved",
+    add_path(
+        made, "--strips", "folder where the strips of the (one) report lie now, if they were moved"
     )
     return made
 

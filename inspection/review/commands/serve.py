@@ -1,9 +1,8 @@
 """`serve`: the review in a browser."""
 
-from pathlib import Path
-
 from jsonargparse import ArgumentParser, Namespace
 
+from inspection.commands.options import add_path
 from inspection.review.commands.options import new_parser
 
 
@@ -15,11 +14,10 @@ def parser() -> ArgumentParser:
     )
     made.add_argument("--host", type=str, default="127.0.0.1", help="address to listen on")
     made.add_argument("--port", type=int, default=8765, help="port to listen on")
-    made.add_argument(
+    add_path(
+        made,
         "--token-file",
-        type=Path | None,
-        default=None,
-        help="text file with the token that opens the server, at least 16 characters",
+        "text file with the token that opens the server, at least 16 characters",
     )
     return made
 
