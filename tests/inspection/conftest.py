@@ -11,6 +11,15 @@ from inspection.run import Finished, inspect
 Inspect = Callable[..., Finished]
 
 
+@pytest.fixture(autouse=True)
+def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no charts in the reports that a test makes itself, where nobody looks at them.
+
+    Those of a module's or a session's fixtures have them.
+    """
+    monkeypatch.setattr("inspection.report.build.draw", lambda *_: ())
+
+
 @pytest.fixture
 def inspect_toy(monkeypatch: pytest.MonkeyPatch) -> Inspect:
     """`inspect` with the toy classifier and a fake explainer."""

@@ -73,6 +73,11 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.text).split())
 
 
+@pytest.fixture
+def without_charts() -> None:
+    """Here they are looked at."""
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of strips with hostile names, at 0.5 mm a pixel."""
