@@ -238,7 +238,9 @@ def test_a_second_run_does_nothing(batch: Path, out: Path, inspect_toy: Inspect)
     assert explainer.targets == []
 
 
-@pytest.mark.parametrize("stop_at", [1, 2, 3, 8])
+@pytest.mark.parametrize(
+    "stop_at", [pytest.param(stop, marks=[pytest.mark.slow] * (stop != 3)) for stop in (1, 2, 3, 8)]
+)
 def test_an_interrupted_run_continues_to_the_same_report(
     batch: Path, tmp_path: Path, inspect_toy: Inspect, stop_at: int
 ) -> None:

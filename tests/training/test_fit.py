@@ -134,7 +134,7 @@ def interrupt_in_epoch(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DefectClassifier, "training_step", interrupted)
 
 
-@pytest.mark.parametrize("averaged", [False, True])
+@pytest.mark.parametrize("averaged", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_interrupted_and_resumed_equals_uninterrupted(
     averaged: bool, finished: RunFolder, fit_args, tmp_path, monkeypatch, capsys
 ) -> None:
