@@ -16,7 +16,14 @@ import sise
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md"), *DOCS.rglob("*.ipynb")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "benchmarks/results/README.md",
+        *DOCS.rglob("*.md"),
+        *DOCS.rglob("*.ipynb"),
+    ]
+)
 PROGRAM = re.compile(r"(?:\S*/)?(severstal-prep|defect-train|sise|defect-inspect)((?: [a-z]+)+)")
 
 
