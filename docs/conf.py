@@ -4,8 +4,10 @@ Nothing is fetched, neither by the build nor by a reader's browser.
 """
 
 import importlib.metadata
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 
@@ -27,6 +29,7 @@ html_show_sphinx = False
 default_role = "literal"
 highlight_language = "text"
 autodoc_typehints = "signature"
+napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
@@ -44,6 +47,13 @@ for name in sise.__all__:  # resolved on first use, and so not in dir(sise)
     setattr(sise, name, getattr(sise, name))
 
 
+def without_initvar(*told: Any) -> tuple[str, str | None] | None:
+    """A signature without `InitVar`, which says nothing to who calls it."""
+    *_, arguments, returned = told
+    return arguments and (re.sub(r"(?:dataclasses\.)?InitVar\[(\w+)\]", r"\1", arguments), returned)
+
+
 def setup(app: Sphinx) -> None:
-    """Add the directive that shows what `--help` prints."""
+    """Add the directive that shows what `--help` prints, and mend signatures."""
     app.add_directive("command-help", CommandHelp)
+    app.connect("autodoc-process-signature", without_initvar)

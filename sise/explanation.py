@@ -39,12 +39,13 @@ class LayerExplanation:
 class Explanation:
     """Why a model gave its class to each of B images.
 
-    maps      (B, H, W) float32 in [0, 1], zeros where `status` is not "ok"
-    targets   (B,) int64, the class explained
-    scores    (B,) float32, its probability by the model (see `output` of `SISE`)
-    status    per image: "ok", or why there is no map
-    layers    per block, from shallow to deep
-    forwards  (B,) int64, forward passes spent
+    Attributes:
+        maps: (B, H, W) float32 in [0, 1], zeros where `status` is not "ok".
+        targets: (B,) int64, the class explained.
+        scores: (B,) float32, its probability by the model (see `output` of `SISE`).
+        status: per image: "ok", or why there is no map.
+        layers: per block, from shallow to deep.
+        forwards: (B,) int64, forward passes spent.
     """
 
     maps: torch.Tensor
