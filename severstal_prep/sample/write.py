@@ -2,16 +2,18 @@
 
 import csv
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from severstal_prep import rle
+from severstal_prep import rle, workers
 from severstal_prep.checked import checked, read_json
 from severstal_prep.console import track
 from severstal_prep.errors import OptionError, PrepError
@@ -32,6 +34,16 @@ PLAN, STRIP = 0, 1  # what a stream's numbers are for
 
 class SampleError(PrepError):
     """An output folder that cannot take the sample."""
+
+
+class StripTask(NamedTuple):
+    """A strip to write into a part's images: its number there, and its classes."""
+
+    folder: Path
+    seed: int
+    part: str
+    number: int
+    classes: Classes
 
 
 @dataclass(frozen=True)
@@ -175,15 +187,21 @@ def _write_strips(
     folder: Path, seed: int, plans: Mapping[str, list[Classes]]
 ) -> Iterator[tuple[str, list[tuple[str, int, str]]]]:
     """Write each strip's image; yield its part and its rows of labels."""
+    tasks: list[StripTask] = []
     for part, plan in plans.items():
-        stream = PARTS.index(part)
-        images = folder / f"{part}_images"
-        images.mkdir()
-        for index, classes in enumerate(plan):
-            strip = make_strip(_seed(seed, stream, STRIP, index), classes)
-            name = strip_name(seed, stream, index)
-            write_jpeg(images / name, np.stack(3 * [strip.grey], axis=-1), JPEG_QUALITY)
-            yield part, [(name, class_id, rle.encode(m)) for class_id, m in strip.masks.items()]
+        (folder / f"{part}_images").mkdir()
+        tasks += [StripTask(folder, seed, part, i, classes) for i, classes in enumerate(plan)]
+    with closing(workers.run(_write_strip, tasks, os.cpu_count() or 1)) as rows:
+        yield from zip((task.part for task in tasks), rows, strict=True)
+
+
+def _write_strip(task: StripTask) -> list[tuple[str, int, str]]:
+    stream = PARTS.index(task.part)
+    strip = make_strip(_seed(task.seed, stream, STRIP, task.number), task.classes)
+    name = strip_name(task.seed, stream, task.number)
+    pixels = np.stack(3 * [strip.grey], axis=-1)
+    write_jpeg(task.folder / f"{task.part}_images" / name, pixels, JPEG_QUALITY)
+    return [(name, class_id, rle.encode(mask)) for class_id, mask in strip.masks.items()]
 
 
 def _hashes(folder: Path) -> dict[str, str]:
