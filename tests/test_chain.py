@@ -69,6 +69,7 @@ def test_build_counts_what_the_labels_say(sample: Path, dataset: Path) -> None:
     assert json.loads((dataset / "dataset.json").read_text())["multi_class_strips"] == 40 - 34
 
 
+@pytest.mark.slow
 def test_a_report_on_real_strips_covers_every_tile(
     sample: Path, dataset: Path, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Ten thousand indications; one file; paper. Speed is in benchmarks/report."""
+"""A thousand and ten thousand indications; one file; paper. Speed is in benchmarks/report."""
 
 import re
 from pathlib import Path
@@ -11,22 +11,29 @@ from playwright.sync_api import Page, expect
 
 from inspection import cli
 
-MANY = 10_000
-
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_report(tmp_path_factory.mktemp("small"))
 
 
+@pytest.fixture(scope="module", params=[1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def many(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
 @pytest.fixture(scope="module")
-def large(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return enlarge(small, tmp_path_factory.mktemp("large") / "report", MANY).parent
+def large(many: int, small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return enlarge(small, tmp_path_factory.mktemp("large") / "report", many).parent
 
 
-def test_a_large_report_keeps_the_page_small(page: Page, large: Path) -> None:
+def in_words(number: int) -> str:
+    return f"{number:,}".replace(",", "\u202f")
+
+
+def test_a_large_report_keeps_the_page_small(page: Page, large: Path, many: int) -> None:
     open_page(page, large)
-    expect(page.locator("#matches")).to_have_text("10\u202f000 shown")
+    expect(page.locator("#matches")).to_have_text(f"{in_words(many)} shown")
     count = "document.querySelectorAll('*').length"
     at_first = page.evaluate(count)
     assert at_first < 15_000
@@ -39,25 +46,25 @@ def test_a_large_report_keeps_the_page_small(page: Page, large: Path) -> None:
     assert page.evaluate(count) < at_first + 3_000
 
 
-def test_the_last_of_ten_thousand_is_a_key_away(page: Page, large: Path) -> None:
-    open_page(page, large, f"card={MANY}")
-    assert current(page) == str(MANY)
+def test_the_last_of_many_is_a_key_away(page: Page, large: Path, many: int) -> None:
+    open_page(page, large, f"card={many}")
+    assert current(page) == str(many)
     expect(page.locator(".card.current")).to_be_in_viewport(ratio=0.5)
     press(page, "k")
-    assert current(page) == str(MANY - 1)
+    assert current(page) == str(many - 1)
     expect(page.locator(".card.current")).to_be_in_viewport(ratio=0.5)
     expect(page.locator(".card.current")).to_be_focused()
-    assert page.locator(".card.current").get_attribute("aria-posinset") == str(MANY - 1)
+    assert page.locator(".card.current").get_attribute("aria-posinset") == str(many - 1)
     # Places further on are reached too: the list ends.
     page.click("nav.sections a[href='#limits']")
     expect(page.locator("#limits")).to_be_in_viewport()
 
 
-def test_the_table_and_the_map_of_many_are_lists_too(page: Page, large: Path) -> None:
+def test_the_table_and_the_map_of_many_are_lists_too(page: Page, large: Path, many: int) -> None:
     open_page(page, large, "view=table&sort=-score")
     lines = page.locator("#table .line:not(.head)")
     assert 5 < lines.count() < 80
-    assert page.locator("#table").get_attribute("aria-rowcount") == str(MANY + 1)
+    assert page.locator("#table").get_attribute("aria-rowcount") == str(many + 1)
     rows = page.locator("#strip-map .row")
     assert 5 < rows.count() < 80
     expect(page.locator("#strip-map .coil").first).to_contain_text("coil-001")
@@ -67,17 +74,17 @@ def test_the_table_and_the_map_of_many_are_lists_too(page: Page, large: Path) ->
     expect(page.locator("#table .line.current")).to_be_in_viewport()
 
 
-def test_search_among_many(page: Page, large: Path) -> None:
+def test_search_among_many(page: Page, large: Path, many: int) -> None:
     open_page(page, large)
     page.fill("[data-state=q]", "coil-003/00085")
-    expect(page.locator("#matches")).to_contain_text("of 10\u202f000 shown")
+    expect(page.locator("#matches")).to_contain_text(f"of {in_words(many)} shown")
     expect(cards(page).first).to_contain_text("coil-003/00085.jpg")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_on_a_large_report(page: Page, large: Path, scheme: str) -> None:
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
+def test_axe_on_a_large_report(page: Page, large: Path, many: int, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    open_page(page, large, "card=5000")
+    open_page(page, large, f"card={many // 2}")
     assert axe(page) == []
 
 

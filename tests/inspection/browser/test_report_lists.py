@@ -201,7 +201,7 @@ def test_the_strip_opens_whole(page: Page, report: Path) -> None:
     expect(viewer.locator(".rule")).to_contain_text("Not inspected:")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing_serious(page: Page, report: Path, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     open_page(page, report, "card=2")

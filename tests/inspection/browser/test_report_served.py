@@ -174,7 +174,7 @@ def test_the_pages_of_the_review_lead_around(serve: str, page: Page) -> None:
     expect(page.locator("h1")).to_have_text("Trends")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing_serious(
     serve: str, page: Page, database: Database, report: Path, scheme: str
 ) -> None:
