@@ -23,7 +23,7 @@ def heed_sigint() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.mark.parametrize("delay", [0.03, 0.2])
+@pytest.mark.parametrize("delay", [0.03, 0.06])
 @pytest.mark.parametrize("package", PROGRAMS)
 def test_ctrl_c_while_modules_load(package: str, delay: float, tmp_path: Path) -> None:
     process = subprocess.Popen(
