@@ -23,8 +23,6 @@ from benchmarks.steel.variants import (
     ON_IMAGES,
     ON_STRIPS,
     Variant,
-    centre_gaussian,
-    noise,
 )
 from severstal_prep.console import note, track
 from sise import SISE
@@ -32,6 +30,7 @@ from sise.baselines import masked
 from sise.bundle import load
 from sise.explanation import OK
 from sise.logits import probabilities
+from sise.methods.trivial import CentreGaussian, Noise
 from sise.metrics import (
     KEPT_SHARE,
     bbox,
@@ -98,7 +97,7 @@ def main(
             writer.writeheader()
         wanted = [item for item in items if (part, item.name, "centre") not in done]
         for item in track(wanted, len(wanted), "baselines"):
-            for name, maps in _baselines(item).items():
+            for name, maps in _baselines(item, model.model).items():
                 writer.writerow(_row(part, item, name, maps, OK, 0, forward))
             stream.flush()
         for variant in chosen:
@@ -140,9 +139,9 @@ def _every(items: Sequence[Item], count: int) -> list[Item]:
     return [items[index * len(items) // count] for index in range(count)]
 
 
-def _baselines(item: Item) -> dict[str, torch.Tensor]:
-    size = (item.truth.shape[0], item.truth.shape[1])
-    maps = {"centre": centre_gaussian(size), "noise": noise(size, seed=sum(item.name.encode()))}
+def _baselines(item: Item, model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    made = {"centre": CentreGaussian(model), "noise": Noise(model)}
+    maps = {name: explain(item.image[None]).maps[0] for name, explain in made.items()}
     if item.truth.any():
         maps["truth"] = torch.from_numpy(item.truth).float()
     return maps
