@@ -11,8 +11,6 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-import sise
-
 sys.path.insert(0, str(Path(__file__).parent))
 from command_help import CommandHelp
 
@@ -42,9 +40,6 @@ nb_execution_cache_path = str(Path(__file__).parents[1] / "build" / "notebooks")
 nb_execution_in_temp = True
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
-
-for name in sise.__all__:  # resolved on first use, and so not in dir(sise)
-    setattr(sise, name, getattr(sise, name))
 
 
 def without_initvar(*told: Any) -> tuple[str, str | None] | None:
