@@ -68,10 +68,11 @@ def make_manifest(
     if not rows:
         raise DatasetError("these rules leave no crop of these strips; change the options")
     manifest = pd.DataFrame(rows).sort_values("crop_id", ignore_index=True)
-    return DatasetManifest(_with_places(manifest, split, seed), dict(sorted(dropped.items())))
+    return DatasetManifest(with_places(manifest, split, seed), dict(sorted(dropped.items())))
 
 
-def _with_places(manifest: pd.DataFrame, split: SplitMethod, seed: int) -> pd.DataFrame:
+def with_places(manifest: pd.DataFrame, split: SplitMethod, seed: int) -> pd.DataFrame:
+    """Add split, crop_path and mask_path to rows with all other columns of a manifest."""
     crop_ids = manifest["crop_id"].tolist()
     classes = manifest["class_id"].tolist()
     if split == "paper":

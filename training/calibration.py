@@ -42,11 +42,21 @@ def expected_calibration_error(
     """Gap between confidence and accuracy in [0, 1], 0 is best (Guo et al., equation 3).
 
     `probabilities` is (N, C). Crops are binned by the probability of their predicted class,
-    in `bins` equal intervals that include their upper end; the gaps are weighted by crops.
+    as by `bins_of`; the gaps are weighted by crops.
     """
-    confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
+    return calibration_error(probabilities.max(axis=1), correct, bins)
+
+
+def calibration_error(
+    confidence: Floats, correct: npt.NDArray[np.bool_], bins: int = ECE_BINS
+) -> float:
+    """The same, of confidences (N,) and whether each was right; N is at least 1."""
+    gaps = np.bincount(bins_of(confidence, bins), weights=correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def bins_of(confidence: Floats, bins: int) -> npt.NDArray[np.int64]:
+    """The bin, from 0, of each confidence: equal intervals that include their upper end."""
     edges = np.linspace(0, 1, bins + 1)
-    bin_of = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, bins - 1)
-    gaps = np.bincount(bin_of, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return np.clip(np.digitize(confidence, edges, right=True) - 1, 0, bins - 1)

@@ -12,9 +12,9 @@ import pandas as pd
 
 from inspection.policy import NORMAL, probability_column
 from inspection.quality.labels import MIN_PIXELS, true_column
+from training.calibration import ECE_BINS, bins_of, calibration_error
 
 HISTOGRAM_BINS = 20
-RELIABILITY_BINS = 15
 
 Floats = npt.NDArray[np.float64]
 
@@ -66,18 +66,14 @@ def reliability(patches: pd.DataFrame, classes: Sequence[str]) -> Reliability:
     for name in classes:
         if name != NORMAL:
             right |= (known["predicted"] == name) & (known[true_column(name)] >= MIN_PIXELS)
-    bins = _bins(confidence(known, classes), right.to_numpy(bool), RELIABILITY_BINS)
-    gaps = [
-        part.patches * abs(part.accuracy - part.confidence)
-        for part in bins
-        if part.accuracy is not None and part.confidence is not None
-    ]
-    return Reliability(bins, sum(gaps) / len(known) if len(known) else None)
+    sure, hits = confidence(known, classes), right.to_numpy(bool)
+    ece = calibration_error(sure, hits) if len(known) else None
+    return Reliability(_bins(sure, hits, ECE_BINS), ece)
 
 
 def _bins(values: Floats, right: npt.NDArray[np.bool_] | None, number: int) -> tuple[Bin, ...]:
     edges = np.linspace(0, 1, number + 1)
-    bin_of = np.clip(np.digitize(values, edges, right=True) - 1, 0, number - 1)
+    bin_of = bins_of(values, number)
     bins = []
     for index in range(number):
         own = bin_of == index

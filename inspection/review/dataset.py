@@ -22,8 +22,9 @@ from inspection.review.reviewed import Reviewed, reviewed_patches
 from severstal_prep import dataset
 from severstal_prep.grouping import group_near_duplicates, strip_hash
 from severstal_prep.images import is_grey, to_grey, write_png
+from severstal_prep.manifest import with_places
 from severstal_prep.recast import BLACK_LEVEL
-from severstal_prep.split import absent_classes, grouped_split
+from severstal_prep.split import absent_classes
 from severstal_prep.strips import crop_id
 from severstal_prep.training_crops import CROP_SIDE
 from sise.outputs import check_apart
@@ -119,7 +120,7 @@ def _write(root: Path, chosen: Sequence[Labelled], seed: int, disputed: int) -> 
     for sha256, own in track(by_strip.items(), len(by_strip), "cut crops"):
         strip = read_strip(own[0].path, sha256)
         grey = to_grey(strip)
-        hashes[sha256] = strip_hash(grey)
+        hashes[own[0].strip_id] = strip_hash(grey)
         pixels = grey if is_grey(strip, grey) else strip
         for patch in own:
             columns = slice(patch.left, patch.left + CROP_SIDE)
@@ -131,34 +132,25 @@ def _write(root: Path, chosen: Sequence[Labelled], seed: int, disputed: int) -> 
                     "strip_id": patch.strip_id,
                     "left": patch.left,
                     "class_id": patch.class_id,
-                    "mask_path": "",
                     "defect_pixels": 0,
                     "black_fraction": float((grey[:, columns] < BLACK_LEVEL).mean()),
                     "strip_sha256": sha256,
                 }
             )
     manifest = pd.DataFrame(rows).sort_values("crop_id", ignore_index=True)
-    names = {sha256: own[0].strip_id for sha256, own in by_strip.items()}
-    groups = group_near_duplicates([names[sha256] for sha256 in hashes], list(hashes.values()))
+    groups = group_near_duplicates(list(hashes), list(hashes.values()))
     group = dict(zip(hashes, groups, strict=True))
-    manifest = _place(root, manifest.assign(group_id=manifest["strip_sha256"].map(group)), seed)
+    manifest = _place(root, manifest.assign(group_id=manifest["strip_id"].map(group)), seed)
     return _finish(root, manifest, seed, disputed)
 
 
 def _place(root: Path, manifest: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Split the crops, and move their files to where the manifest says that they are."""
-    splits = grouped_split(manifest["group_id"].tolist(), manifest["class_id"].tolist(), seed)
-    places = [
-        f"crops/{split}/{class_id}/{name}.png"
-        for split, class_id, name in zip(
-            splits, manifest["class_id"], manifest["crop_id"], strict=True
-        )
-    ]
-    for name, place in zip(manifest["crop_id"], places, strict=True):
-        target = root / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (root / f"{name}.png").rename(target)
-    return manifest.assign(split=splits, crop_path=places)[list(dataset.COLUMNS)]
+    placed = with_places(manifest, "grouped", seed).assign(mask_path="")
+    for name, place in zip(placed["crop_id"], placed["crop_path"], strict=True):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / f"{name}.png").rename(root / place)
+    return placed
 
 
 def _finish(root: Path, manifest: pd.DataFrame, seed: int, disputed: int) -> Exported:

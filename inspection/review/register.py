@@ -1,6 +1,6 @@
 """A report folder becomes a batch of the review: its strips, its patches, its identity."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from inspection import folder
 from inspection.frames import records
 from inspection.policy import NORMAL
 from inspection.record_types import RegisteredRecord, read_record
-from inspection.report_reader import NOT_FINITE
+from inspection.report_reader import NOT_FINITE, OpenedReport
 from inspection.results import content_key
 from inspection.review.database import Database
 from inspection.review.errors import RegistrationError
@@ -28,24 +28,12 @@ _PATCH_COLUMNS = {"strip_id", "left", "patch_key", "steel", "flagged", "indicate
 _SETTINGS = ("thresholds", "stride", "black_threshold")
 
 
-@dataclass(frozen=True)
-class Report:
-    """A finished report, read for registration. `sha256` is over its two tables."""
-
-    root: Path
-    record: dict[str, Any]
-    sha256: str
-    strips: pd.DataFrame
-    patches: pd.DataFrame
-
-
-def read_report(root: Path) -> Report:
+def read_report(root: Path) -> OpenedReport:
     """Read a report folder. Raises RegistrationError if it is none, or not finished."""
     path = root / folder.RECORD
     try:
         record = read_record(root, RegisteredRecord)
         names = (_STRIPS, _PATCHES)
-        sha256 = content_key(**{name: file_sha256(root / name) for name in names})
         tables = [pd.read_parquet(root / name) for name in names]
     except OSError as error:
         raise RegistrationError(
@@ -62,10 +50,10 @@ def read_report(root: Path) -> Report:
             )
     if not np.isfinite(tables[1]["score"].to_numpy(np.float64, na_value=np.nan)).all():
         raise RegistrationError(f"{root}: {NOT_FINITE}")
-    return Report(root.resolve(), record, sha256, *tables)
+    return OpenedReport(root.resolve(), record, strips=tables[0], patches=tables[1])
 
 
-def register(database: Database, report: Report, strips_folder: Path | None = None) -> bool:
+def register(database: Database, report: OpenedReport, strips_folder: Path | None = None) -> bool:
     """Register a report; tell whether it is new. One that was moved gets its new place, one
     that an older version registered what that did not keep.
 
@@ -78,10 +66,12 @@ def register(database: Database, report: Report, strips_folder: Path | None = No
         "strips_folder": str((strips_folder or Path(record["batch_folder"])).resolve()),
         "settings": _settings(record),
     }
+    tables = (_STRIPS, _PATCHES)
+    sha256 = content_key(**{name: file_sha256(report.root / name) for name in tables})
     with database.writing() as connection:
         known = batch_by_fingerprint(connection, record["fingerprint"])
         if known is not None:
-            if known.report_sha256 != report.sha256:
+            if known.report_sha256 != sha256:
                 raise RegistrationError(
                     f"{report.root}: {known.report_folder} is registered for the same batch and "
                     "settings, but with other figures; keep one of the two"
@@ -93,7 +83,7 @@ def register(database: Database, report: Report, strips_folder: Path | None = No
             .values(
                 name=record["batch"],
                 fingerprint=record["fingerprint"],
-                report_sha256=report.sha256,
+                report_sha256=sha256,
                 bundle_sha256=record["bundle"]["sha256"],
                 architecture=record["bundle"]["architecture"],
                 classes=record["bundle"]["classes"],
@@ -107,13 +97,13 @@ def register(database: Database, report: Report, strips_folder: Path | None = No
     return True
 
 
-def _settings(record: dict[str, Any]) -> str:
+def _settings(record: Mapping[str, Any]) -> str:
     """Equal for reports whose rates of flagged patches can be compared, given the model."""
     config = record.get("config") or {}
     return content_key(**{name: config.get(name) for name in _SETTINGS})
 
 
-def _insert_rows(connection: sa.Connection, batch_id: int, report: Report) -> None:
+def _insert_rows(connection: sa.Connection, batch_id: int, report: OpenedReport) -> None:
     connection.execute(
         strips.insert(),
         [

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from inspection.review.queries import (
     flagged_or_decided_patches,
     strips_of,
 )
-from inspection.review.state import OPEN, Decision, Past, State, by_subject, history, state_of
+from inspection.review.state import Decision, Past, State, by_subject, history, state_of
 
 PAGE = 50
 
@@ -34,13 +34,13 @@ class Subject:
     strip_number: int
     strip: str
     coil: str
-    left: int | None
     verdict: str
-    flagged: bool
-    score: float | None
     state: State
     past: tuple[Past, ...]
     form_id: str
+    left: int | None = None
+    flagged: bool = False
+    score: float | None = None
     images: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -56,6 +56,9 @@ class Subject:
         return self.state.status == "decided"
 
 
+_Logs = Mapping[tuple[str, int], Sequence[Decision]]
+
+
 @dataclass(frozen=True)
 class Page:
     """A page of strips, each with its patches; `found` counts the strips of all pages."""
@@ -69,39 +72,50 @@ class Page:
 def page_of(connection: sa.Connection, batch: Row, number: int, show: Show) -> Page:
     """Page `number`, from 1, of a batch: 50 strips; the nearest page there is."""
     logs = by_subject(read_log(connection, batch.id))
-    states = {subject: state_of(log) for subject, log in logs.items()}
+
+    def wanted(kind: str, row: Row) -> bool:
+        status = state_of(logs.get((kind, row.id), ())).status
+        return status == "disputed" if show == "disputed" else status != "decided"
+
     rows = list(strips_of(connection, batch.id))
     own = _patches(connection, batch.id, show)
     if show == "audit":
         rows = [row for row in rows if row.id in own]
     elif show != "all":
         own = {
-            strip: [row for row in found if _wanted(states.get(("patch", row.id), OPEN), show)]
-            for strip, found in own.items()
+            strip: [row for row in patches if wanted("patch", row)]
+            for strip, patches in own.items()
         }
-        rows = [
-            row
-            for row in rows
-            if own.get(row.id) or _wanted(states.get(("strip", row.id), OPEN), show)
-        ]
+        rows = [row for row in rows if own.get(row.id) or wanted("strip", row)]
     pages = max(1, -(-len(rows) // PAGE))
     number = min(max(number, 1), pages)
+    shown = rows[(number - 1) * PAGE : number * PAGE]
     return Page(
         number,
         pages,
         len(rows),
         tuple(
             (
-                _strip(row, states, logs),
-                tuple(_patch(batch, row, patch, states, logs) for patch in own.get(row.id, ())),
+                _subject("strip", row, row, logs, verdict=row.proposed),
+                tuple(_patch(batch, row, patch, logs) for patch in own.get(row.id, ())),
             )
-            for row in rows[(number - 1) * PAGE : number * PAGE]
+            for row in shown
         ),
     )
 
 
-def _wanted(state: State, show: Show) -> bool:
-    return state.status == "disputed" if show == "disputed" else state.status != "decided"
+def _patch(batch: Row, strip: Row, row: Row, logs: _Logs) -> Subject:
+    return _subject(
+        "patch",
+        row,
+        strip,
+        logs,
+        left=row.left,
+        verdict=row.verdict,
+        flagged=row.flagged,
+        score=row.score,
+        images=_images(batch, row),
+    )
 
 
 def _patches(connection: sa.Connection, batch_id: int, show: Show) -> dict[int, list[Row]]:
@@ -113,53 +127,29 @@ def _patches(connection: sa.Connection, batch_id: int, show: Show) -> dict[int, 
     return by_strip
 
 
-_States = Mapping[tuple[str, int], State]
-_Logs = Mapping[tuple[str, int], Sequence[Decision]]
-
-
-def _patch(batch: Row, strip: Row, row: Row, states: _States, logs: _Logs) -> Subject:
-    subject = ("patch", row.id)
+def _subject(kind: str, row: Row, strip: Row, logs: _Logs, **own: Any) -> Subject:
+    """A strip, or a patch of it, with what the log says of it; `own` is what the batch says."""
+    log = logs.get((kind, row.id), ())
     return Subject(
         strip_number=strip.id,
         strip=strip.strip,
         coil=strip.coil,
-        left=row.left,
-        verdict=row.verdict,
-        flagged=row.flagged,
-        score=row.score,
-        state=states.get(subject, OPEN),
-        past=history(logs.get(subject, ())),
+        state=state_of(log),
+        past=history(log),
         form_id=str(uuid4()),
-        images=_images(batch, row),
-    )
-
-
-def _strip(row: Row, states: _States, logs: _Logs) -> Subject:
-    subject = ("strip", row.id)
-    return Subject(
-        strip_number=row.id,
-        strip=row.strip,
-        coil=row.coil,
-        left=None,
-        verdict=row.proposed,
-        flagged=False,
-        score=None,
-        state=states.get(subject, OPEN),
-        past=history(logs.get(subject, ())),
-        form_id=str(uuid4()),
+        **own,
     )
 
 
 def _images(batch: Row, row: Row) -> tuple[tuple[str, str], ...]:
     """The patch, from the report or else cut from its strip, and its map where there is one."""
-    stem = f"img/{row.patch_key[:16]}"
-    root = Path(batch.report_folder)
-    known = {name: f"{stem}_{name}.jpg" for name in ("raw", "overlay")}
-    there = {name: path for name, path in known.items() if (root / path).is_file()}
-    raw = f"/crops/{batch.id}/{row.strip_id}/{row.left}"
-    if "raw" in there:
-        raw = f"/reports/{batch.id}/{there['raw']}"
-    shown = [(raw, "The patch")]
-    if "overlay" in there:
-        shown.append((f"/reports/{batch.id}/{there['overlay']}", "The patch with its map"))
+
+    def picture(kind: str) -> str | None:
+        name = f"img/{row.patch_key[:16]}_{kind}.jpg"
+        there = (Path(batch.report_folder) / name).is_file()
+        return f"/reports/{batch.id}/{name}" if there else None
+
+    raw = picture("raw") or f"/crops/{batch.id}/{row.strip_id}/{row.left}"
+    overlay = picture("overlay")
+    shown = [(raw, "The patch"), *([(overlay, "The patch with its map")] if overlay else [])]
     return tuple(shown)
