@@ -17,6 +17,7 @@ from torch import nn
 from sise.batches import is_out_of_memory
 from sise.errors import SiseError
 from sise.folding import folded
+from sise.graphs import first_line
 from sise.precision import Forward, convert, forward_in, run_in
 
 Backend = Literal["torch", "openvino"]
@@ -68,7 +69,7 @@ def _told(forward: Forward, dtype: torch.dtype) -> Forward:
             if isinstance(error, RuntimeError) and is_out_of_memory(error):
                 raise
             raise SiseError(
-                f'the model does not run in bfloat16 ({_first_line(error)}); give precision="fp32"'
+                f'the model does not run in bfloat16 ({first_line(error)}); give precision="fp32"'
             ) from error
 
     return telling if dtype == torch.bfloat16 else forward
@@ -84,7 +85,7 @@ def _compiled(callee: Any, dtype: torch.dtype) -> Forward:
             return run(inputs)
         except (torch._dynamo.exc.TorchDynamoException, ImportError, OSError) as error:
             raise SiseError(
-                f"the model cannot be compiled here ({_first_line(error)}); leave out "
+                f"the model cannot be compiled here ({first_line(error)}); leave out "
                 'compile=True, or use backend="openvino"'
             ) from error
 
@@ -116,7 +117,7 @@ def _openvino_network(model: nn.Module, device: torch.device, dtype: torch.dtype
                 requests[shape] = openvino.Core().compile_model(converted, "CPU", hints)
             except Exception as error:  # its converter raises what it finds
                 raise SiseError(
-                    f"OpenVINO cannot take this model ({_first_line(error)}); leave out "
+                    f"OpenVINO cannot take this model ({first_line(error)}); leave out "
                     'backend="openvino"'
                 ) from error
         return requests[shape]
@@ -157,8 +158,3 @@ def fingerprint(model: nn.Module) -> tuple[object, ...]:
     totals = [total.to(tensors[0].device, torch.float32) for total in sums]
     bits = torch.stack(totals).view(torch.int32).tolist() if totals else []
     return (*modules, *places, *bits)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

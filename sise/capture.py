@@ -24,17 +24,22 @@ _turn = threading.RLock()
 
 
 @dataclass(frozen=True)
-class Capture:
-    """What one pass over a batch of B images left behind.
+class Prediction:
+    """What the model says of B whole images: `logits` (B, classes), and `targets` (B,) to explain.
 
-    `logits` (B, classes); `targets` (B,) int64; per layer `features` and `gradients`
-    (B, N, h, w), the gradients being those of the objective asked for.
+    `features` are the maps (B, N, h, w) of the layers asked for.
     """
 
     logits: torch.Tensor
     targets: torch.Tensor
-    features: tuple[torch.Tensor, ...]
-    gradients: tuple[torch.Tensor, ...]
+    features: tuple[torch.Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Capture(Prediction):
+    """A prediction with the `gradients` (B, N, h, w), per layer, of the objective asked for."""
+
+    gradients: tuple[torch.Tensor, ...] = ()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from sise.errors import OutputError, SiseError
 from sise.outputs import holds
@@ -59,29 +59,16 @@ def is_up_to_date(record_path: Path, identity: Mapping[str, Any], files: Sequenc
     """
     if not all(file.is_file() for file in files):
         return False
+    not_json: list[str] = []  # NaN and infinity, which Python writes and JSON has not
     try:
-        text = record_path.read_text("utf-8")
-        record = json.loads(text)
+        record = json.loads(record_path.read_text("utf-8"), parse_constant=not_json.append)
         if not all(record[key] == value for key, value in identity.items()):
             return False
         broken = any(tile["status"] == NOT_FINITE for tile in record["tiles"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
-    if broken or not _is_json(text):
+    if broken or not_json:
         for file in (*files, record_path):  # which says that they are ours
             file.unlink()
-        return False
-    return True
-
-
-def _is_json(text: str) -> bool:
-    """Whether it holds no NaN and no infinity, which Python writes and JSON has not."""
-
-    def refuse(name: str) -> NoReturn:
-        raise ValueError(name)
-
-    try:
-        json.loads(text, parse_constant=refuse)
-    except ValueError:
         return False
     return True

@@ -8,7 +8,7 @@ from sise.capture import capture
 from sise.explanation import Explanation, LayerExplanation
 from sise.masks import upsample
 from sise.methods.base import OneLayerExplainer
-from sise.methods.prediction import Prediction, explanation
+from sise.methods.prediction import explanation
 from sise.targets import Target
 
 
@@ -33,4 +33,4 @@ class GradientCAM(OneLayerExplainer):
         cam = upsample(weighted, (images.shape[2], images.shape[3]))
         none = torch.zeros(len(images), dtype=torch.int64, device=images.device)
         share = LayerExplanation(layer.name, cam.float(), features.shape[1], none, none, none)
-        return explanation(self.engine, Prediction(seen.logits, seen.targets), cam, 1, (share,))
+        return explanation(self.engine, seen, cam, 1, (share,))

@@ -10,11 +10,12 @@ from torch import nn
 from torch.nn import functional
 
 from sise.baselines import Fill, Masker
+from sise.capture import Prediction
 from sise.errors import SiseError
 from sise.explanation import Explanation
 from sise.masks import upsample
 from sise.methods.base import EngineExplainer
-from sise.methods.prediction import Prediction, check_differentiable, differentiate, explanation
+from sise.methods.prediction import check_differentiable, differentiate, explanation
 from sise.precision import Forward
 from sise.targets import Target, resolve_targets
 

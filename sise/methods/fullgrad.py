@@ -11,11 +11,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from sise.capture import Prediction
 from sise.errors import LayerError, SiseError
 from sise.explanation import Explanation
 from sise.masks import upsample
 from sise.methods.base import EngineExplainer
-from sise.methods.prediction import Prediction, differentiate, explanation
+from sise.methods.prediction import differentiate, explanation
 from sise.precision import Forward
 from sise.targets import Target, resolve_targets
 
@@ -60,19 +61,17 @@ class FullGrad(EngineExplainer):
         for part in full.biases:
             if part.ndim == 4:
                 maps = maps + _psi(part, self.rescale, size)
-        return explanation(self.engine, Prediction(full.logits, full.targets), maps, 1)
+        return explanation(self.engine, full, maps, 1)
 
 
-@dataclass(frozen=True)
-class FullGradients:
-    """The parts that the logits of B images' targets are made of.
+@dataclass(frozen=True, kw_only=True)
+class FullGradients(Prediction):
+    """A prediction with the parts that the targets' logits are made of.
 
     `inputs` (B, 3, H, W): gradient times image. `biases`: for each layer with a bias, in the
     order of the forward pass, gradient times bias at every place, (B, N, h, w) or (B, N).
     """
 
-    logits: torch.Tensor
-    targets: torch.Tensor
     inputs: torch.Tensor
     biases: tuple[torch.Tensor, ...]
 
@@ -99,8 +98,8 @@ def full_gradients(
     return FullGradients(
         logits.detach(),
         targets,
-        gradients[0] * images,
-        tuple(
+        inputs=gradients[0] * images,
+        biases=tuple(
             _channels_first(gradient * bias, module)
             for gradient, (_, bias, module) in zip(gradients[1:], outputs, strict=True)
         ),

@@ -12,7 +12,7 @@ from sise.errors import SiseError
 from sise.explanation import Explanation
 from sise.masks import attribution_masks, constant_maps, upsample
 from sise.methods.base import MaskScoringExplainer, OneLayerExplainer
-from sise.methods.prediction import Prediction, layer_explanation
+from sise.methods.prediction import layer_explanation
 from sise.sampling import MaskSet
 from sise.targets import Target
 
@@ -66,9 +66,8 @@ class GroupCAM(OneLayerExplainer, MaskScoringExplainer):
             background, scores = scorer([nothing, MaskSet(masks[varied], owners)])
             weights = torch.zeros_like(maps[:, :, 0, 0])
             weights[varied] = scores - background[owners]
-            prediction = Prediction(seen.logits, seen.targets)
             cam = upsample(torch.einsum("bg,bghw->bhw", weights, masks), size).relu()
-            return layer_explanation(self.engine, prediction, layer, cam, varied, before=2)
+            return layer_explanation(self.engine, seen, layer, cam, varied, before=2)
 
 
 def grouped(features: torch.Tensor, gradients: torch.Tensor, groups: int) -> torch.Tensor:

@@ -1,30 +1,17 @@
 """What the methods share: asking the model of the whole image, and making an explanation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
 from sise.blocks import Layer
-from sise.capture import feature_maps
+from sise.capture import Prediction, feature_maps
 from sise.engine import Engine
 from sise.errors import SiseError
 from sise.explanation import Explanation, LayerExplanation, usable
 from sise.logits import probabilities
 from sise.masks import normalise
 from sise.targets import Target, resolve_targets
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model says of B whole images: `logits` (B, classes), and `targets` (B,) to explain.
-
-    `features` are the maps (B, N, h, w) of the layers asked for.
-    """
-
-    logits: torch.Tensor
-    targets: torch.Tensor
-    features: tuple[torch.Tensor, ...] = ()
 
 
 def predict(
