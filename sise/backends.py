@@ -55,14 +55,14 @@ def scoring_network(
         convert(lighter, dtype)
         forward = run_in(lighter, dtype)
     if not compiled:
-        return Network(_told(forward, dtype), dtype, static=False)
+        return Network(_with_cure(forward, dtype), dtype, static=False)
     return Network(_compiled(forward if lighter is None else lighter, dtype), dtype, static=True)
 
 
-def _told(forward: Forward, dtype: torch.dtype) -> Forward:
+def _with_cure(forward: Forward, dtype: torch.dtype) -> Forward:
     """`forward`, whose failure in bfloat16 is told with its cure."""
 
-    def telling(inputs: torch.Tensor) -> torch.Tensor:
+    def run(inputs: torch.Tensor) -> torch.Tensor:
         try:
             return forward(inputs)
         except (TypeError, RuntimeError) as error:
@@ -72,7 +72,7 @@ def _told(forward: Forward, dtype: torch.dtype) -> Forward:
                 f'the model does not run in bfloat16 ({first_line(error)}); give precision="fp32"'
             ) from error
 
-    return telling if dtype == torch.bfloat16 else forward
+    return run if dtype == torch.bfloat16 else forward
 
 
 def _compiled(callee: Any, dtype: torch.dtype) -> Forward:

@@ -20,7 +20,7 @@ Objective = Literal["log-odds", "logit"]
 
 _COMPILED = "_compiled_call_impl"
 # Hooks, modes and the process's precision switches are shared: one explanation at a time.
-_turn = threading.RLock()
+_lock = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def in_eval_mode(model: nn.Module) -> Iterator[None]:
     Works under `no_grad`, `inference_mode` and `autocast`. Restores each module's mode, and
     the tensors it has beside parameters and buffers, on errors too. Threads take turns.
     """
-    with _turn:
+    with _lock:
         before = [(module, module.training, _kept(module)) for module in model.modules()]
         try:
             with suppress(NotImplementedError):  # what torch.export made has one mode

@@ -15,7 +15,7 @@ from sise.capture import in_eval_mode
 from sise.engine import Engine
 from sise.engine import Settings as EngineSettings
 from sise.errors import ImageError, SiseError
-from sise.explained import FILES, all_or_none, check_names, claim, is_up_to_date
+from sise.explain_outputs import FILES, all_or_none, check_names, claim, is_up_to_date
 from sise.explanation import NOT_FINITE, OK, REVISION, Explainer, Explanation
 from sise.images import read_image, write_png, write_whole
 from sise.logits import class_names, every_probability
@@ -225,8 +225,8 @@ def _probabilities(engine: Engine, inputs: torch.Tensor) -> torch.Tensor:
         forward = engine.exact_forward(inputs.device)
         logits = torch.cat([forward(one[None]) for one in inputs])
         known = logits.isfinite()
-        found = every_probability(logits, engine.settings.output)
-        return found.where(known, torch.nan).cpu()
+        scores = every_probability(logits, engine.settings.output)
+        return scores.where(known, torch.nan).cpu()
 
 
 def _explain_tile(

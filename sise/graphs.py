@@ -54,13 +54,13 @@ class ModelGraph:
         In topological order these are the nodes that no edge jumps over.
         """
         position = {node: index for index, node in enumerate(self.nodes)}
-        found = set()
+        gates = set()
         reach = 0
         for index, node in enumerate(self.nodes):
             if reach <= index and node in self.shapes:
-                found.add(node)
+                gates.add(node)
             reach = max([reach, *(position[user] for user in node.users if user in position)])
-        return frozenset(found)
+        return frozenset(gates)
 
 
 def read_graph(model: nn.Module, size: tuple[int, int]) -> ModelGraph:

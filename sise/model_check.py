@@ -14,10 +14,9 @@ from torch.nn.parameter import is_lazy
 from sise.batches import is_out_of_memory
 from sise.errors import SiseError
 from sise.graphs import first_line
-from sise.kinds import Kind, kind_of, noise_like
 from sise.logits import Output, check_several
+from sise.model_output import Kind, checked_logits, kind_of, noise_like
 from sise.precision import Forward
-from sise.returned import checked_logits
 
 _SAME_SOFTMAX = "; if they are logits all the same, return logits - 1: their softmax is the same"
 # Of the largest number that the model returns: rounding differs by less than that.
@@ -87,12 +86,12 @@ def check_model(
     """Look at what `forward`, which runs `model`, returns for images like these (B, 3, H, W).
 
     Of one image and of two, three passes; of at most 15 more where a model's numbers look like
-    probabilities, and of 16 where it throws dice. No more than `at_once`. Raises SiseError, with
+    probabilities, and of 16 where it draws numbers. No more than `at_once`. Raises SiseError, with
     the cure, for a model that cannot be explained with this `output`, and if not even one image
     fits into memory.
     """
     noise = noise_like(images, 2)
-    dice = _dice(images.device)
+    before = _rng_state(images.device)
     with torch.no_grad():
         try:
             try:
@@ -105,8 +104,8 @@ def check_model(
         rows = _pair(model, forward, noise) if at_once > 1 else None
         if rows is None:
             rows = _logits(model, forward, noise[:1])
-        thrown = not torch.equal(dice, _dice(images.device))
-        _check_alike(model, forward, noise, alone, rows[:1], thrown)
+        drawn = not torch.equal(before, _rng_state(images.device))
+        _check_alike(model, forward, noise, alone, rows[:1], drawn)
     kind = kind_of(forward, images, noise, rows, promised=output == "probabilities")
     if output != "probabilities" or kind == "percent":
         _check_meaning(kind, output)
@@ -186,13 +185,13 @@ def _check_alike(
     noise: torch.Tensor,
     alone: torch.Tensor,
     together: torch.Tensor,
-    thrown: bool,
+    drawn: bool,
 ) -> None:
     """Raise SiseError if an image's row is another beside another image, or the second time."""
-    if not thrown and _alike(alone, together, _ALIKE_AGAIN):
+    if not drawn and _alike(alone, together, _ALIKE_AGAIN):
         return
-    # Dice that were thrown may fall alike.
-    again = (_logits(model, forward, noise[:1]) for _ in range(16 if thrown else 4))
+    # What was drawn may come out alike.
+    again = (_logits(model, forward, noise[:1]) for _ in range(16 if drawn else 4))
     if not all(_alike(alone, one, _ALIKE_AGAIN) for one in again):
         raise SiseError(
             "the model returns other logits for the same image each time, so that a map would be "
@@ -208,7 +207,7 @@ def _check_alike(
         )
 
 
-def _dice(device: torch.device) -> torch.Tensor:
+def _rng_state(device: torch.device) -> torch.Tensor:
     """The state of the generator that a model on this device draws from."""
     return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
 

@@ -33,9 +33,9 @@ def check_folder(out: Path, ours: Callable[[Path], bool]) -> None:
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: a file; name a folder")
     if not is_free(out) and not (out / MARK).is_file() and not ours(out):
-        found = next(path.name for path in sorted(out.iterdir()))
+        stranger = next(path.name for path in sorted(out.iterdir()))
         raise OutputError(
-            f"{out}: holds files of others ({found}, for one); name a new or empty folder"
+            f"{out}: holds files of others ({stranger}, for one); name a new or empty folder"
         )
 
 
@@ -56,8 +56,8 @@ def claim(
     check_folder(out, ours)
     mark = out / MARK
     writer = mark.read_text("utf-8", "replace").strip() if mark.is_file() else ""
-    found = [one for name, one in others.items() if (out / name).exists()]
-    other = writer or (found[0] if found else command)
+    writers = [one for name, one in others.items() if (out / name).exists()]
+    other = writer or (writers[0] if writers else command)
     if other != command:
         raise OutputError(f"{out}: holds results of sise {other}; name a new or empty folder")
     out.mkdir(parents=True, exist_ok=True)

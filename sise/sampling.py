@@ -47,42 +47,42 @@ class MaskScorer:
         """
         lengths = [len(part) for part in mask_sets]
         scores = torch.cat([part.masks.new_empty(len(part)) for part in mask_sets])
-        room = self._room(scores.dtype)
+        buffers = self._buffers(scores.dtype)
         start = 0
         while start < len(scores):
             stop = min(start + self.batch_size.value, len(scores))
             try:
-                scores[start:stop] = self._score(list(_between(mask_sets, start, stop)), room)
+                scores[start:stop] = self._score(list(_between(mask_sets, start, stop)), buffers)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
                 self.batch_size.halve(error)
-                room = self._room(scores.dtype)
+                buffers = self._buffers(scores.dtype)
                 continue
             start = stop
         return torch.split(scores, lengths)
 
-    def _room(self, dtype: torch.dtype) -> "_Room":
+    def _buffers(self, dtype: torch.dtype) -> "_Buffers":
         shape = (self.batch_size.value, *self.masker.size)
         images = self.masker.images
         masked = images.new_zeros((shape[0], images.shape[1], *shape[1:]))
-        return _Room(images.new_empty(shape, dtype=dtype), masked)
+        return _Buffers(images.new_empty(shape, dtype=dtype), masked)
 
-    def _score(self, batch: Sequence[MaskSet], room: "_Room") -> torch.Tensor:
+    def _score(self, batch: Sequence[MaskSet], buffers: "_Buffers") -> torch.Tensor:
         owners = torch.cat([piece.owners for piece in batch])
-        masks, inputs = room.masks[: len(owners)], room.inputs[: len(owners)]
+        masks, inputs = buffers.masks[: len(owners)], buffers.inputs[: len(owners)]
         start = 0
         for piece in batch:
             upsample(piece.masks, self.masker.size, out=masks[start : start + len(piece)])
             start += len(piece)
         self.masker.masked(owners, masks, out=inputs)
         # What is left of an earlier batch fills a static network's last one.
-        logits = self.network.forward(room.inputs if self.network.static else inputs)
+        logits = self.network.forward(buffers.inputs if self.network.static else inputs)
         return probabilities(logits[: len(owners)], self.targets[owners], self.output)
 
 
 @dataclass(frozen=True)
-class _Room:
+class _Buffers:
     """Memory for one batch, used again for the next: fresh pages cost more than the masking.
 
     `masks` (batch, H, W) in the masks' dtype, `inputs` (batch, 3, H, W) in the network's.

@@ -50,7 +50,7 @@ class Coco:
         return tuple(
             Item(f"{name}-{self.classes[label]}", name, label)
             for name, image in self._images.items()
-            for label in sorted({self._label(found) for found in self._objects(image["id"])})
+            for label in sorted({self._label(entry) for entry in self._objects(image["id"])})
         )
 
     def pixels(self, item: Item) -> npt.NDArray[np.uint8]:
@@ -65,41 +65,41 @@ class Coco:
         height, width = pixels.shape[:2]
         image = self._images[item.image]
         objects = [
-            found for found in self._objects(image["id"]) if self._label(found) == item.label
+            entry for entry in self._objects(image["id"]) if self._label(entry) == item.label
         ]
         check_size((image["height"], image["width"]), pixels, self._source("image", image))
         if self.regions == "boxes":
-            return mask_of_boxes([self._box(found) for found in objects], (height, width))
+            return mask_of_boxes([self._box(entry) for entry in objects], (height, width))
         mask = np.zeros((height, width), dtype=np.bool_)
-        for found in objects:
-            outline = self._outline(found)
-            check_size(outline.shape, pixels, self._source("annotation", found))
+        for entry in objects:
+            outline = self._outline(entry)
+            check_size(outline.shape, pixels, self._source("annotation", entry))
             mask |= outline
         return mask
 
-    def _outline(self, found: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+    def _outline(self, entry: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
         try:
-            mask: npt.NDArray[np.uint8] = self._coco.annToMask(found)
+            mask: npt.NDArray[np.uint8] = self._coco.annToMask(entry)
         except Exception as error:  # pycocotools raises it bare, and whatever numpy raises
             raise DatasetError(
-                f"{self._source('annotation', found)}: not a readable segmentation ({error})"
+                f"{self._source('annotation', entry)}: not a readable segmentation ({error})"
             ) from error
         return mask > 0
 
-    def _box(self, found: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    def _box(self, entry: Mapping[str, Any]) -> tuple[float, float, float, float]:
         try:
-            left, top, width, height = (float(number) for number in found["bbox"])
+            left, top, width, height = (float(number) for number in entry["bbox"])
         except (KeyError, TypeError, ValueError):
             left = top = width = height = math.nan
         if not (math.isfinite(left + top + width + height) and min(width, height) >= 0):
-            raise DatasetError(f"{self._source('annotation', found)}: not a readable box")
+            raise DatasetError(f"{self._source('annotation', entry)}: not a readable box")
         return left, top, left + width, top + height
 
-    def _label(self, found: Mapping[str, Any]) -> int:
-        label = self._labels.get(found["category_id"])
+    def _label(self, entry: Mapping[str, Any]) -> int:
+        label = self._labels.get(entry["category_id"])
         if label is None:
             raise DatasetError(
-                f"{self._source('annotation', found)}: unknown class {found['category_id']}"
+                f"{self._source('annotation', entry)}: unknown class {entry['category_id']}"
             )
         return label
 
@@ -114,7 +114,7 @@ class Coco:
     @cached_property
     def _images(self) -> dict[str, Mapping[str, Any]]:
         """The images' entries by the name of the file without its ending."""
-        found: dict[str, Mapping[str, Any]] = {}
+        images: dict[str, Mapping[str, Any]] = {}
         for number in sorted(self._coco.imgs):
             image = self._coco.imgs[number]
             missing = {"file_name", "height", "width"} - image.keys()
@@ -122,10 +122,10 @@ class Coco:
                 raise DatasetError(f"{self._source('image', image)}: no {min(missing)}")
             inside(self.root / self.split, image["file_name"], self._source("image", image))
             name = str(PurePosixPath(image["file_name"]).with_suffix(""))
-            if name in found:
+            if name in images:
                 raise DatasetError(f"{self._source('image', image)}: a second one named {name}")
-            found[name] = image
-        return found
+            images[name] = image
+        return images
 
     @cached_property
     def _coco(self) -> Any:
@@ -134,10 +134,10 @@ class Coco:
 
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # it reports its progress there
-                found = CocoDetection(self.root / self.split, str(self._file)).coco
-            if any("name" not in category for category in found.dataset["categories"]):
+                index = CocoDetection(self.root / self.split, str(self._file)).coco
+            if any("name" not in category for category in index.dataset["categories"]):
                 raise ValueError("a category without name")
-            return found
+            return index
         except ModuleNotFoundError as error:
             raise DatasetError('COCO needs pycocotools: pip install "steel-sise[coco]"') from error
         except FileNotFoundError as error:

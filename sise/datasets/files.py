@@ -33,11 +33,11 @@ def read_pixels(path: Path, source: str) -> npt.NDArray[np.uint8]:
         raise DatasetError(f"{error} (named by {source})") from error
 
 
-def check_size(found: tuple[int, ...], image: npt.NDArray[np.uint8], source: str) -> None:
+def check_size(size: tuple[int, ...], image: npt.NDArray[np.uint8], source: str) -> None:
     """Raise DatasetError unless what `source` says, of size (H, W), is as large as its image."""
     height, width = image.shape[:2]
-    if found != (height, width):
-        said = "×".join(str(side) for side in reversed(found))
+    if size != (height, width):
+        said = "×".join(str(side) for side in reversed(size))
         raise DatasetError(
             f"{source}: of {said} px, but its image has {width}×{height} px; copy both again"
         )

@@ -48,14 +48,14 @@ class NeuDet:
     @cached_property
     def _files(self) -> dict[str, tuple[Path, Path]]:
         """Image and annotation of each name."""
-        found = {
+        files = {
             path.stem: (path, self.root / annotations / f"{path.stem}.xml")
             for images, annotations in FOLDERS
             for path in (self.root / images).glob("*.jpg")
         }
-        if not found:
+        if not files:
             raise DatasetError(f"{self.root}: no NEU-DET here ({FOLDERS[0][0]}/*.jpg is missing)")
-        return dict(sorted(found.items()))
+        return dict(sorted(files.items()))
 
 
 def _label(path: Path) -> int:

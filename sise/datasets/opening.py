@@ -40,10 +40,10 @@ def open_dataset(
     Raises DatasetError for a folder that does not hold it, for a split or a subset that it does
     not have, and if there is nothing to explain in it.
     """
-    found = _layout(root) if layout == "auto" else layout
-    if not any(root.glob(SIGNS[found])):
-        raise DatasetError(f"{root}: no dataset of the layout {found} here: no {SIGNS[found]}")
-    dataset = _opened(root, found, split, subset, seed)
+    known = _layout(root) if layout == "auto" else layout
+    if not any(root.glob(SIGNS[known])):
+        raise DatasetError(f"{root}: no dataset of the layout {known} here: no {SIGNS[known]}")
+    dataset = _opened(root, known, split, subset, seed)
     if listed is not None:
         dataset = Listed(dataset, listed)
     if not dataset.items:

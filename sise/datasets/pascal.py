@@ -50,7 +50,7 @@ def read_annotation(path: Path) -> Annotation:
             None
             if size is None
             else (int(size.findtext("height", "")), int(size.findtext("width", ""))),
-            tuple(_box(found, place) for place, found in enumerate(root.findall("object"), 1)),
+            tuple(_box(element, place) for place, element in enumerate(root.findall("object"), 1)),
         )
     except FileNotFoundError as error:
         raise DatasetError(f"{path}: no such file; copy the annotations again") from error
@@ -58,8 +58,8 @@ def read_annotation(path: Path) -> Annotation:
         raise DatasetError(f"{path}: not a readable annotation ({error})") from error
 
 
-def _box(found: ElementTree.Element, place: int) -> Box:
-    texts = [found.findtext(f"bndbox/{edge}", "") for edge in EDGES]
+def _box(element: ElementTree.Element, place: int) -> Box:
+    texts = [element.findtext(f"bndbox/{edge}", "") for edge in EDGES]
     try:
         left, top, right, bottom = (float(text) for text in texts)
     except ValueError as error:
@@ -67,7 +67,7 @@ def _box(found: ElementTree.Element, place: int) -> Box:
     if not (-math.inf < left <= right < math.inf and -math.inf < top <= bottom < math.inf):
         raise ValueError(f"object {place}: not a box from left to right and from top to bottom")
     return Box(
-        found.findtext("name", "").strip(),
+        element.findtext("name", "").strip(),
         (left, top, right, bottom),
-        found.findtext("difficult", "0").strip() == "1",
+        element.findtext("difficult", "0").strip() == "1",
     )

@@ -113,7 +113,7 @@ class SeverstalCrops:
         """Item, crop file and mask file of each defect crop of the split."""
         manifest = self._manifest()
         rows = manifest[manifest["split"] == self.split].sort_values("crop_id")
-        found: dict[str, tuple[Item, Path, Path]] = {}
+        crops: dict[str, tuple[Item, Path, Path]] = {}
         for row in rows.itertuples():
             name, source = str(row.crop_id), self._source(row.crop_id)
             if row.class_id not in range(len(self.classes)):
@@ -122,14 +122,14 @@ class SeverstalCrops:
                 )
             if self.classes[int(row.class_id)] == NORMAL:
                 continue
-            if name in found:
+            if name in crops:
                 raise DatasetError(f"{source}: there are two of it; build the dataset again")
-            found[name] = (
+            crops[name] = (
                 Item(name, name, int(row.class_id)),
                 inside(self.root, row.crop_path, source),
                 inside(self.root, row.mask_path, source),
             )
-        return found
+        return crops
 
     def _manifest(self) -> Any:
         import pandas as pd

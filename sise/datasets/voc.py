@@ -76,12 +76,12 @@ class Voc:
 
     @cached_property
     def _annotations(self) -> dict[str, Annotation]:
-        found = {image: read_annotation(path) for image, (_, path) in self._files.items()}
-        for image, annotation in found.items():
+        annotations = {image: read_annotation(path) for image, (_, path) in self._files.items()}
+        for image, annotation in annotations.items():
             for box in annotation.boxes:
                 if box.name not in CLASSES:
                     raise DatasetError(f"{self._files[image][1]}: unknown class {box.name!r}")
-        return found
+        return annotations
 
     @cached_property
     def _files(self) -> dict[str, tuple[Path, Path]]:
@@ -95,15 +95,15 @@ class Voc:
                 f"{self._split_file}: cannot be read ({error}); unpack PASCAL VOC 2007 again"
             ) from error
         folder = self.root / FOLDER / "JPEGImages"
-        found = {}
+        files = {}
         for line, (image, annotation) in enumerate(
             zip(map(Path, listed.images), map(Path, listed.annotations), strict=True), 1
         ):
             if image.parent != folder:
                 raise DatasetError(f"{self._split_file}, line {line}: leads out of {folder}")
             if image.name != ".jpg":  # of a blank line
-                found[image.stem] = (image, annotation)
-        return found
+                files[image.stem] = (image, annotation)
+        return files
 
     @property
     def _split_file(self) -> Path:

@@ -58,19 +58,19 @@ def logits_without(
 
     `features` (1, N, h, w) are the layer's own. Out of memory, batches are halved.
     """
-    found = []
+    logits = []
     start = 0
     while start < len(maps):
         batch = maps[start : start + batch_size.value]
         try:
-            found.append(_ablated(forward, layer, image, features, batch))
+            logits.append(_ablated(forward, layer, image, features, batch))
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             batch_size.halve(error)
             continue
         start += len(batch)
-    return torch.cat(found) if found else image.new_zeros(0, 1)
+    return torch.cat(logits) if logits else image.new_zeros(0, 1)
 
 
 def _ablated(

@@ -74,14 +74,14 @@ class ExtremalPerturbation(EngineExplainer):
         every = torch.arange(len(images), device=images.device)
         owners = every.repeat_interleave(len(self.areas))
         areas = images.new_tensor(self.areas).repeat(len(images))
-        found = []
+        masks = []
         at_once = self.engine.captured_at_once(images)
         for whose, share in zip(
             torch.split(owners, at_once), torch.split(areas, at_once), strict=True
         ):
             reward = partial(_logits_under, forward, masker, whose, prediction.targets[whose])
-            found.append(extremal_masks(reward, smooth, share, self.steps))
-        maps = torch.cat(found).view(len(images), len(self.areas), *masker.size).sum(dim=1)
+            masks.append(extremal_masks(reward, smooth, share, self.steps))
+        maps = torch.cat(masks).view(len(images), len(self.areas), *masker.size).sum(dim=1)
         spent = (self.steps + 2) * len(self.areas) + 1
         return explanation(self.engine, prediction, maps, spent)
 

@@ -72,7 +72,7 @@ def untrained(model: nn.Module, seed: int) -> tuple[nn.Module, dict[nn.Module, n
     The second value leads from each of its modules to the original. Random generators are left
     as they were.
     """
-    copy, originals = clone_modules(model, _loose)
+    copy, originals = clone_modules(model, _float32_on_cpu)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         for module in copy.modules():
@@ -86,6 +86,6 @@ def untrained(model: nn.Module, seed: int) -> tuple[nn.Module, dict[nn.Module, n
     return copy, originals
 
 
-def _loose(tensor: torch.Tensor) -> torch.Tensor:
+def _float32_on_cpu(tensor: torch.Tensor) -> torch.Tensor:
     dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
     return tensor.detach().to("cpu", dtype, copy=True)

@@ -89,8 +89,8 @@ class PerturbationScores:
 
     def _curve(self, known: dict[int, torch.Tensor], keep_first: bool) -> torch.Tensor:
         asked = sorted(set(self.counts) - known.keys())
-        found = dict(zip(asked, self._scores(asked, keep_first), strict=True))
-        return torch.stack([(known | found)[count] for count in self.counts])
+        scores = dict(zip(asked, self._scores(asked, keep_first), strict=True))
+        return torch.stack([(known | scores)[count] for count in self.counts])
 
     def _scores(self, counts: Sequence[int], keep_first: bool) -> torch.Tensor:
         """Ψ with only the first `counts` pixels, or with all but these: (len(counts), B).
@@ -101,17 +101,17 @@ class PerturbationScores:
         inputs, query = self.inputs, self._query
         owners = inputs.ordered.nonzero()[:, 0]
         wanted = torch.tensor(counts, dtype=torch.int64, device=owners.device)
-        found = self.whole.new_full((len(counts), len(inputs.maps)), torch.nan)
+        scores = self.whole.new_full((len(counts), len(inputs.maps)), torch.nan)
         if len(owners) == 0 or len(wanted) == 0:
-            return found
+            return scores
         targets = self._per_map(query.targets)
         scored = []
         for part in torch.split(torch.cartesian_prod(wanted, owners), query.at_once):
             count, of = part.unbind(dim=1)
             pixels = (inputs.places[of] < count[:, None, None]) == keep_first
             scored.append(query.score(self._masker.masked(of, pixels), targets[of]))
-        found[:, owners] = torch.cat(scored).view(len(counts), len(owners))
-        return found
+        scores[:, owners] = torch.cat(scored).view(len(counts), len(owners))
+        return scores
 
 
 def drop(whole: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:

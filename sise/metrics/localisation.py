@@ -33,8 +33,8 @@ def bbox(maps: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     NaN for an empty truth and for a map without order.
     """
     count = truth.sum(dim=(1, 2))
-    found = (top_pixels(maps, count) & truth).sum(dim=(1, 2)) / count
-    return torch.where(has_truth(truth) & has_order(maps), found, torch.nan)
+    hits = (top_pixels(maps, count) & truth).sum(dim=(1, 2)) / count
+    return torch.where(has_truth(truth) & has_order(maps), hits, torch.nan)
 
 
 def pointing(maps: torch.Tensor, truth: torch.Tensor, tolerance: float = 0) -> torch.Tensor:

@@ -89,16 +89,16 @@ def measure(
         for name, metric in METRICS.items()
         if carried[metric.needs] and (names is None or name in names)
     }
-    found = {}
+    measured = {}
     with torch.no_grad():
         for index, fill in enumerate(fills):
             scores = PerturbationScores(inputs, fill, steps)
             for name, metric in chosen.items():
                 if index == 0:
-                    found[name] = metric.measure(scores)
+                    measured[name] = metric.measure(scores)
                 elif metric.needs == "model":
-                    found[f"{name}@{fill}"] = metric.measure(scores)
-    return found
+                    measured[f"{name}@{fill}"] = metric.measure(scores)
+    return measured
 
 
 def _check(fills: Sequence[FillName], names: Collection[str] | None, steps: int) -> None:

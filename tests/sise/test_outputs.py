@@ -120,7 +120,7 @@ def test_no_gpu() -> None:
 
 
 def test_explain_writes_over_no_file_of_others(tmp_path: Path) -> None:
-    from sise.explained import FILES, all_or_none, claim
+    from sise.explain_outputs import FILES, all_or_none, claim
 
     image = tmp_path / "images" / "a.png"
     for name in ("a.json", *(f"a_{kind}" for kind in FILES)):
