@@ -76,21 +76,31 @@ def test_from_strips_to_a_report_with_real_sise(
     assert "(up to date)" in capsys.readouterr().out
 
 
+# All feature maps of the five blocks have 24 + 24 + 48 + 96 + 192 + 1024 channels at most.
+@pytest.mark.parametrize(
+    ("budget", "least", "most", "words"),
+    [
+        (20, 10, 20, "at most 20 forward passes per patch"),
+        pytest.param(
+            None, 100, 24 + 24 + 48 + 96 + 192 + 1024 + 2, "exact, every mask scored",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)  # fmt: skip
 def test_options_of_the_explanation_are_obeyed_and_recorded(
-    bundle: Path, batch: Path, tmp_path: Path
+    bundle: Path, batch: Path, tmp_path: Path, budget: int | None, least: int, most: int, words: str
 ) -> None:
-    out = tmp_path / "exact"
-    options = ("--precision", "fp32", "--budget", "null", "--fill", "blur")
+    out = tmp_path / "out"
+    options = ("--precision", "fp32", "--budget", json.dumps(budget), "--fill", "blur")
     options += ("--context", "edge", "--backend", "torch")
     assert run(bundle, batch, out, *options) == 0
     row = pd.read_parquet(out / "results.parquet").iloc[0]
-    # All feature maps of the five blocks have 24 + 24 + 48 + 96 + 192 + 1024 channels at most.
-    assert 100 < row["forwards"] <= 24 + 24 + 48 + 96 + 192 + 1024 + 2
+    assert least < row["forwards"] <= most
     sise = json.loads((out / "batch.json").read_text("utf-8"))["config"]["sise"]
-    assert (sise["budget"], sise["fill"]) == (None, "blur")
+    assert (sise["budget"], sise["fill"]) == (budget, "blur")
     assert (sise["context"], sise["backend"]) == ("edge", "torch")
     page = (out / "index.html").read_text("utf-8")
-    assert "exact, every mask scored" in page
+    assert words in page
     assert "masked-out pixels: the patch, blurred; surroundings: edge" in page
 
 

@@ -277,6 +277,7 @@ def test_other_labels_and_other_millimetres_cost_no_explanation(
     assert explainer.targets == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_with_labels_continues_to_the_same_report(
     batch: Path, labels: Path, tmp_path: Path, inspect_toy: Inspect,
     monkeypatch: pytest.MonkeyPatch,

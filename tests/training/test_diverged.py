@@ -216,7 +216,11 @@ def test_a_training_that_ended_early_says_so(
     ("batches", "why"),
     [
         (0, "before the first of 3 epochs: trainer.max_time was reached"),
-        (1, "in epoch 1 of 3, after 1 of its 2 batches: trainer.max_time was reached"),
+        pytest.param(
+            1,
+            "in epoch 1 of 3, after 1 of its 2 batches: trainer.max_time was reached",
+            marks=pytest.mark.slow,
+        ),
         (4, "after epoch 2 of 3: trainer.max_time was reached"),
     ],
 )
