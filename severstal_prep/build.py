@@ -142,10 +142,10 @@ def _check_complete(
     paths = [source.path for source in sources]
     with closing(workers.run(hash_file, paths, request.jobs)) as hashes:
         tracked = console.track(hashes, len(paths), "checking strips")
-        found = [StripRecord(p.name, sha256) for p, sha256 in zip(paths, tracked, strict=True)]
+        hashed = [StripRecord(p.name, sha256) for p, sha256 in zip(paths, tracked, strict=True)]
     manifest = read_manifest(out)
-    if _images_sha256(found) != card["source"]["images_sha256"]:
-        now = {Path(record.image).stem: record.sha256 for record in found}
+    if _images_sha256(hashed) != card["source"]["images_sha256"]:
+        now = {Path(record.image).stem: record.sha256 for record in hashed}
         built = zip(manifest["strip_id"], manifest["strip_sha256"], strict=True)
         example = next((name for name, sha256 in built if now.get(name) != sha256), None)
         raise DatasetError(

@@ -147,13 +147,13 @@ def _places(path: Path, row: int, heading: Sequence[str]) -> tuple[list[int], li
     """Where the columns of the layout are, and the names of the others."""
     names = [_plain(name) for name in heading]
     layouts = [layout for layout in LAYOUTS if all(_plain(name) in names for name in layout)]
-    found = ",".join(heading)[:80]
+    columns = ",".join(heading)[:80]
     if not layouts:
-        raise AnnotationError(f"{path}, row {row}: columns {found}: they should be {_IN_WORDS}")
+        raise AnnotationError(f"{path}, row {row}: columns {columns}: they should be {_IN_WORDS}")
     twice = [name for name in layouts[0] if names.count(_plain(name)) > 1]
     if len(layouts) > 1 or twice:
         raise AnnotationError(
-            f"{path}, row {row}: columns {found}: "
+            f"{path}, row {row}: columns {columns}: "
             + (f"{twice[0]} is there twice" if twice else "these are both layouts at once")
             + f"; leave {_IN_WORDS}"
         )

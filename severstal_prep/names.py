@@ -34,15 +34,15 @@ def match_names(listed: Iterable[str], there: Iterable[str]) -> Matched:
     unclear_files: set[str] = set()
     notes = []
     for what, key in _KEYS.items():
-        wanted, found = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+        wanted, files_by_key = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
         for name in names:
             if name not in files and name not in unclear:
                 wanted[key(name)].append(name)
         for file in sorted(free):
-            found[key(file)].append(file)
+            files_by_key[key(file)].append(file)
         new = {}
         for plain, meant in wanted.items():
-            candidates = found.get(plain, [])
+            candidates = files_by_key.get(plain, [])
             if len(meant) == len(candidates) == 1:
                 new[meant[0]] = candidates[0]
             elif candidates:

@@ -33,15 +33,15 @@ def choose_sources(annotations: Annotations, images: Path, rules: Rules) -> Chos
     rejected = {rejection.image for rejection in annotations.rejections}
     matched = match_names([*annotations.strips, *rejected], files)
     strips = annotations.strips.values()
-    found = [(files[matched.files[a.image]], a) for a in strips if a.image in matched.files]
+    present = [(files[matched.files[a.image]], a) for a in strips if a.image in matched.files]
     missing = [a for a in strips if a.image not in matched.files]
-    if strips and not found and not any(a.image in matched.unclear for a in missing):
+    if strips and not present and not any(a.image in matched.unclear for a in missing):
         raise DatasetError(
             f"{images}: none of the {len(missing)} listed images is here "
             f"({missing[0].image}, …); name the folder with the strips of the label file"
         )
     sources = [
-        Source(path, a.row, a.labels) for path, a in found if a.labels or rules.normals == "all"
+        Source(path, a.row, a.labels) for path, a in present if a.labels or rules.normals == "all"
     ]
     if rules.normals == "all":
         listed = {*matched.files.values(), *matched.unclear_files}

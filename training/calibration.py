@@ -27,13 +27,13 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
     if bool((logits.argmax(axis=1) == labels).all()):
         return 1.0
     bound = float(np.log(LARGEST_TEMPERATURE))
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda log_t: negative_log_likelihood(logits, labels, float(np.exp(log_t))),
         bounds=(-bound, bound),
         method="bounded",
         options={"xatol": 1e-6},
     )
-    return float(np.exp(found.x))
+    return float(np.exp(optimum.x))
 
 
 def expected_calibration_error(

@@ -30,12 +30,12 @@ class ClassificationReport:
 
 def as_text(report: ClassificationReport) -> str:
     """The results as a table of plain text, some 80 columns wide."""
-    found = report.evaluation
+    results = report.evaluation
     lines = [report.title, ""]
     lines.append(f"{'class':<10}{'crops':>7}{'recall':>9}{'95 %':>15}{'precision':>11}")
     if report.beside_paper:
         lines[-1] += f"{'paper recall':>14}"
-    for class_id, result in enumerate(found.classes):
+    for class_id, result in enumerate(results.classes):
         line = _class_line(result)
         if report.beside_paper:
             line += f"{paper_results.RECALL[class_id]:>14.3f}"
@@ -46,7 +46,7 @@ def as_text(report: ClassificationReport) -> str:
         "",
         "confusion, rows true, columns predicted, each row sums to 1",
     ]
-    lines += _matrix_lines(found)
+    lines += _matrix_lines(results)
     return "\n".join(lines)
 
 
@@ -58,14 +58,14 @@ def _class_line(result: ClassResult) -> str:
 
 
 def _summary(report: ClassificationReport) -> list[str]:
-    found = report.evaluation
+    results = report.evaluation
     rows = [
-        ("top-1", found.top1, found.top1_interval, paper_results.TOP1),
-        ("top-3", found.top3, None, paper_results.TOP3),
+        ("top-1", results.top1, results.top1_interval, paper_results.TOP1),
+        ("top-3", results.top3, None, paper_results.TOP3),
         (
             "macro recall",
-            found.macro_recall,
-            found.macro_recall_interval,
+            results.macro_recall,
+            results.macro_recall_interval,
             paper_results.MACRO_RECALL,
         ),
     ]
@@ -75,20 +75,20 @@ def _summary(report: ClassificationReport) -> list[str]:
         line += f"  {_interval(interval)}" if interval else ""
         line += f"  (paper {papers:.3f})" if report.beside_paper else ""
         lines.append(line)
-    largest = max(found.classes, key=lambda result: result.crops)
-    occurring = sum(result.crops > 0 for result in found.classes)
+    largest = max(results.classes, key=lambda result: result.crops)
+    occurring = sum(result.crops > 0 for result in results.classes)
     lines.append(
-        f"{'majority':<14}{found.majority:.3f}  top-1 of always saying {largest.name}; "
+        f"{'majority':<14}{results.majority:.3f}  top-1 of always saying {largest.name}; "
         f"macro recall {1 / occurring:.3f}"
     )
-    lines.append(f"{'ECE':<14}{found.ece:.3f}")
+    lines.append(f"{'ECE':<14}{results.ece:.3f}")
     return lines
 
 
-def _matrix_lines(found: Evaluation) -> list[str]:
-    names = [result.name for result in found.classes]
+def _matrix_lines(results: Evaluation) -> list[str]:
+    names = [result.name for result in results.classes]
     lines = [" " * 10 + "".join(f"{name:>10}" for name in names)]
-    for name, row in zip(names, found.normalised(), strict=True):
+    for name, row in zip(names, results.normalised(), strict=True):
         shares = (f"{'-' if np.isnan(share) else f'{share:.3f}':>10}" for share in row)
         lines.append(f"{name:<10}" + "".join(shares))
     return lines
@@ -104,14 +104,14 @@ def _interval(interval: Interval | None) -> str:
 
 def write_confusion(path: Path, report: ClassificationReport) -> None:
     """Draw the normalised confusion matrix, beside the paper's where the data is the same."""
-    found = report.evaluation
-    rows = [f"{result.name}\n({result.crops})" for result in found.classes]
-    columns = [result.name for result in found.classes]
+    results = report.evaluation
+    rows = [f"{result.name}\n({result.crops})" for result in results.classes]
+    columns = [result.name for result in results.classes]
     panels = 2 if report.beside_paper else 1
     figure = Figure(figsize=(5.4 * panels, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, panels, squeeze=False)[0]
-    _draw(axes[0], found.normalised(), rows, columns, report.title)
+    _draw(axes[0], results.normalised(), rows, columns, report.title)
     if report.beside_paper:
         papers = np.array(paper_results.CONFUSION)
         _draw(axes[1], papers, columns, columns, "the paper, table 5")

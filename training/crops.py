@@ -115,11 +115,11 @@ def _check_rows(recast: CheckedDataset) -> None:
 
 def _check_no_leak(recast: CheckedDataset, column: str) -> None:
     splits = recast.manifest.groupby(column, sort=True)["split"].unique()
-    for key, found in splits.items():
-        if len(found) > 1:
+    for key, sides in splits.items():
+        if len(sides) > 1:
             file = recast.root / dataset.MANIFEST_NAME
             raise DataError(
-                f"{file}: {column} {key} is in {' and '.join(found)}, so that testing would see "
+                f"{file}: {column} {key} is in {' and '.join(sides)}, so that testing would see "
                 "what was trained on; build the dataset again with --split grouped"
             )
 

@@ -180,21 +180,21 @@ def metrics_line(card: bundle.ModelCard) -> str:
 
     Raises TrainingError, naming the figure, if they are none of `write_bundle`.
     """
-    found = card.metrics
-    if "top1" not in found:
+    figures = card.metrics
+    if "top1" not in figures:
         return "not evaluated, temperature 1"
     try:
-        checked(dict[str, float], {name: found[name] for name in _FIGURES})
-        checked(dict[str, int], {name: found[name] for name in ("crops", "epoch")})
+        checked(dict[str, float], {name: figures[name] for name in _FIGURES})
+        checked(dict[str, int], {name: figures[name] for name in ("crops", "epoch")})
     except KeyError as error:
         raise TrainingError(f"the bundle's card: metrics, {error.args[0]}: is missing") from error
     except ValueError as error:
         raise TrainingError(f"the bundle's card: metrics, {error}") from error
     return (
-        f"validation: {found['crops']} crops, top-1 {found['top1']:.3f} "
-        f"(majority class alone {found['majority']:.3f}), "
-        f"macro recall {found['macro_recall']:.3f}, "
-        f"ECE {found['ece_before_temperature']:.3f} -> {found['ece']:.3f} "
-        f"at temperature {card.temperature:.2f}; epoch {found['epoch']}"
-        + (f"; training ended early, {found['ended_early']}" if "ended_early" in found else "")
+        f"validation: {figures['crops']} crops, top-1 {figures['top1']:.3f} "
+        f"(majority class alone {figures['majority']:.3f}), "
+        f"macro recall {figures['macro_recall']:.3f}, "
+        f"ECE {figures['ece_before_temperature']:.3f} -> {figures['ece']:.3f} "
+        f"at temperature {card.temperature:.2f}; epoch {figures['epoch']}"
+        + (f"; training ended early, {figures['ended_early']}" if "ended_early" in figures else "")
     )

@@ -104,17 +104,17 @@ def _fits(
     return [
         Fit(
             prefix,
-            found,
+            state,
             _others(tensors, prefix, own, architecture),
             tuple(
                 name
                 for name in own
                 if not (name in head or name.endswith(COUNTER))
-                and (name not in found or found[name].shape != own[name].shape)
+                and (name not in state or state[name].shape != own[name].shape)
             ),
         )
-        for prefix, found in known.items()
-        if len(found) > 1 or len(own) == 1
+        for prefix, state in known.items()
+        if len(state) > 1 or len(own) == 1
     ]
 
 

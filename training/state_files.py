@@ -55,24 +55,24 @@ def read_tensors(path: Path) -> State:
     run. Raises WeightsError, with the cure, for what is no file of tensors.
     """
     content = _read(path)
-    found: State = {}
-    _collect(content, "", found, set(), DEPTH)
-    if not found:
+    tensors: State = {}
+    _collect(content, "", tensors, set(), DEPTH)
+    if not tensors:
         raise WeightsError(
             f"{path}: holds no state dict (tensors by name); save model.state_dict()"
         )
-    return found
+    return tensors
 
 
-def _collect(value: Any, name: str, found: State, seen: set[int], depth: int) -> None:
+def _collect(value: Any, name: str, tensors: State, seen: set[int], depth: int) -> None:
     if isinstance(value, torch.Tensor):
         if name:
-            found[name] = value.detach()
+            tensors[name] = value.detach()
     elif isinstance(value, (dict, list, tuple)) and depth and id(value) not in seen:
         seen.add(id(value))
         entries = value.items() if isinstance(value, dict) else enumerate(value)
         for key, entry in entries:
-            _collect(entry, f"{name}.{key}" if name else str(key), found, seen, depth - 1)
+            _collect(entry, f"{name}.{key}" if name else str(key), tensors, seen, depth - 1)
 
 
 def _read(path: Path) -> Any:

@@ -73,16 +73,16 @@ class SamplePart:
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """What `write_sample` wrote, or found there already (`found`)."""
+    """What `write_sample` wrote, or was there already (`was_there`)."""
 
     out: Path
     seed: int
     train: SamplePart
     holdout: SamplePart | None
-    found: bool
+    was_there: bool
 
     def __str__(self) -> str:
-        state = "unchanged, written earlier" if self.found else "written"
+        state = "unchanged, written earlier" if self.was_there else "written"
         lines = [f"sample {self.out} (seed {self.seed}, {state})", f"training: {self.train}"]
         if self.holdout is not None:
             lines.append(f"holdout: {self.holdout}")
@@ -120,8 +120,8 @@ def write_sample(out: Path, strips: int = 60, seed: int = 0, holdout: int = 0) -
         "holdout": holdout,
     }
     try:
-        found = _holds(out, request)
-        if not found:
+        was_there = _holds(out, request)
+        if not was_there:
             _write(out, request, plans)
     except OSError as error:
         place = error.filename or out
@@ -129,7 +129,7 @@ def write_sample(out: Path, strips: int = 60, seed: int = 0, holdout: int = 0) -
             f"{place}: cannot be written ({error.strerror}); free it or choose another --out"
         ) from error
     summaries = {part: _summary(out, part, plan) for part, plan in plans.items()}
-    return SampleSummary(out, seed, summaries["train"], summaries.get("test"), found)
+    return SampleSummary(out, seed, summaries["train"], summaries.get("test"), was_there)
 
 
 def strip_name(seed: int, stream: int, index: int) -> str:

@@ -163,7 +163,7 @@ def test_a_second_run_writes_nothing(sample: SampleSummary) -> None:
 
     before = times()
     second = write_sample(sample.out, strips=20, holdout=8)
-    assert second.found
+    assert second.was_there
     assert second.train == sample.train
     assert "unchanged, written earlier" in str(second)
     assert times() == before
@@ -226,7 +226,7 @@ def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(
             write_sample(out, strips=4)
     assert len(written) == 2
     assert not any(tmp_path.iterdir())
-    assert not write_sample(out, strips=4).found
+    assert not write_sample(out, strips=4).was_there
 
 
 def test_the_card_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
