@@ -39,9 +39,9 @@ def run(
 
     `shared` are options of all methods: precision, batch_size, backend, compile, output.
     """
-    found = list(measure(subject, specs, shared, repeats, say))
-    rows = [one for one in found if isinstance(one, Row)]
-    skipped = [one for one in found if isinstance(one, Skipped)]
+    outcomes = list(measure(subject, specs, shared, repeats, say))
+    rows = [one for one in outcomes if isinstance(one, Row)]
+    skipped = [one for one in outcomes if isinstance(one, Skipped)]
     facts = facts_of(subject)
     if in_json:
         content = {"rows": list(map(as_json, rows)), "skipped": list(map(asdict, skipped))}

@@ -10,7 +10,6 @@ from sise.commands.options import (
     UNREADABLE_INPUTS,
     add_running,
     add_subjects,
-    command_line,
     evaluated,
     shared_options,
 )
@@ -57,11 +56,9 @@ def run(arguments: Namespace) -> int:
     from sise.ablation.report import publish
     from sise.ablation.sweep import points, settings
     from sise.evaluation.paper import METRICS
-    from sise.evaluation.pictures import as_jpeg, grid
-    from sise.evaluation.report import GRID, RECORD, grid_lines, record_of, write_record
-    from sise.evaluation.run import MAPS, Plan, table
+    from sise.evaluation.report import write_grid_and_record
+    from sise.evaluation.run import MAPS, Plan
     from sise.evaluation.store import MapStore
-    from sise.images import write_whole
 
     chosen = settings(arguments.base, arguments.mu, arguments.budget)
     plan = Plan(
@@ -70,21 +67,18 @@ def run(arguments: Namespace) -> int:
         shared_options(arguments),
         metrics=METRICS,
     )
-    bundle, dataset, items, done = evaluated(arguments, plan, "ablate")
-    out: Path = arguments.out
-    rows = table(done)
-    maps, slugs = MapStore(out / MAPS), {one.spec.text: one.spec for one in chosen}
-    found = points(
-        rows, chosen, lambda method, item: maps.kept(slugs[method], item), arguments.seed
+    done = evaluated(arguments, plan, "ablate")
+    rows, maps = done.table(), MapStore(done.out / MAPS)
+    specs = {one.text: one for one in plan.specs}
+    means = points(
+        rows, chosen, lambda method, item: maps.kept(specs[method], item), arguments.seed
     )
-    lines = grid_lines(dataset, rows, plan.specs, items, out, per_class=1)
-    write_whole(out / GRID, lambda path: path.write_bytes(as_jpeg(grid(lines))))
-    record = record_of(bundle, dataset, items, plan, done, command_line())
-    write_record(out / RECORD, record)
+    write_grid_and_record(done, rows, per_class=1)
+    bundle, dataset = done.bundle, done.dataset
     architecture = bundle.card.architecture
     about = (
         f"{arguments.base} of {architecture} (bundle {bundle.sha256[:12]}) on "
         f"{rows['item'].nunique()} items of {dataset.name}."
     )
-    print(publish(found, about, dataset.name, architecture, out))
-    return UNREADABLE_INPUTS if any(one.unreadable for one in done) else 0
+    print(publish(means, about, dataset.name, architecture, done.out))
+    return UNREADABLE_INPUTS if done.unreadable else 0

@@ -11,7 +11,6 @@ from sise.commands.options import (
     UNREADABLE_INPUTS,
     add_running,
     add_subjects,
-    command_line,
     evaluated,
     shared_options,
 )
@@ -73,8 +72,6 @@ def run(arguments: Namespace) -> int:
         arguments.steps,
         None if arguments.metrics is None else tuple(arguments.metrics),
     )
-    bundle, dataset, items, done = evaluated(arguments, plan, "evaluate")
-    out, rows, seed = arguments.out, arguments.rows, arguments.seed
-    page = publish(bundle, dataset, items, plan, done, command_line(), out, rows, seed)
-    print(page)
-    return UNREADABLE_INPUTS if any(one.unreadable for one in done) else 0
+    done = evaluated(arguments, plan, "evaluate")
+    print(publish(done, arguments.rows, arguments.seed))
+    return UNREADABLE_INPUTS if done.unreadable else 0

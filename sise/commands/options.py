@@ -11,7 +11,7 @@ from jsonargparse.typing import PositiveInt
 if TYPE_CHECKING:
     from sise.bundle import ModelBundle
     from sise.datasets.dataset import Dataset, Item
-    from sise.evaluation.run import Done, Plan
+    from sise.evaluation.run import Evaluation, Plan
 
 UNREADABLE_INPUTS = 4
 """Exit code: finished, but for what could not be read."""
@@ -131,11 +131,9 @@ def subjects(arguments: Namespace, command: str) -> "tuple[ModelBundle, Dataset,
     return bundle, dataset, sample(dataset.items, arguments.limit)
 
 
-def evaluated(
-    arguments: Namespace, plan: "Plan", command: str
-) -> "tuple[ModelBundle, Dataset, list[Item], list[Done]]":
+def evaluated(arguments: Namespace, plan: "Plan", command: str) -> "Evaluation":
     """What was asked for, explained and measured into --out, with progress on stderr."""
-    from sise.evaluation.run import evaluate
+    from sise.evaluation.run import Evaluation, evaluate
     from sise.progress import note, track
 
     bundle, dataset, items = subjects(arguments, command)
@@ -145,7 +143,7 @@ def evaluated(
         if one.unreadable:
             note(f"sise {command}: {one.unreadable}; left out")
         done.append(one)
-    return bundle, dataset, items, done
+    return Evaluation(bundle, dataset, items, plan, arguments.out, command_line(), done)
 
 
 def _is_ours(out: Path) -> bool:

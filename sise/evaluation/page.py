@@ -9,7 +9,7 @@ import jinja2
 
 from sise.evaluation import formatting
 from sise.evaluation.paper import Reported
-from sise.evaluation.summary_types import Board, Cell, Column, Estimate, Summary
+from sise.evaluation.summary_types import Board, Column, Estimate, Summary
 from sise.evaluation.tables import CLASSES_SIDE_BY_SIDE, without_map
 from sise.registry import parse_spec
 
@@ -85,7 +85,6 @@ def render(
         marks=formatting.MARKS,
         scale_of=scale_of,
         scale_of_margins=scale_of_margins,
-        best_trivial=best_trivial,
         facts=grouped(record),
         command=record.get("command"),
         reported=reported,
@@ -105,15 +104,6 @@ def scale_of_margins(board: Board, column: Column) -> Scale:
     return _scale([*margins, Estimate(0.0, 0.0, 0.0, 0, 0)])
 
 
-def best_trivial(board: Board, column: Column) -> Cell | None:
-    """What margins are over; None if nothing is."""
-    for row in board.rows:
-        margin = row.cells[column.name].margin
-        if margin is not None:
-            return board.row(margin.baseline).cells[column.name]
-    return None
-
-
 def grouped(record: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
     """A record's lines under headings; those of no mapping come first, as of the evaluation."""
     single = {
@@ -122,8 +112,8 @@ def grouped(record: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
         if key != "command" and not isinstance(value, Mapping)
     }
     groups = {key: value for key, value in record.items() if isinstance(value, Mapping)}
-    found = {name: listed(value) for name, value in {"evaluation": single, **groups}.items()}
-    return {name: lines for name, lines in found.items() if lines}
+    by_group = {name: listed(value) for name, value in {"evaluation": single, **groups}.items()}
+    return {name: lines for name, lines in by_group.items() if lines}
 
 
 def listed(value: Any, name: str = "") -> list[tuple[str, str]]:

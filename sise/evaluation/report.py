@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,79 +9,61 @@ from typing import Any
 import pandas as pd
 import torch
 
-from sise.bundle import ModelBundle, library_versions
-from sise.datasets.dataset import Dataset, Item
+from sise.bundle import library_versions
 from sise.devices import device_name
-from sise.errors import DatasetError
 from sise.evaluation import paper
 from sise.evaluation.page import Picture, render
 from sise.evaluation.pictures import Line, as_jpeg, caption, grid, shown
-from sise.evaluation.run import MAPS, TABLE, Done, Plan, table
+from sise.evaluation.run import MAPS, TABLE, Evaluation
 from sise.evaluation.store import MapStore
 from sise.evaluation.summary import summarise
 from sise.evaluation.tables import frame, frame_by_class, markdown
 from sise.explanation import OK
 from sise.images import write_whole
-from sise.registry import MethodSpec
 
 GRID, RECORD = "grid.jpg", "evaluation.json"
 FORMAT = "steel-sise evaluation 1"
 
 
-def publish(
-    bundle: ModelBundle,
-    dataset: Dataset,
-    items: Sequence[Item],
-    plan: Plan,
-    done: Sequence[Done],
-    command: str,
-    out: Path,
-    per_class: int = 1,
-    seed: int = 0,
-) -> Path:
+def publish(run: Evaluation, per_class: int = 1, seed: int = 0) -> Path:
     """Write per_image.parquet, summary.md, .csv and .html, per_class.csv, grid.jpg and the record.
 
     The first method of the plan is the one that others are tested against. Gives the page's path.
     Raises DatasetError if not one item could be read.
     """
-    if not any(one.rows for one in done):
-        raise DatasetError(f"{dataset.name}: not one of its {len(items)} items could be read")
-    rows = table(done)
+    out, plan, rows = run.out, run.plan, run.table()
+    architecture = run.bundle.card.architecture
     write_whole(out / TABLE, lambda path: rows.to_parquet(path, index=False))
-    record = record_of(bundle, dataset, items, plan, done, command)
     summary = summarise(rows, plan.specs[0].text, seed, fill=plan.fills[0])
-    theirs = paper.reported(dataset.name, bundle.card.architecture)
-    title = f"{dataset.name}, {bundle.card.architecture}"
-    picture = as_jpeg(grid(grid_lines(dataset, rows, plan.specs, items, out, per_class)))
-    page = render(
-        summary, title, record, theirs, [Picture(GRID, "Maps of every method", caption(per_class))]
-    )
-    write_whole(out / GRID, lambda path: path.write_bytes(picture))
+    theirs = paper.reported(run.dataset.name, architecture)
+    title = f"{run.dataset.name}, {architecture}"
     write_table(out / "summary.csv", frame(summary))
     write_table(out / "per_class.csv", frame_by_class(summary))
     write_text(out / "summary.md", markdown(summary, title, theirs))
-    write_record(out / RECORD, record)
-    write_text(out / "summary.html", page)
+    record = write_grid_and_record(run, rows, per_class)
+    pictures = [Picture(GRID, "Maps of every method", caption(per_class))]
+    write_text(out / "summary.html", render(summary, title, record, theirs, pictures))
     return out / "summary.html"
 
 
-def grid_lines(
-    dataset: Dataset,
-    rows: pd.DataFrame,
-    specs: Sequence[MethodSpec],
-    items: Sequence[Item],
-    out: Path,
-    per_class: int,
-) -> list[Line]:
-    """The first items of each class, with the map of every method, for `pictures.grid`."""
-    maps = MapStore(out / MAPS)
+def write_grid_and_record(run: Evaluation, rows: pd.DataFrame, per_class: int) -> dict[str, Any]:
+    """Write grid.jpg, of `per_class` items of each class, and evaluation.json; gives the record."""
+    picture, record = as_jpeg(grid(_grid_lines(run, rows, per_class))), _record(run)
+    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_whole(run.out / GRID, lambda path: path.write_bytes(picture))
+    write_text(run.out / RECORD, text)
+    return record
+
+
+def _grid_lines(run: Evaluation, rows: pd.DataFrame, per_class: int) -> list[Line]:
+    """The first items of each class, with the map of every method."""
+    dataset, specs, maps = run.dataset, run.plan.specs, MapStore(run.out / MAPS)
+    columns = (rows[name] for name in ("item", "method", "status", "score"))
     known = {
         (item, method): (status, float(score))
-        for item, method, status, score in zip(
-            rows["item"], rows["method"], rows["status"], rows["score"], strict=True
-        )
+        for item, method, status, score in zip(*columns, strict=True)
     }
-    readable = [item for item in items if (item.id, specs[0].text) in known]
+    readable = [item for item in run.items if (item.id, specs[0].text) in known]
     lines = []
     for item in shown(readable, per_class):
         _, score = known[item.id, specs[0].text]
@@ -95,11 +76,6 @@ def grid_lines(
     return lines
 
 
-def write_record(path: Path, content: Mapping[str, Any]) -> None:
-    """What was run, as JSON."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
 def write_table(path: Path, content: pd.DataFrame) -> None:
     write_whole(path, lambda temporary: content.to_csv(temporary, index=False))
 
@@ -108,21 +84,15 @@ def write_text(path: Path, content: str) -> None:
     write_whole(path, lambda temporary: temporary.write_text(content, "utf-8"))
 
 
-def record_of(
-    bundle: ModelBundle,
-    dataset: Dataset,
-    items: Sequence[Item],
-    plan: Plan,
-    done: Sequence[Done],
-    command: str,
-) -> dict[str, Any]:
+def _record(run: Evaluation) -> dict[str, Any]:
     """Model, data, methods, machine: all that somebody needs to run it again, and what failed."""
+    bundle, dataset, items, plan = run.bundle, run.dataset, run.items, run.plan
     device = next(bundle.model.parameters()).device
     counts = Counter(dataset.classes[item.label] for item in items)
     return {
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command,
+        "command": run.command,
         "bundle": {
             "sha256": bundle.sha256,
             "architecture": bundle.card.architecture,
@@ -137,7 +107,7 @@ def record_of(
             "images": len({item.image for item in items}),
             "per_class": dict(counts),
         },
-        "unreadable": [one.unreadable for one in done if one.unreadable],
+        "unreadable": run.unreadable,
         "methods": {spec.text: spec.title for spec in plan.specs},
         "fills": list(plan.fills),
         "steps": plan.steps,

@@ -52,6 +52,31 @@ class Done:
     unreadable: str = ""
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What was run on what, by `command` as typed, and what came of each item; `out` keeps it."""
+
+    bundle: ModelBundle
+    dataset: Dataset
+    items: Sequence[Item]
+    plan: Plan
+    out: Path
+    command: str
+    done: Sequence[Done]
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Why items could not be read."""
+        return [one.unreadable for one in self.done if one.unreadable]
+
+    def table(self) -> pd.DataFrame:
+        """All rows, an item's methods together. Raises DatasetError if there is none."""
+        if not any(one.rows for one in self.done):
+            count = len(self.items)
+            raise DatasetError(f"{self.dataset.name}: not one of its {count} items could be read")
+        return table(self.done)
+
+
 class ModelScore:
     """Probabilities (K,) of images (K, 3, H, W) for classes (K,): a `sise.metrics.Score`.
 
@@ -69,13 +94,13 @@ class ModelScore:
             self.engine.check_model(images)
             network = self.engine.scoring_network(images.device)
             size = self.engine.batch_size(images).value
-            found = [
+            scores = [
                 probabilities(_padded(network, part, size), labels, self.engine.settings.output)
                 for part, labels in zip(
                     torch.split(images, size), torch.split(targets, size), strict=True
                 )
             ]
-        return torch.cat(found)
+        return torch.cat(scores)
 
 
 def _padded(network: Network, images: torch.Tensor, size: int) -> torch.Tensor:
@@ -131,8 +156,8 @@ def _rows(
     maps = torch.stack([one.map for _, one in made]).to(image.device)
     query = ModelQuery(image[None], torch.tensor([subject.target], device=image.device), score)
     inputs = MetricInput(maps, subject.truth.expand(count, -1, -1), query)
-    found = measure(inputs, plan.fills, plan.metrics, plan.steps)
-    measured = {name: values.cpu().tolist() for name, values in found.items()}
+    metrics = measure(inputs, plan.fills, plan.metrics, plan.steps)
+    measured = {name: values.cpu().tolist() for name, values in metrics.items()}
     return [
         {
             "method": spec.text,

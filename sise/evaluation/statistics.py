@@ -98,9 +98,9 @@ def intervals(
     done = 0
     for weights in _draws(len(sums), resamples, seed):
         with np.errstate(invalid="ignore"):  # a draw without any defined value: left out
-            found = (weights @ sums) / (weights @ divisors)[:, which.ravel()]
-        drawn[done : done + len(found)] = found
-        done += len(found)
+            means_drawn = (weights @ sums) / (weights @ divisors)[:, which.ravel()]
+        drawn[done : done + len(weights)] = means_drawn
+        done += len(weights)
     edges = np.full((2, len(enough)), np.nan)
     if enough.any():
         quantile = np.nanquantile if np.isnan(drawn).any() else np.quantile  # the quicker one

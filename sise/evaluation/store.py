@@ -64,9 +64,9 @@ class MapStore:
         key = _digest({**identity, "method": spec.text, "item": subject.pixels_sha256,
                        "target": subject.target})  # fmt: skip
         path = self._path(spec, subject.item.id)
-        found = _read(path, key)
-        if found is not None:
-            return found
+        kept = _read(path, key)
+        if kept is not None:
+            return kept
         made = _make(explainer, subject, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, lambda temporary: _write(temporary, made))
@@ -108,10 +108,9 @@ def file_name(item_id: str) -> str:
 def _make(explainer: Explainer, subject: Subject, key: str) -> Made:
     started = time.perf_counter()
     explanation = explainer(subject.image[None], target=subject.target)
-    found = explanation.maps[0].cpu()
     return Made(
         key,
-        found,
+        explanation.maps[0].cpu(),
         explanation.status[0],
         float(explanation.scores[0]),
         int(explanation.forwards[0]),

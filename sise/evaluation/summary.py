@@ -111,22 +111,22 @@ def _board(name: str, rows: pd.DataFrame, settings: _Settings, tested: bool) -> 
     reference = methods.index(settings.reference) if tested and settings.reference else None
     differences = _against(values, [reference] * len(columns))
     margins = _against(values, baselines) * [-1 if c.better == "lower" else 1 for c in columns]
-    found = _estimates([values, differences, margins], images, settings)
+    own, against, over = _estimates([values, differences, margins], images, settings)
     p, corrected = _tests(differences, images, settings)
-    ranks = _ranks(np.array([[one.mean for one in row] for row in found[0]]), trivial, columns)
+    ranks = _ranks(np.array([[one.mean for one in row] for row in own]), trivial, columns)
 
     def cell(method: int, metric: int) -> Cell:
         comparison = margin = None
         if reference is not None and method != reference:
-            difference = found[1][method][metric]
+            difference = against[method][metric]
             verdict = _verdict(difference.mean, corrected[method, metric], columns[metric].better)
             comparison = Comparison(
                 difference, float(p[method, metric]), float(corrected[method, metric]), verdict
             )
         baseline = baselines[metric]
         if baseline is not None and not trivial[method]:
-            margin = Margin(methods[baseline], found[2][method][metric])
-        return Cell(found[0][method][metric], ranks[method][metric], comparison, margin)
+            margin = Margin(methods[baseline], over[method][metric])
+        return Cell(own[method][metric], ranks[method][metric], comparison, margin)
 
     return Board(
         name,

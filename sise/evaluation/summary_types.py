@@ -107,6 +107,11 @@ class Board:
     def row(self, method: str) -> Row:
         return next(row for row in self.rows if row.method == method)
 
+    def best_trivial(self, metric: str) -> Row | None:
+        """What margins of a metric are over; None if nothing is."""
+        margins = (row.cells[metric].margin for row in self.rows)
+        return next((self.row(one.baseline) for one in margins if one is not None), None)
+
 
 @dataclass(frozen=True)
 class Standing:

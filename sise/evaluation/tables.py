@@ -230,9 +230,7 @@ def _with_margin(cell: Cell, column: Column) -> str:
 
 
 def _best_trivial(summary: Summary, column: Column) -> str:
-    named = (row.cells[column.name].margin for row in summary.whole.rows)
-    baseline = next((margin.baseline for margin in named if margin is not None), None)
-    if baseline is None:
+    row = summary.whole.best_trivial(column.name)
+    if row is None:
         return formatting.NOTHING
-    row = summary.whole.row(baseline)
     return f"{escaped(row.title)} {formatting.number(row.cells[column.name].estimate.mean, column)}"

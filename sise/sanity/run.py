@@ -168,8 +168,8 @@ class Experiment:
     @cached_property
     def _centre(self) -> Made:
         image = self.subjects[0].image[None]
-        found = CentreGaussian(self.bundle.model)(image).maps[0].cpu()
-        return Made(CENTRE, found, OK, float("nan"), 0, 0.0)
+        centre = CentreGaussian(self.bundle.model)(image).maps[0].cpu()
+        return Made(CENTRE, centre, OK, float("nan"), 0, 0.0)
 
     def _untrained(self, kind: str, step: int, stage: str, seed: int) -> State:
         every = tuple(range(len(self.stages)))

@@ -24,14 +24,14 @@ def summarise(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     `items` have a value, `undefined` have none: there is no map, or a constant one, or for EBPG
     no ground truth. `seed_least` and `seed_most` are the extreme means of single seeds.
     """
-    found = []
+    lines = []
     keys = ["method", "kind", "step"]
     for (method, kind, step), group in rows.groupby(keys, sort=False):
         values = group[list(COLUMNS)].to_numpy(dtype=np.float64)
         seeds = group.groupby("seed")[list(COLUMNS)].mean()
         every = estimates(values, group["image"].to_numpy(str), seed)
         stage = group["stage"].iloc[0] if group["stage"].nunique() == 1 else ""
-        found += [
+        lines += [
             {
                 "method": method,
                 "kind": kind,
@@ -48,7 +48,7 @@ def summarise(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
             }
             for name, one in zip(COLUMNS, every, strict=True)
         ]
-    return pd.DataFrame(found)
+    return pd.DataFrame(lines)
 
 
 def markdown(
