@@ -74,10 +74,10 @@ def _line(sha256: str, name: str) -> str:
 
 
 def _parse(line: str, where: str) -> tuple[str, str]:
-    found = _LINE.fullmatch(line)
-    if found is None:
+    match = _LINE.fullmatch(line)
+    if match is None:
         raise ReportFolderError(f"{where}: not a SHA-256, two spaces and a file name")
-    escaped, sha256, name = found.groups()
+    escaped, sha256, name = match.groups()
     if escaped:
         name = re.sub(r"\\[\\nr]", lambda pair: _UNESCAPES[pair[0]], name)
     path = PurePosixPath(name)

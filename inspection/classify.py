@@ -139,8 +139,8 @@ def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.Da
                     float((grey >= WHITE_LEVEL).mean()),
                 )
             )
-    found = probabilities(tiles, classifier)
-    columns = {probability_column(name): found[:, i] for i, name in enumerate(classifier.classes)}
+    by_class = zip(classifier.classes, probabilities(tiles, classifier).T, strict=True)
+    columns = {probability_column(name): column for name, column in by_class}
     return pd.DataFrame(patches, columns=PATCH_COLUMNS).assign(**columns)
 
 
@@ -153,7 +153,7 @@ def probabilities(
     others come with it: an interrupted run that continues gives the same bits. Logits that are not
     all finite give NaN.
     """
-    found = [np.empty((0, len(classifier.classes)), np.float32)]
+    answers = [np.empty((0, len(classifier.classes)), np.float32)]
     for batch in _batches(tiles, classifier.batch_size):
         missing = classifier.batch_size - len(batch)
         filled = np.stack([*batch, *[np.zeros_like(batch[0])] * missing])
@@ -161,8 +161,8 @@ def probabilities(
         with torch.inference_mode():
             logits = classifier.forward(inputs)[: len(batch)].float()
         answered = logits.isfinite().all(dim=1, keepdim=True)
-        found.append(logits.softmax(dim=1).where(answered, torch.nan).cpu().numpy())
-    return np.concatenate(found)
+        answers.append(logits.softmax(dim=1).where(answered, torch.nan).cpu().numpy())
+    return np.concatenate(answers)
 
 
 def _batches(

@@ -96,7 +96,7 @@ def _pieces(patch: Any, root: Path) -> list[tuple[int, int, Mask]]:
     return pieces
 
 
-def coco(report: OpenedReport, found: Sequence[Region]) -> dict[str, Any]:
+def coco(report: OpenedReport, regions: Sequence[Region]) -> dict[str, Any]:
     """COCO's object detection format (cocodataset.org/#format-data) of regions.
 
     An image per inspected strip, a category per defect class by its place among the model's
@@ -145,7 +145,7 @@ def coco(report: OpenedReport, found: Sequence[Region]) -> dict[str, Any]:
                 "patch_key": region.patch.patch_key,
                 "map_status": region.patch.map_status,
             }
-            for region in found
+            for region in regions
         ],
     }
 
@@ -158,23 +158,23 @@ def segmentation(region: Region) -> list[list[int]]:
     ]
 
 
-def table(found: Sequence[Region]) -> pd.DataFrame:
+def table(regions: Sequence[Region]) -> pd.DataFrame:
     """A row per region, for a spreadsheet: see docs/results.md."""
     columns = {
-        "region": [region.number for region in found],
-        "strip_id": [region.patch.strip_id for region in found],
-        "coil": [region.patch.coil for region in found],
-        "class": [region.patch.indicated for region in found],
-        "score": [region.patch.score for region in found],
-        "left": [region.left for region in found],
-        "top": [region.top for region in found],
-        "width": [region.box[2] for region in found],
-        "height": [region.box[3] for region in found],
-        "area": [region.area for region in found],
-        "map_status": [region.patch.map_status for region in found],
-        "patch_left": [region.patch.left for region in found],
-        "patch_key": [region.patch.patch_key for region in found],
-        "strip_sha256": [region.patch.strip_sha256 for region in found],
+        "region": [region.number for region in regions],
+        "strip_id": [region.patch.strip_id for region in regions],
+        "coil": [region.patch.coil for region in regions],
+        "class": [region.patch.indicated for region in regions],
+        "score": [region.patch.score for region in regions],
+        "left": [region.left for region in regions],
+        "top": [region.top for region in regions],
+        "width": [region.box[2] for region in regions],
+        "height": [region.box[3] for region in regions],
+        "area": [region.area for region in regions],
+        "map_status": [region.patch.map_status for region in regions],
+        "patch_left": [region.patch.left for region in regions],
+        "patch_key": [region.patch.patch_key for region in regions],
+        "strip_sha256": [region.patch.strip_sha256 for region in regions],
     }
     return pd.DataFrame(columns)
 
@@ -192,10 +192,10 @@ def export(report: OpenedReport, out: Path) -> tuple[Path, Path]:
     check_apart(out, [Path(str(report.record.get("batch_folder", report.root)))])
     check_file(out / COCO_NAME, b'"report_fingerprint"')
     check_file(out / CSV_NAME, b"region,strip_id,")
-    found = list(regions(report))
+    flagged = list(regions(report))
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / COCO_NAME, coco(report, found))
-    guarded = table(found).map(lambda cell: guard_cell(cell) if isinstance(cell, str) else cell)
+    write_json(out / COCO_NAME, coco(report, flagged))
+    guarded = table(flagged).map(lambda cell: guard_cell(cell) if isinstance(cell, str) else cell)
     with replacing(out / CSV_NAME) as temporary:
         guarded.to_csv(temporary, index=False, encoding="utf-8-sig", float_format="%.6g")
     return out / COCO_NAME, out / CSV_NAME

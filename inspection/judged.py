@@ -42,8 +42,7 @@ def why_not_judged(patches: pd.DataFrame, classes: Sequence[str], black_threshol
 def finite(patches: pd.DataFrame, classes: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Which rows of patches have a finite probability for every class."""
     columns = [probability_column(name) for name in classes]
-    found: npt.NDArray[np.bool_] = np.isfinite(patches[columns].to_numpy(np.float64)).all(axis=1)
-    return found
+    return np.asarray(np.isfinite(patches[columns].to_numpy(np.float64)).all(axis=1))
 
 
 def _some(patches: pd.DataFrame, which: npt.NDArray[np.bool_]) -> str:

@@ -130,9 +130,9 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     patches = write_table(folder.root / "results.parquet", patches, patch_schema(classes))
     strips = write_table(folder.root / "strips.parquet", strips, strip_schema(classes))
     write_flagged_csv(folder.root / "flagged.csv", patches)
-    found = _figures(run, OpenedReport(folder.root, content, patches, strips), truth)
-    write_json(folder.root / FIGURES, as_json(found))
-    write_report(build(content, strips, patches, found), folder.root)
+    figures = _figures(run, OpenedReport(folder.root, content, patches, strips), truth)
+    write_json(folder.root / FIGURES, as_json(figures))
+    write_report(build(content, strips, patches, figures), folder.root)
     seal = folder.finish(content, {*_images(strips), *_images(patches)})
     folder.log("sealed", seal=seal)
     return content

@@ -6,6 +6,7 @@ of the batch, the files of the bundle, the policy, the label file.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,8 +108,8 @@ def check_files(report: Path) -> list[Finding]:
         sums = read_checksums(report)
     except ReportFolderError as error:
         return [Finding("report", "changed", CHECKSUMS, str(error))]
-    found = [_compare("report", name, report / name, sums[name]) for name in sorted(sums)]
-    return found + [
+    listed = [_compare("report", name, report / name, sums[name]) for name in sorted(sums)]
+    return listed + [
         Finding("report", "new", name) for name in report_files(report) if name not in sums
     ]
 
@@ -240,9 +241,7 @@ def as_text(verification: Verification) -> Iterable[str]:
         if finding.state != "same":
             detail = f" ({finding.detail})" if finding.detail else ""
             yield printable(f"{finding.state:<10} {finding.part:<7} {finding.name}{detail}")
-    counted: dict[State, int] = {}
-    for finding in verification.findings:
-        counted[finding.state] = counted.get(finding.state, 0) + 1
+    counted = Counter(finding.state for finding in verification.findings)
     yield ", ".join(f"{number} {state}" for state, number in counted.items())
     if verification.seal:
         yield f"seal {verification.seal}"

@@ -70,12 +70,12 @@ def _summary(chart: Chart, by: By) -> str:
         for own in [point.subgroup]
         if point.outside
     ]
-    found = (
+    verdict = (
         f"{len(outside)} outside the limits: {listed(outside)}" if outside else "none is outside"
     )
     return (
         f"{count} against {from_} with a mean rate of {percent(known.centre)} "
-        f"(σ_z {known.sigma_z:.2f}); {found}."
+        f"(σ_z {known.sigma_z:.2f}); {verdict}."
     )
 
 

@@ -64,12 +64,12 @@ def pareto(bars: Sequence[ClassBar], name: str = "pareto") -> Drawing:
 def _summary(ordered: Sequence[ClassBar], total: int) -> str:
     if not total:
         return "No patch is flagged."
-    found = [
+    shares = [
         f"{shortened(plain(bar.name), 60)}: {bar.patches} ({percent(bar.patches / total)})"
         for bar in ordered
         if bar.patches
     ]
-    return f"{counted(total, 'flagged patch', 'flagged patches')}: {listed(found)}."
+    return f"{counted(total, 'flagged patch', 'flagged patches')}: {listed(shares)}."
 
 
 def _draw(paper: Sheet, ordered: Sequence[ClassBar], shares: Sequence[float], total: int) -> None:

@@ -15,12 +15,12 @@ _SMALLEST = 12.0
 _TITLE = "Reliability: how often it is right when it is so sure"
 
 
-def reliability(found: Reliability, name: str = "reliability") -> Drawing:
+def reliability(curve: Reliability, name: str = "reliability") -> Drawing:
     """A point per bin with patches: mean confidence against the share that is right, its area
     in proportion to its patches (but never too small to see); on the diagonal both are equal."""
-    known = [part for part in found.bins if part.confidence is not None]
+    known = [part for part in curve.bins if part.confidence is not None]
     known = [part for part in known if part.accuracy is not None]
-    summary = _summary(known, found.ece)
+    summary = _summary(known, curve.ece)
     with sheet(name, NARROW, HEIGHT) as paper:
         axes = paper.axes(Box(left=76, right=20, top=16, bottom=52))
         _draw_frame(axes)
@@ -35,7 +35,7 @@ def reliability(found: Reliability, name: str = "reliability") -> Drawing:
             percent(part.confidence),
             percent(part.accuracy),
         )
-        for part in found.bins
+        for part in curve.bins
     )
     return Drawing(name, _TITLE, summary, svg, head, rows)
 

@@ -99,8 +99,8 @@ def _new_ids(drawn: ElementTree.Element, prefix: str) -> dict[str, str]:
     for element in drawn.iter():
         wanted.add(element.get(_HREF, "").removeprefix("#"))
         wanted.add(element.get("clip-path", "").removeprefix("url(#").removesuffix(")"))
-    found = [e.attrib["id"] for e in drawn.iter() if e.get("id") in wanted]
-    return {old: f"{prefix}-{number}" for number, old in enumerate(found, 1)}
+    old_ids = [e.attrib["id"] for e in drawn.iter() if e.get("id") in wanted]
+    return {old: f"{prefix}-{number}" for number, old in enumerate(old_ids, 1)}
 
 
 def _copy(
@@ -132,23 +132,23 @@ def _copy(
 
 
 def _attributes(source: ElementTree.Element, ids: Mapping[str, str]) -> dict[str, str]:
-    found = dict[str, str]()
+    kept = dict[str, str]()
     for name, value in source.items():
         if name == _HREF and source.tag != f"{_SVG}a":
-            found["href"] = f"#{ids[value.removeprefix('#')]}"
+            kept["href"] = f"#{ids[value.removeprefix('#')]}"
         elif name == "style":
-            found |= _presentation(value)
+            kept |= _presentation(value)
         elif name == "id":
-            found |= {"id": ids[value]} if value in ids else {}
+            kept |= {"id": ids[value]} if value in ids else {}
         elif name == "clip-path":
-            found[name] = f"url(#{ids[value.removeprefix('url(#').removesuffix(')')]})"
+            kept[name] = f"url(#{ids[value.removeprefix('url(#').removesuffix(')')]})"
         elif name == "d":
-            found[name] = _path(value)
+            kept[name] = _path(value)
         elif name in _ATTRIBUTES and not value.startswith("rotate(-0 "):
-            found[name] = _rounded(value)
-    if source.tag == f"{_SVG}text" and "fill" not in found:
-        found["fill"] = f"var(--{THEME['#17212b']})"
-    return found
+            kept[name] = _rounded(value)
+    if source.tag == f"{_SVG}text" and "fill" not in kept:
+        kept["fill"] = f"var(--{THEME['#17212b']})"
+    return kept
 
 
 def _presentation(style: str) -> dict[str, str]:

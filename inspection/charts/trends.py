@@ -86,8 +86,8 @@ def rates(points: Sequence[BatchPoint], name: str = "trend-rates") -> Drawing:
     """The rate of each batch against the limits that batches of the same model before it give."""
     outside = [point for point in points if point.outside]
     limited = sum(point.limits is not None for point in points)
-    found = [f"{shortened(plain(p.name), 60)} ({percent(p.rate)})" for p in outside]
-    verdict = f"outside their limits: {listed(found)}" if found else "none is outside its limits"
+    names = [f"{shortened(plain(p.name), 60)} ({percent(p.rate)})" for p in outside]
+    verdict = f"outside their limits: {listed(names)}" if names else "none is outside its limits"
     if not limited:
         verdict = "none has limits: they need 8 batches before, by the same model and settings"
     summary = f"{counted(len(points), 'batch', 'batches')}; {verdict}. {_changes_said(points)}"
@@ -123,8 +123,8 @@ def classes(
     order = sorted(totals, key=lambda label: -totals[label])
     shown, rest = order[:MOST_CLASSES], order[MOST_CLASSES:]
     whole = sum(totals.values())
-    found = [f"{shortened(plain(c), 60)} {percent(totals[c] / whole)}" for c in order if whole]
-    over_all = f"over all of them {listed(found)}" if found else "none has a flagged patch"
+    shares = [f"{shortened(plain(c), 60)} {percent(totals[c] / whole)}" for c in order if whole]
+    over_all = f"over all of them {listed(shares)}" if shares else "none has a flagged patch"
     summary = f"{counted(len(points), 'batch', 'batches')}; {over_all}. {_changes_said(points)}"
     layers: list[Layer] = [(plain(c), f"k{(styles.get(c, 1) - 1) % 6 + 1}", (c,)) for c in shown]
     if rest:
@@ -168,10 +168,10 @@ def agreement(points: Sequence[BatchPoint], name: str = "trend-agreement") -> Dr
     return Drawing(name, _AGREEMENT, summary, svg, head, rows)
 
 
-def _with_interval(found: Interval | None) -> str:
-    if found is None:
+def _with_interval(interval: Interval | None) -> str:
+    if interval is None:
         return "–"
-    return f"{percent(found.share)} ({percent(found.low)} to {percent(found.high)})"
+    return f"{percent(interval.share)} ({percent(interval.low)} to {percent(interval.high)})"
 
 
 def _changes(points: Sequence[BatchPoint]) -> list[int]:
@@ -283,39 +283,39 @@ def _draw_classes(
 def _draw_panel(
     paper: Sheet, axes: Axes, points: Sequence[BatchPoint], words: str, colour: str, last: bool
 ) -> None:
-    found: list[tuple[int, float, Interval | None]] = []
+    values: list[tuple[int, float, Interval | None]] = []
     for x, point in enumerate(points, 1):
         if words == "Kappa":
             if point.kappa is not None:
-                found.append((x, point.kappa, None))
+                values.append((x, point.kappa, None))
             continue
         interval = point.overkill if words == "Overkill" else point.escapes
         if interval is not None:
-            found.append((x, interval.share, interval))
+            values.append((x, interval.share, interval))
     if words == "Kappa":
-        lowest = min([0.0, *(value for _, value, _ in found)])
+        lowest = min([0.0, *(value for _, value, _ in values)])
         axes.set_ylim(lowest, 1.04)
         axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     else:
-        highest = max([0.04, *(i.high for _, _, i in found if i is not None)])
+        highest = max([0.04, *(i.high for _, _, i in values if i is not None)])
         percent_axis(axes, min(1.08 * highest, 1.04), "")
         axes.set_yticks(axes.get_yticks()[::2])
     axes.set_ylabel(words)
     _frame(paper, axes, points, dates=last, names=words == "Kappa")
-    ends = [(x, end) for x, _, i in found if i is not None for end in (i.low, i.high)]
+    ends = [(x, end) for x, _, i in values if i is not None for end in (i.low, i.high)]
     if ends:
         path = Path(ends, [Path.MOVETO, Path.LINETO] * (len(ends) // 2))
         axes.add_patch(
             PathPatch(path, fill=False, edgecolor=COLOUR[colour], linewidth=1.5, alpha=0.6)
         )
     marks = []
-    for x, value, interval in found:
+    for x, value, interval in values:
         shown = f"{value:.2f}" if interval is None else _with_interval(interval)
         own = points[x - 1]
         text = f"{own.name}: {words.lower()} {shown}"
         marks.append((x, value, paper.mark(text, own.href)))
     paper.scatter(axes, marks, colour, size=36, edge=1.2)
-    if not found:
+    if not values:
         axes.text(
             0.5, 0.5, "nothing decided yet", transform=axes.transAxes, ha="center", va="center",
             color=COLOUR["muted"],

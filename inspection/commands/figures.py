@@ -27,6 +27,6 @@ def run(arguments: Namespace) -> int:
     from inspection.report_reader import open_report
 
     request = Request(arguments.truth, arguments.earlier, arguments.by, arguments.bundle)
-    found = figures(open_report(arguments.report), request)
-    print(json.dumps(as_json(found), indent=2, ensure_ascii=False, allow_nan=False))
+    numbers = figures(open_report(arguments.report), request)
+    print(json.dumps(as_json(numbers), indent=2, ensure_ascii=False, allow_nan=False))
     return 0

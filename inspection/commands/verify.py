@@ -40,8 +40,9 @@ def run(arguments: Namespace) -> int:
     from inspection.verify import DIFFERENT as STATES
     from inspection.verify import Request, as_text, verify
 
-    found = verify(Request(arguments.report, arguments.batch, arguments.bundle, arguments.seal))
-    print("\n".join(as_text(found)))
-    if found.having(*STATES):
+    request = Request(arguments.report, arguments.batch, arguments.bundle, arguments.seal)
+    verification = verify(request)
+    print("\n".join(as_text(verification)))
+    if verification.having(*STATES):
         return DIFFERENT
-    return UNREADABLE if found.having("unreadable") else COMPLETE
+    return UNREADABLE if verification.having("unreadable") else COMPLETE

@@ -46,8 +46,8 @@ class Reliability:
 def confidence(patches: pd.DataFrame, classes: Sequence[str]) -> Floats:
     """The confidence of each row of patches, in [0, 1]."""
     columns = [probability_column(name) for name in classes]
-    found: Floats = patches[columns].to_numpy(np.float64).max(axis=1, initial=0.0)
-    return found
+    top: Floats = patches[columns].to_numpy(np.float64).max(axis=1, initial=0.0)
+    return top
 
 
 def histogram(patches: pd.DataFrame, classes: Sequence[str]) -> tuple[Bin, ...]:

@@ -52,10 +52,10 @@ class Drift:
 
 def reference(metrics: Mapping[str, Any]) -> Reference | None:
     """The reference that a model card's metrics hold; None if there is none, or none usable."""
-    found: Any = metrics.get("confidence")
+    entry: Any = metrics.get("confidence")
     try:
-        quantiles = np.array(found["quantiles"], np.float64)
-        known = Reference(str(found["split"]), int(found["crops"]), tuple(quantiles.tolist()))
+        quantiles = np.array(entry["quantiles"], np.float64)
+        known = Reference(str(entry["split"]), int(entry["crops"]), tuple(quantiles.tolist()))
     except (KeyError, TypeError, ValueError):
         return None
     in_order = bool((np.diff(quantiles) >= 0).all()) if quantiles.shape == (QUANTILES,) else False
@@ -95,5 +95,5 @@ def _ks(confidence: Floats, known: Reference) -> float:
 def _share_up_to(places: Floats, known: Reference) -> Floats:
     """The reference's distribution function: linear between its quantiles, a step where equal."""
     shares = np.linspace(0, 1, QUANTILES)
-    found: Floats = np.interp(places, known.quantiles, shares, left=0.0, right=1.0)
-    return found
+    below: Floats = np.interp(places, known.quantiles, shares, left=0.0, right=1.0)
+    return below

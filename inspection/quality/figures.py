@@ -88,7 +88,7 @@ def figures(report: OpenedReport, request: Request) -> Figures:
 def work_out(report: OpenedReport, background: Background) -> Figures:
     """The figures of a report against what was read. Raises ReportFolderError for a map that is
     missing or damaged."""
-    known, found, why_not = _drift(report, background.metrics)
+    known, moved, why_not = _drift(report, background.metrics)
     own = subgroups(report.record["batch"], report.patches, background.by)
     truth = background.truth
     return Figures(
@@ -96,7 +96,7 @@ def work_out(report: OpenedReport, background: Background) -> Figures:
         left_out=background.history.left_out,
         confidence=histogram(report.patches, report.classes),
         reference=known,
-        drift=found,
+        drift=moved,
         no_drift=why_not,
         truth=None if truth is None else truth_figures(report, truth),
     )
@@ -127,17 +127,17 @@ def _drift(
     if known is None:
         return None, None, NO_REFERENCE
     judged = report.patches[report.patches["steel"]]
-    found = drift(np.asarray(confidence(judged, report.classes)), known)
-    return known, found, "" if found else "no patch shows steel"
+    moved = drift(np.asarray(confidence(judged, report.classes)), known)
+    return known, moved, "" if moved else "no patch shows steel"
 
 
-def as_json(found: Figures) -> dict[str, Any]:
+def as_json(figures: Figures) -> dict[str, Any]:
     """The figures as JSON values; each rate with its share and 95 % interval."""
-    return asdict(found, dict_factory=_with_rates) | {"drift": _drift_json(found.drift)}
+    return asdict(figures, dict_factory=_with_rates) | {"drift": _drift_json(figures.drift)}
 
 
-def _drift_json(found: Drift | None) -> dict[str, Any] | None:
-    return None if found is None else asdict(found) | {"level": found.level}
+def _drift_json(moved: Drift | None) -> dict[str, Any] | None:
+    return None if moved is None else asdict(moved) | {"level": moved.level}
 
 
 def _with_rates(entries: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -62,12 +62,12 @@ def read_labels(csv: Path) -> Labels:
 
     Raises AnnotationError for a file that cannot be read, TruthError for a row that cannot.
     """
-    found = read_annotations(csv, on_error="quarantine")
-    for rejection in found.rejections:
+    annotations = read_annotations(csv, on_error="quarantine")
+    for rejection in annotations.rejections:
         place = "" if rejection.row is None else f", row {rejection.row}"
         raise TruthError(f"{csv}{place}: {rejection.reason}")
-    console.notes(csv, found.notes)
-    return Labels(csv, found.strips, file_sha256(csv))
+    console.notes(csv, annotations.notes)
+    return Labels(csv, annotations.strips, file_sha256(csv))
 
 
 def read_truth(csv: Path, strips: pd.DataFrame, classes: Sequence[str]) -> Truth:
@@ -87,7 +87,7 @@ def match(labels: Labels, strips: pd.DataFrame, classes: Sequence[str]) -> Truth
     """
     names, _ = _names(labels, list(strips["strip_id"]), classes)
     inspected = strips[strips["status"] == "inspected"]
-    found: dict[str, Annotation] = {}
+    known: dict[str, Annotation] = {}
     for strip in rows(inspected):
         if strip.strip_id not in names:
             continue
@@ -96,9 +96,9 @@ def match(labels: Labels, strips: pd.DataFrame, classes: Sequence[str]) -> Truth
                 f"{labels.csv}: {strip.strip_id} is {strip.width:.0f} px wide, but labels are of "
                 f"strips of {STRIP_WIDTH} px; leave it out of the label file"
             )
-        found[strip.strip_id] = labels.strips[names[strip.strip_id]]
+        known[strip.strip_id] = labels.strips[names[strip.strip_id]]
     normal_by_silence = all(annotation.labels for annotation in labels.strips.values())
-    return Truth(found, len(inspected) - len(found), normal_by_silence, labels.sha256)
+    return Truth(known, len(inspected) - len(known), normal_by_silence, labels.sha256)
 
 
 def check_labels(

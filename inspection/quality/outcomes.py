@@ -113,12 +113,12 @@ def outcomes(patches: pd.DataFrame, classes: Sequence[str]) -> Outcomes:
     )
 
 
-def _rates(found: Sequence[str]) -> Rates:
-    number = {name: found.count(name) for name in ("found", "misnamed", "escape", "overkill")}
+def _rates(results: Sequence[str]) -> Rates:
+    number = {name: results.count(name) for name in ("found", "misnamed", "escape", "overkill")}
     defective = number["found"] + number["misnamed"] + number["escape"]
     return Rates(
         escape=Rate(number["escape"], defective),
-        overkill=Rate(number["overkill"], len(found) - defective),
+        overkill=Rate(number["overkill"], len(results) - defective),
     )
 
 

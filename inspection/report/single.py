@@ -49,8 +49,8 @@ def pictures(report: OpenedReport) -> Iterator[str]:
         *(strips[name] for name in ("thumb_path", "raw_path", "overlay_path")),
         *(patches[name] for name in ("raw_path", "map_path", "runner_up_map_path")),
     )
-    found = pd.concat(columns).dropna()
-    return (str(name) for name in dict.fromkeys(found) if name)
+    names = pd.concat(columns).dropna()
+    return (str(name) for name in dict.fromkeys(names) if name)
 
 
 def single_page(root: Path, names: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """How far people and the model agree, in numbers with intervals. Pure functions."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from scipy.stats import binomtest
@@ -61,64 +61,46 @@ def cohens_kappa(pairs: Iterable[tuple[str, str]]) -> float | None:
 
     None if there is no pair, or chance alone would make them agree always.
     """
-    counts = Counter(pairs)
-    total = counts.total()
-    if total == 0:
+    judged = list(pairs)
+    if not judged:
         return None
-    first, second = Counter[str](), Counter[str]()
-    for (one, other), number in counts.items():
-        first[one] += number
-        second[other] += number
-    observed = sum(number for (one, other), number in counts.items() if one == other) / total
-    chance = sum(first[label] * second[label] for label in first) / total**2
+    first, second = (Counter(labels) for labels in zip(*judged, strict=True))
+    observed = sum(one == other for one, other in judged) / len(judged)
+    chance = sum(first[label] * second[label] for label in first) / len(judged) ** 2
     return None if chance == 1 else (observed - chance) / (1 - chance)
 
 
 def compare(patches: Sequence[Reviewed], classes: Sequence[str]) -> Comparison:
     """Compare people and model on reviewed patches; `classes` are the defect classes to list."""
     decided = [patch for patch in patches if patch.human is not None]
-    months = sorted({_month(patch) for patch in decided})
+    by_month = dict[str, list[Reviewed]]()
+    for patch in decided:
+        by_month.setdefault(f"{patch.decided:%Y-%m}" if patch.decided else "", []).append(patch)
     return Comparison(
-        overall=_agreement(decided, decided, lambda name: name),
-        by_class={name: _of_class(decided, name) for name in classes},
-        by_month={
-            month: _agreement(own, own, lambda name: name)
-            for month in months
-            for own in [[patch for patch in decided if _month(patch) == month]]
-        },
+        overall=_agreement(decided),
+        by_class={name: _agreement(decided, name) for name in classes},
+        by_month={month: _agreement(by_month[month]) for month in sorted(by_month)},
         disputed=sum(patch.status == "disputed" for patch in patches),
         reopened=sum(patch.status == "open" for patch in patches),
     )
 
 
-def _month(patch: Reviewed) -> str:
-    return "" if patch.decided is None else f"{patch.decided:%Y-%m}"
-
-
-def _of_class(decided: Sequence[Reviewed], name: str) -> Agreement:
-    own = [patch for patch in decided if not patch.flagged or patch.verdict == name]
-    return _agreement(own, decided, lambda label: label if label == name else "other", name)
-
-
-def _agreement(
-    patches: Sequence[Reviewed],
-    judged: Sequence[Reviewed],
-    label: Callable[[str], str],
-    escape: str | None = None,
-) -> Agreement:
-    """Counts over `patches`, kappa over `judged` with relabelled classes; escapes are those
-    that people gave the class `escape`, any defect class if None."""
-    flagged = [patch for patch in patches if patch.flagged]
-    accepted = [patch for patch in patches if not patch.flagged]
+def _agreement(decided: Sequence[Reviewed], name: str | None = None) -> Agreement:
+    """Over all of these patches, or over what concerns the class `name`."""
+    flagged = [patch for patch in decided if patch.flagged and name in (None, patch.verdict)]
+    accepted = [patch for patch in decided if not patch.flagged]
     rejected = sum(patch.human == NORMAL for patch in flagged)
     confirmed = sum(patch.human == patch.verdict for patch in flagged)
-    escaped = [p for p in accepted if p.human != NORMAL and escape in (None, p.human)]
+    escaped = [p for p in accepted if p.human != NORMAL and name in (None, p.human)]
+    pairs = [(patch.verdict, str(patch.human)) for patch in decided]
+    if name is not None:
+        pairs = [(str(one == name), str(other == name)) for one, other in pairs]
     return Agreement(
-        decided=len(patches),
+        decided=len(flagged) + len(accepted),
         confirmed=confirmed,
         rejected=rejected,
         reclassed=len(flagged) - rejected - confirmed,
         overkill=Rate(rejected, len(flagged)),
         escapes=Rate(len(escaped), len(accepted)),
-        kappa=cohens_kappa((label(p.verdict), label(str(p.human))) for p in judged),
+        kappa=cohens_kappa(pairs),
     )

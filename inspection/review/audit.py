@@ -54,18 +54,18 @@ def find_one(connection: sa.Connection, wanted: str) -> Row:
 
     Raises SampleError unless there is exactly one.
     """
-    found = [
+    matching = [
         row
         for row in all_batches(connection)
         if wanted and (row.name == wanted or row.fingerprint.startswith(wanted))
     ]
-    if len(found) != 1:
-        known = ", ".join(row.fingerprint[:12] for row in found) or "none"
+    if len(matching) != 1:
+        known = ", ".join(row.fingerprint[:12] for row in matching) or "none"
         raise SampleError(
-            f"--batch {wanted!a}: {len(found)} batches of this name or fingerprint ({known}); "
+            f"--batch {wanted!a}: {len(matching)} batches of this name or fingerprint ({known}); "
             "name one by the fingerprint in its batch.json"
         )
-    return found[0]
+    return matching[0]
 
 
 def draw(connection: sa.Connection, batch: Row, size: int, seed: int) -> list[Place]:
@@ -108,13 +108,13 @@ def draw(connection: sa.Connection, batch: Row, size: int, seed: int) -> list[Pl
 def audits(connection: sa.Connection, batch: Row, reviewed: Sequence[Reviewed]) -> list[Audit]:
     """What each sample of a batch says, given the batch's reviewed patches."""
     human = {patch.patch_id: patch.human for patch in reviewed}
-    found = []
+    results = []
     for sample in samples_of(connection, batch.id):
         classes = [human.get(patch_id) for patch_id in members_of(connection, sample.id)]
         decided = [name for name in classes if name is not None]
         escapes = sum(name != NORMAL for name in decided)
         complete = len(decided) == sample.size
-        found.append(
+        results.append(
             Audit(
                 batch=batch.name,
                 size=sample.size,
@@ -125,4 +125,4 @@ def audits(connection: sa.Connection, batch: Row, reviewed: Sequence[Reviewed]) 
                 bound=upper_bound(escapes, sample.size) if complete else None,
             )
         )
-    return found
+    return results

@@ -86,7 +86,7 @@ def export(database: Database, out: Path, seed: int = 0) -> Exported:
 
 def _choose(database: Database) -> tuple[list[Labelled], int]:
     """One label per patch content, and the number of patches that people disagree on."""
-    found = dict[tuple[str, int], Labelled]()
+    labels = dict[tuple[str, int], Labelled]()
     disputed = set[tuple[str, int]]()
     with database.reading() as connection:
         for batch in all_batches(connection):
@@ -97,9 +97,9 @@ def _choose(database: Database) -> tuple[list[Labelled], int]:
                 if patch.human is None:
                     continue
                 labelled = _label(batch, patch, patch.human)
-                if found.setdefault(key, labelled).class_id != labelled.class_id:
+                if labels.setdefault(key, labelled).class_id != labelled.class_id:
                     disputed.add(key)
-    return [found[key] for key in sorted(found) if key not in disputed], len(disputed)
+    return [labels[key] for key in sorted(labels) if key not in disputed], len(disputed)
 
 
 def _label(batch: sa.Row[Any], patch: Reviewed, human: str) -> Labelled:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 def holders(file: Path) -> list[str]:
     """The other processes that have a file open, as "process 4711 (python)"."""
-    found = []
+    processes = []
     place = os.fspath(file.resolve())
     for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
         if int(process.name) == os.getpid():
@@ -15,8 +15,8 @@ def holders(file: Path) -> list[str]:
         with suppress(OSError):
             if any(_target(entry) == place for entry in (process / "fd").iterdir()):
                 name = (process / "comm").read_text("utf-8", "replace").strip()
-                found.append(f"process {process.name} ({name})")
-    return found
+                processes.append(f"process {process.name} ({name})")
+    return processes
 
 
 def _target(entry: Path) -> str:

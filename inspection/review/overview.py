@@ -16,7 +16,7 @@ from inspection.review.audit import Audit, audits
 from inspection.review.log import read_log
 from inspection.review.queries import Row, log_lengths, steel_by_verdict, strips_by_coil
 from inspection.review.reviewed import reviewed_patches
-from inspection.review.state import State, states
+from inspection.review.state import states
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,8 @@ def _progress(connection: sa.Connection, batch: Row) -> Progress:
     reviewed = reviewed_patches(connection, batch.id, known)
     return Progress(
         decided=sum(patch.flagged and patch.human is not None for patch in reviewed),
-        disposed=_decided_strips(known),
+        disposed=sum(k == "strip" and s.status == "decided" for (k, _), s in known.items()),
         disputed=sum(state.status == "disputed" for state in known.values()),
         agreement=compare(reviewed, ()).overall,
         audits=tuple(audits(connection, batch, reviewed)),
     )
-
-
-def _decided_strips(known: dict[tuple[str, int], State]) -> int:
-    return sum(kind == "strip" and s.status == "decided" for (kind, _), s in known.items())

@@ -88,8 +88,8 @@ def accepted_patches(connection: sa.Connection, batch_id: int) -> Sequence[Row]:
 
 def patch_at(connection: sa.Connection, batch_id: int, strip: int, left: int) -> Row | None:
     """The patch of a batch at this strip (its number) and left edge in px."""
-    found = _patches(connection, batch_id, strips.c.id == strip, patches.c.left == left)
-    return found[0] if found else None
+    there = _patches(connection, batch_id, strips.c.id == strip, patches.c.left == left)
+    return there[0] if there else None
 
 
 def _patches(

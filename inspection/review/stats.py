@@ -24,16 +24,16 @@ class Statistics:
 
 def statistics(database: Database) -> Statistics:
     """Work out the statistics of all registered batches."""
-    patches, found = [], list[Audit]()
+    patches, drawn = [], list[Audit]()
     classes = dict[str, None]()
     with database.reading() as connection:
         rows = all_batches(connection)
         for batch in rows:
             own = reviewed_patches(connection, batch.id)
             patches += own
-            found += audits(connection, batch, own)
+            drawn += audits(connection, batch, own)
             classes |= dict.fromkeys(name for name in batch.classes if name != NORMAL)
-    return Statistics(len(rows), compare(patches, list(classes)), tuple(found))
+    return Statistics(len(rows), compare(patches, list(classes)), tuple(drawn))
 
 
 def as_json(statistics: Statistics) -> dict[str, Any]:
@@ -58,16 +58,16 @@ def _with_intervals(entries: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def as_text(statistics: Statistics) -> str:
     """The statistics as a table for a terminal."""
-    found = statistics.comparison
+    comparison = statistics.comparison
     rows = [
         ("", "decided", "confirmed", "rejected", "reclassed", "overkill", "escapes", "kappa"),
-        _row("all", found.overall),
-        *(_row(name, agreement) for name, agreement in found.by_class.items()),
-        *(_row(month, agreement) for month, agreement in found.by_month.items()),
+        _row("all", comparison.overall),
+        *(_row(name, agreement) for name, agreement in comparison.by_class.items()),
+        *(_row(month, agreement) for month, agreement in comparison.by_month.items()),
     ]
     lines = [
-        f"{statistics.batches} batches; patches disputed {found.disputed}, "
-        f"open again {found.reopened}",
+        f"{statistics.batches} batches; patches disputed {comparison.disputed}, "
+        f"open again {comparison.reopened}",
         *_aligned(rows),
     ]
     lines += [_audit_line(audit) for audit in statistics.audits]
@@ -107,7 +107,7 @@ def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
 def _audit_line(audit: Audit) -> str:
     # A batch's name is a folder's, which may hold anything, line ends too.
     name = f"audit of {audit.batch!a}, {audit.size} of {audit.population} accepted patches"
-    found = f"seed {audit.seed}: {audit.escapes} escapes in {audit.decided} decided"
+    result = f"seed {audit.seed}: {audit.escapes} escapes in {audit.decided} decided"
     if audit.bound is None:
-        return f"{name}, {found}; a bound when the other {audit.size - audit.decided} are decided"
-    return f"{name}, {found}; at most {audit.bound:.2%} of all escape (95 %)"
+        return f"{name}, {result}; a bound when the other {audit.size - audit.decided} are decided"
+    return f"{name}, {result}; at most {audit.bound:.2%} of all escape (95 %)"

@@ -22,8 +22,9 @@ def run(arguments: Namespace) -> int:
     from inspection.review.database import open_database
     from inspection.review.stats import as_json, as_text, statistics
 
-    found = statistics(open_database(arguments.db))
-    print(
-        json.dumps(as_json(found), indent=2, allow_nan=False) if arguments.json else as_text(found)
-    )
+    numbers = statistics(open_database(arguments.db))
+    if arguments.json:
+        print(json.dumps(as_json(numbers), indent=2, allow_nan=False))
+    else:
+        print(as_text(numbers))
     return 0

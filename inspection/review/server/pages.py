@@ -70,11 +70,11 @@ def _add_reading(router: APIRouter, site: Site) -> None:
             pages = max(1, -(-total // LISTED))
             number = min(number, pages)
             rows = newest_batches(connection, LISTED, LISTED * (number - 1))
-            found = site.overviews.of(connection, rows)
+            overviews = site.overviews.of(connection, rows)
         return site.page(
             "batches.html.j2",
             here="batches",
-            batches=found,
+            batches=overviews,
             number=number,
             pages=pages,
             total=total,
@@ -84,8 +84,9 @@ def _add_reading(router: APIRouter, site: Site) -> None:
     def trend() -> Response:
         with site.database.reading() as connection:
             total = number_of_batches(connection)
-            found = site.overviews.of(connection, newest_batches(connection, MOST_BATCHES)[::-1])
-        shown = trends(found)
+            rows = newest_batches(connection, MOST_BATCHES)[::-1]
+            overviews = site.overviews.of(connection, rows)
+        shown = trends(overviews)
         return site.page(
             "trends.html.j2",
             here="trends",

@@ -32,7 +32,7 @@ def trends(overviews: Sequence[Overview]) -> list[Trend]:
     """
     before = dict[tuple[str, str], list[laney.Subgroup]]()
     labels = _labels(overviews)
-    found = []
+    made = []
     for batch in overviews:
         key = batch.bundle_sha256, batch.settings
         content = batch.content
@@ -58,8 +58,8 @@ def trends(overviews: Sequence[Overview]) -> list[Trend]:
             overkill=_interval(agreed.overkill),
             escapes=_interval(agreed.escapes),
         )
-        found.append(Trend(batch, point))
-    return found
+        made.append(Trend(batch, point))
+    return made
 
 
 def drawings(shown: Sequence[Trend]) -> tuple[Drawing, ...]:
