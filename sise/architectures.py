@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from sise.cloning import wrapped
 from sise.errors import BundleError
 
 INCEPTIONS = ("googlenet", "inception_v3")
@@ -54,13 +53,6 @@ class Weightless(TorchFunctionMode):
         if func in (torch.empty, torch.zeros, torch.ones) and options.get("device") is None:
             options["device"] = "meta"
         return func(*args, **options)
-
-
-def bare(network: nn.Module) -> nn.Module:
-    """What DataParallel and torch.compile wrap, if they do."""
-    while (inner := wrapped(network)) is not None:
-        network = inner
-    return network
 
 
 def state_of(network: nn.Module) -> dict[str, torch.Tensor]:

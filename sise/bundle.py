@@ -22,8 +22,9 @@ import torch
 from pydantic import AfterValidator, ConfigDict, Field
 from torch import nn
 
-from sise.architectures import Weightless, bare, build_network, load_state, state_of
+from sise.architectures import Weightless, build_network, load_state, state_of
 from sise.checked import checked, read_json
+from sise.cloning import unwrapped
 from sise.errors import BundleError
 
 FORMAT = "steel-sise bundle 1"
@@ -125,7 +126,7 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
     Raises BundleError, writing nothing, for a weight or a number of the card that is not finite,
     for weights that do not fit the card, and for a card that could not be read again.
     """
-    network = bare(network)
+    network = unwrapped(network)
     weights = {
         name: (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous()
         for name, tensor in state_of(network).items()

@@ -57,3 +57,9 @@ def wrapped(module: nn.Module) -> nn.Module | None:
         return inner
     compiled = vars(module).get("_modules", {}).get("_orig_mod")
     return compiled if isinstance(compiled, nn.Module) else None
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The module itself, without DataParallel and torch.compile around it."""
+    inner = wrapped(module)
+    return module if inner is None else unwrapped(inner)

@@ -14,7 +14,7 @@ from sise.baselines import Fill, Masker, check_fill
 from sise.batches import BatchSize, auto_batch_size, is_out_of_memory
 from sise.blocks import Layer, find_blocks, resolve_layers
 from sise.capture import in_eval_mode
-from sise.cloning import wrapped
+from sise.cloning import unwrapped
 from sise.errors import SiseError
 from sise.explanation import Explanation, joined, with_finite_scores
 from sise.logits import Output, logits_of
@@ -41,7 +41,7 @@ _SCORED_PER_CAPTURED = 8
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunOptions:
     """How an engine runs its model; `SISE` explains each."""
 
     layers: Layers = None
@@ -60,16 +60,16 @@ class Engine:
     float32 (or float64); only the scoring of masked images may be bfloat16.
     """
 
-    def __init__(self, model: nn.Module, settings: Settings) -> None:
-        if settings.batch_size != "auto" and settings.batch_size < 1:
-            raise SiseError(f'batch_size must be "auto" or at least 1, not {settings.batch_size}')
-        if settings.output not in get_args(Output):
-            raise SiseError(f"output {settings.output!r}: one of {', '.join(get_args(Output))}")
-        check_fill(settings.fill)
+    def __init__(self, model: nn.Module, options: RunOptions) -> None:
+        if options.batch_size != "auto" and options.batch_size < 1:
+            raise SiseError(f'batch_size must be "auto" or at least 1, not {options.batch_size}')
+        if options.output not in get_args(Output):
+            raise SiseError(f"output {options.output!r}: one of {', '.join(get_args(Output))}")
+        check_fill(options.fill)
         check_open(model)
-        self.model = _unwrapped(model)
-        self.settings = settings
-        self._named_layers = None if settings.layers is None else _named(model, settings.layers)
+        self.model = unwrapped(model)
+        self.options = options
+        self._named_layers = None if options.layers is None else _named(model, options.layers)
         self._blocks: dict[tuple[int, int], tuple[Layer, ...]] = {}
         self._cache: dict[object, tuple[object, object]] = {}
         self._state: object = None
@@ -115,7 +115,7 @@ class Engine:
 
     def exact_dtype(self, device: torch.device) -> torch.dtype:
         """float64 if that was asked for, else float32."""
-        asked = resolve(self.settings.precision, device)
+        asked = resolve(self.options.precision, device)
         return torch.float64 if asked == torch.float64 else torch.float32
 
     def check_model(self, images: torch.Tensor) -> ModelOutputs:
@@ -124,7 +124,7 @@ class Engine:
 
         It is looked at once, and again when its weights or the size of images have changed.
         """
-        device, output = images.device, self.settings.output
+        device, output = images.device, self.options.output
         forward, at_once = self._exact(device), self.batch_size(images).value
         self._outputs = self._cached(
             ("check", device, images.shape[2:]),
@@ -143,22 +143,22 @@ class Engine:
 
     def _giving_logits(self, forward: Forward) -> Forward:
         exclusive = self._outputs is None or self._outputs.exclusive
-        return lambda images: logits_of(forward(images), self.settings.output, exclusive)
+        return lambda images: logits_of(forward(images), self.options.output, exclusive)
 
     def scorer(self, images: torch.Tensor, targets: torch.Tensor) -> MaskScorer:
         """Scores masks of these images (B, 3, H, W) for the classes `targets` (B,)."""
         network = self.scoring_network(images.device)
         return MaskScorer(
             network,
-            Masker(images.to(network.dtype), self.settings.fill),
+            Masker(images.to(network.dtype), self.options.fill),
             targets,
-            self.settings.output,
+            self.options.output,
             self.batch_size(images),
         )
 
     def scoring_network(self, device: torch.device) -> Network:
         """The network that masked images are scored by, giving logits as `exact_forward` does."""
-        chosen = self.settings
+        chosen = self.options
         dtype = resolve(chosen.precision, device)
         network = self._cached(
             ("scoring", device, dtype),
@@ -178,7 +178,7 @@ class Engine:
     def batch_size(self, images: torch.Tensor) -> BatchSize:
         """How many masked images of this size make a batch."""
         size = (images.shape[2], images.shape[3])
-        asked = self.settings.batch_size
+        asked = self.options.batch_size
         if (size, images.device) not in self._batch_sizes:
             value = auto_batch_size(size, images.device) if asked == "auto" else asked
             self._batch_sizes[size, images.device] = BatchSize(value)
@@ -236,14 +236,9 @@ class Engine:
         return self._cache[key][1]  # type: ignore[return-value]
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
-    inner = wrapped(model)
-    return model if inner is None else _unwrapped(inner)
-
-
 def _named(model: nn.Module, layers: Sequence[str | nn.Module]) -> tuple[Layer, ...]:
     """The layers that a user names: as the wrapped model calls them, or as the wrapper does."""
-    inner = _unwrapped(model)
+    inner = unwrapped(model)
     known = {name for name, _ in inner.named_modules()}
     outer = dict(model.named_modules())
     meant = [

@@ -12,8 +12,7 @@ import torch
 
 from sise.bundle import ModelBundle, file_sha256, library_versions
 from sise.capture import in_eval_mode
-from sise.engine import Engine
-from sise.engine import Settings as EngineSettings
+from sise.engine import Engine, RunOptions
 from sise.errors import ImageError, SiseError
 from sise.explain_outputs import FILES, all_or_none, check_names, claim, is_up_to_date
 from sise.explanation import NOT_FINITE, OK, REVISION, Explainer, Explanation
@@ -114,7 +113,7 @@ def explain_files(
     target = _target_index(bundle, settings.target)
     spec = spec_of(settings)
     explainer = make_explainer(spec, bundle.model, {})
-    engine = Engine(bundle.model, EngineSettings(output=spec.options.get("output", "softmax")))
+    engine = Engine(bundle.model, RunOptions(output=spec.options.get("output", "softmax")))
     with in_eval_mode(engine.model):
         device = next(bundle.model.parameters()).device
         engine.check_model(torch.zeros(1, 3, *bundle.card.input_size, device=device))
@@ -225,7 +224,7 @@ def _probabilities(engine: Engine, inputs: torch.Tensor) -> torch.Tensor:
         forward = engine.exact_forward(inputs.device)
         logits = torch.cat([forward(one[None]) for one in inputs])
         known = logits.isfinite()
-        scores = every_probability(logits, engine.settings.output)
+        scores = every_probability(logits, engine.options.output)
         return scores.where(known, torch.nan).cpu()
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from sise.bench.timing import Clock, Timing, Work, batches_lasting, in_turn
 from sise.capture import in_eval_mode
-from sise.engine import Engine, Settings
+from sise.engine import Engine, RunOptions
 from sise.errors import SiseError
 from sise.evaluation.paper import SECONDS
 from sise.explanation import Explainer
@@ -50,7 +50,7 @@ class Subject:
 class Setting:
     """What runs the passes. `as_given`: the model itself, not a copy made for speed."""
 
-    engine: Settings
+    engine: RunOptions
     as_given: bool = False
 
     def __str__(self) -> str:
@@ -98,7 +98,7 @@ def measure(
 ) -> Iterator[Row | Skipped]:
     """A bare forward row and a row of each method, those of one setting together.
 
-    `shared` are options of all methods (`Engine`'s settings); a method's own go before them. A
+    `shared` are options of all methods (`RunOptions`); a method's own go before them. A
     setting that this machine or model cannot run, or a method that cannot explain the model, is
     passed over. Raises SiseError for a precision that does not exist.
     """
@@ -133,10 +133,10 @@ def setting_of(spec: MethodSpec, shared: Mapping[str, Any], device: torch.device
     options = {key: spec.options.get(key, value) for key, value in shared.items()}
     dtype = resolve(options["precision"], device)
     if "backend" in defaults(spec.method):
-        return Setting(Settings(**{**options, "precision": _WORDS[dtype]}))
+        return Setting(RunOptions(**{**options, "precision": _WORDS[dtype]}))
     exact = _WORDS[torch.promote_types(dtype, torch.float32)]
     given = {"precision": exact, "backend": "torch", "compile": False}
-    return Setting(Settings(**{**options, **given}), as_given=True)
+    return Setting(RunOptions(**{**options, **given}), as_given=True)
 
 
 def bare_of(subject: Subject, setting: Setting) -> Bare:

@@ -13,7 +13,7 @@ from sise.baselines import FillName
 from sise.bundle import ModelBundle
 from sise.capture import in_eval_mode
 from sise.datasets.dataset import Dataset, Item
-from sise.engine import Engine, Settings
+from sise.engine import Engine, RunOptions
 from sise.errors import DatasetError, ImageError
 from sise.evaluation.store import Made, MapStore, RowStore, identity
 from sise.evaluation.subject import Subject, check_classes, read
@@ -86,7 +86,7 @@ class ModelScore:
     """
 
     def __init__(self, bundle: ModelBundle, shared: Mapping[str, Any]) -> None:
-        self.engine = Engine(bundle.model, Settings(**shared))
+        self.engine = Engine(bundle.model, RunOptions(**shared))
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -95,7 +95,7 @@ class ModelScore:
             network = self.engine.scoring_network(images.device)
             size = self.engine.batch_size(images).value
             scores = [
-                probabilities(_padded(network, part, size), labels, self.engine.settings.output)
+                probabilities(_padded(network, part, size), labels, self.engine.options.output)
                 for part, labels in zip(
                     torch.split(images, size), torch.split(targets, size), strict=True
                 )

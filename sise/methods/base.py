@@ -13,7 +13,7 @@ from torch import nn
 
 from sise.backends import Backend
 from sise.baselines import Fill
-from sise.engine import Engine, Layers, Settings
+from sise.engine import Engine, Layers, RunOptions
 from sise.errors import LayerError
 from sise.explanation import Explanation
 from sise.logits import Output
@@ -33,8 +33,8 @@ class EngineExplainer(ABC):
 
     def __post_init__(self, model: nn.Module) -> None:
         known = {option.name for option in fields(self)}
-        heeded = [option.name for option in fields(Settings) if option.name in known]
-        self.engine = Engine(model, Settings(**{name: getattr(self, name) for name in heeded}))
+        heeded = [option.name for option in fields(RunOptions) if option.name in known]
+        self.engine = Engine(model, RunOptions(**{name: getattr(self, name) for name in heeded}))
 
     def __call__(self, images: torch.Tensor, target: Target = None) -> Explanation:
         """Explain images (B, 3, H, W); `target` as for `SISE`."""

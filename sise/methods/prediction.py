@@ -45,7 +45,7 @@ def explanation(
     return Explanation(
         maps=normalised,
         targets=prediction.targets,
-        scores=probabilities(prediction.logits, prediction.targets, engine.settings.output).float(),
+        scores=probabilities(prediction.logits, prediction.targets, engine.options.output).float(),
         status=status,
         layers=layers,
         forwards=spent.expand(len(maps)).clone(),

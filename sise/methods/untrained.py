@@ -50,7 +50,7 @@ class Untrained(LayersExplainer):
     def _explain(self, images: torch.Tensor, target: Target) -> Explanation:
         prediction = predict(self.engine, images, target)
         explanation = self._explainer(images)(images, prediction.targets)
-        scores = probabilities(prediction.logits, prediction.targets, self.engine.settings.output)
+        scores = probabilities(prediction.logits, prediction.targets, self.engine.options.output)
         return replace(explanation, scores=scores.float(), forwards=explanation.forwards + 1)
 
     def _explainer(self, images: torch.Tensor) -> Explainer:

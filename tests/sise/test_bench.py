@@ -18,7 +18,7 @@ from sise.bench.report import as_json, show, subject_of
 from sise.bench.timing import Pair, Timing, batches_lasting, in_turn
 from sise.bundle import ModelCard
 from sise.cli import main
-from sise.engine import Settings
+from sise.engine import RunOptions
 from sise.errors import SiseError
 from sise.registry import METHODS, parse_spec
 
@@ -221,7 +221,7 @@ def test_a_setting_that_cannot_run_is_said_and_costs_its_own_rows_only(
 
 ROW = Row(
     "SISE",
-    Setting(Settings(precision="bf16", compile=True)),
+    Setting(RunOptions(precision="bf16", compile=True)),
     16,
     1951.0,
     Timing((Pair(1951, 66.666, 29.8), Pair(1951, 66.666, 32.516), Pair(1951, 66.666, 27.988))),

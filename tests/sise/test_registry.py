@@ -50,8 +50,8 @@ def test_a_method_takes_the_shared_options_that_it_knows_and_its_own_before_them
     explainer = make_explainer(parse_spec("sise:batch_size=3,mu=0.5"), model, SHARED)
     assert isinstance(explainer, SISE)
     assert explainer.mu == 0.5
-    assert explainer.engine.settings.batch_size == 3
-    assert explainer.engine.settings.precision == "fp32"
+    assert explainer.engine.options.batch_size == 3
+    assert explainer.engine.options.precision == "fp32"
     make_explainer(parse_spec("noise"), model, SHARED)  # knows no backend: not an error
 
 
