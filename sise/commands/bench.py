@@ -6,7 +6,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from sise.commands.options import PAPERS, add_running, shared_options
+from sise.commands.options import add_running, shared_options
+from sise.evaluation import paper
 from sise.registry import METHODS
 
 
@@ -46,7 +47,7 @@ def parser() -> ArgumentParser:
         "--methods",
         type=str,
         nargs="+",
-        default=[*PAPERS, "sise:budget=97", "sise:budget=auto"],
+        default=[*paper.METHODS, "sise:budget=97", "sise:budget=auto"],
         metavar="NAME[:OPTION=VALUE,…]",
         help=f"methods to time, besides bare forward passes: {', '.join(METHODS)}; with "
         "options if wanted: sise:budget=97 rise:n_masks=500 sise:backend=openvino",

@@ -7,13 +7,13 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
 from sise.commands.options import (
-    PAPERS,
     UNREADABLE_INPUTS,
     add_running,
     add_subjects,
     evaluated,
     shared_options,
 )
+from sise.evaluation.paper import METHODS
 
 TRIVIAL = ["centre-gaussian", "noise", "sobel", "untrained:budget=94"]
 
@@ -31,7 +31,7 @@ def parser() -> ArgumentParser:
         "--methods",
         type=str,
         nargs="+",
-        default=[*PAPERS, *TRIVIAL],
+        default=["sise", *METHODS[:-1], *TRIVIAL],
         help="names of methods, with options if wanted: sise:budget=94 rise:n_masks=2000,seed=1; "
         "the first is what the others are tested against",
     )

@@ -15,17 +15,6 @@ if TYPE_CHECKING:
 
 UNREADABLE_INPUTS = 4
 """Exit code: finished, but for what could not be read."""
-PAPERS = [
-    "sise",
-    "gradcam",
-    "gradcam++",
-    "extremal-perturbation",
-    "rise",
-    "scorecam",
-    "integrated-gradients",
-    "fullgrad",
-]
-"""Those that the paper compares."""
 OTHERS = {
     "evaluate": {"similarities.jsonl": "sanity", "ablation.md": "ablate"},
     "ablate": {"similarities.jsonl": "sanity", "summary.html": "evaluate"},

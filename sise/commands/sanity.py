@@ -1,6 +1,5 @@
 """`sise sanity`: whether maps depend on what the model has learnt."""
 
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +10,7 @@ from sise.commands.options import (
     UNREADABLE_INPUTS,
     add_running,
     add_subjects,
+    command_line,
     shared_options,
     subjects,
 )
@@ -91,7 +91,7 @@ def run(arguments: Namespace) -> int:
     rows = [
         row for some in track(experiment.rows(), experiment.total, "explaining") for row in some
     ]
-    verdicts = publish(experiment, rows, arguments.margin, arguments.rows, " ".join(sys.argv))
+    verdicts = publish(experiment, rows, arguments.margin, arguments.rows, command_line())
     for spec in plan.specs:
         verdict = verdicts[spec.text]
         print(f"{spec.title}: {verdict.word} ({verdict.why})")

@@ -143,15 +143,7 @@ def _stored(path: Path) -> dict[str, npt.NDArray[Any]] | None:
 
 def _write(path: Path, made: Made) -> None:
     with path.open("wb") as stream:
-        np.savez(
-            stream,
-            map=made.map.numpy(),
-            status=made.status,
-            score=made.score,
-            forwards=made.forwards,
-            seconds=made.seconds,
-            key=made.key,
-        )
+        np.savez(stream, **{**vars(made), "map": made.map.numpy()})
 
 
 def _digest(content: Mapping[str, Any]) -> str:

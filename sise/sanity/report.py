@@ -61,16 +61,16 @@ def publish(
     return verdicts
 
 
-def _facts(experiment: Experiment) -> list[str]:
+def _facts(experiment: Experiment) -> str:
     plan, bundle = experiment.plan, experiment.bundle
     images = len({subject.item.image for subject in experiment.subjects})
     how = "from the logits down" if plan.mode == "cascading" else "one at a time"
-    return [
+    return (
         f"{bundle.card.architecture} (bundle {bundle.sha256[:12]}), {experiment.dataset.name}: "
         f"{len(experiment.subjects)} items of {images} images. Weights are drawn anew {how} in "
         f"{len(experiment.stages)} steps (seed {plan.seed}), and all at once with "
         f"{plan.seeds} seeds. The class explained is the item's own throughout."
-    ]
+    )
 
 
 def _record(

@@ -55,14 +55,14 @@ def markdown(
     summary: pd.DataFrame,
     verdicts: Mapping[str, Verdict],
     specs: Sequence[MethodSpec],
-    facts: Sequence[str],
+    facts: str,
     margin: float,
 ) -> str:
-    """The summary in words and tables. `facts` are lines that say what was run."""
+    """The summary in words and tables. `facts` say what was run."""
     titles = {spec.text: escaped(spec.title) for spec in specs}
     parts = [
         "# Sanity check: do the maps depend on what the model has learnt?",
-        *facts,
+        facts,
         "## Verdicts",
         markdown_table(
             ["method", "verdict", "numbers"],
