@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-from pages import HOSTILE, cards, make_report, open_page, press, sign
+from pages import HOSTILE, cards, open_page, press, sign
 from playwright.sync_api import Download, Page, expect
 
 from inspection.review.database import open_database
@@ -14,11 +13,6 @@ from inspection.review.register import read_report, register
 from inspection.review.state import states
 
 REASON = '=HYPERLINK("x") <b>bold</b>\u202e'
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_report(tmp_path_factory.mktemp("decisions"))
 
 
 def exported(page: Page, folder: Path) -> DecisionFile:

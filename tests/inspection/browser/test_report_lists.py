@@ -5,17 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browsing import axe
-from pages import HOSTILE, cards, current, make_report, open_page, press
+from pages import HOSTILE, cards, current, open_page, press
 from playwright.sync_api import Browser, Page, expect
 
 from inspection.report_reader import open_report
 from severstal_prep.images import read_image
 from sise.overlay import PALETTES, overlay
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_report(tmp_path_factory.mktemp("page"))
 
 
 def test_every_indication_has_a_card_and_every_strip_a_row(page: Page, report: Path) -> None:

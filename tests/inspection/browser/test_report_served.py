@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from browsing import axe
-from pages import cards, current, make_report, press, sign
+from pages import cards, current, press, sign
 from playwright.sync_api import BrowserContext, Page, expect
 
 from inspection.review.database import Database, open_database
@@ -20,11 +20,6 @@ from inspection.review.server.access import Access
 from inspection.review.server.app import make_app
 
 TOKEN = "no secret: " + "7" * 16
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_report(tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture
