@@ -11,7 +11,7 @@ READY_JS := $(JS)/node_modules/.ready
 DEMO ?= demo-out
 # Two processes of one thread each. Work-stealing leaves the tests of a module together, and so
 # makes what they share once, not in both.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 # Else every process would compile all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 

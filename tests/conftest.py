@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 
-# Tests run in parallel processes; one thread each keeps them out of each other's way.
-torch.set_num_threads(1)
+# Tests run in parallel processes; one thread each keeps them out of each other's way. PyTorch, once
+# it is loaded, and the programs that tests start read this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
