@@ -1,6 +1,7 @@
 """How many masked images go through the network at once."""
 
 import logging
+from collections.abc import Callable
 
 import torch
 
@@ -18,8 +19,25 @@ class BatchSize:
     def __init__(self, value: int) -> None:
         self.value = value
 
-    def halve(self, error: RuntimeError) -> None:
-        """Take half of it, and say so. Raises SiseError from `error` at one image."""
+    def run(self, count: int, work: Callable[[int, int], None]) -> None:
+        """Let `work` do pieces `start` to `stop` of `count`, batch by batch.
+
+        Out of memory, a batch is halved and done again. Raises SiseError if not even one image
+        fits.
+        """
+        start = 0
+        while start < count:
+            stop = min(start + self.value, count)
+            try:
+                work(start, stop)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._halve(error)
+                continue
+            start = stop
+
+    def _halve(self, error: RuntimeError) -> None:
         if self.value == 1:
             raise SiseError(
                 "out of memory with a batch of one masked image; use smaller images, a smaller "

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import nn
@@ -98,15 +98,11 @@ class Engine:
             ours = images.detach().clone().to(self.exact_dtype(images.device))
             outputs = self.check_model(ours)
             check_classes(target, outputs.classes, outputs.single)
-            parts = torch.split(ours, self.captured_at_once(ours))
-            sizes = [len(part) for part in parts]
-            targets = _split(target, sizes)
-            shares = zip(*(torch.split(tensor, sizes) for tensor in beside), strict=True)
-            also = list(shares) if beside else [()] * len(parts)
-            explained: list[Explanation] = []
+            at_once = self.captured_at_once(ours)
             try:
-                for part, given, more in zip(parts, targets, also, strict=True):
-                    explained += self._explain_halving_on_oom(explain_part, part, given, *more)
+                explained = self._explain_halving_on_oom(
+                    explain_part, at_once, ours, target, *beside
+                )
             except SiseError as error:
                 if quantized := no_gradients(self.model):
                     raise SiseError(quantized) from error
@@ -192,32 +188,27 @@ class Engine:
     def _explain_halving_on_oom(
         self,
         explain_part: ExplainPart,
+        at_once: int,
         images: torch.Tensor,
-        target: torch.Tensor | None,
-        *beside: torch.Tensor,
+        *beside: torch.Tensor | None,
     ) -> list[Explanation]:
-        """`explain_part` of all images at once or, out of memory, of half of them at a time."""
-        try:
-            return [explain_part(images, target, *beside)]
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(images) == 1:
-                raise no_memory() from error
-        self._most_captured = len(images) // 2
-        _log.warning("out of memory: going on with %d images at once", self._most_captured)
-        # Only here, when the error and all that it holds are gone, is there memory again.
-        half = len(images) // 2
-        sizes = [half, len(images) - half]
-        shares = zip(
-            torch.split(images, sizes),
-            _split(target, sizes),
-            *(torch.split(tensor, sizes) for tensor in beside),
-            strict=True,
-        )
-        return [
-            part for share in shares for part in self._explain_halving_on_oom(explain_part, *share)
-        ]
+        """`explain_part` of `at_once` images at a time or, out of memory, of half of them."""
+        explained: list[Explanation] = []
+        for share in _shares(at_once, images, *beside):
+            try:
+                explained.append(explain_part(*share))
+                continue
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if len(share[0]) == 1:
+                    raise no_memory() from error
+            # Only here, when the error and all that it holds are gone, is there memory again.
+            self._most_captured = len(share[0]) // 2
+            _log.warning("out of memory: going on with %d images at once", self._most_captured)
+            half = len(share[0]) - self._most_captured
+            explained += self._explain_halving_on_oom(explain_part, half, *share)
+        return explained
 
     @contextmanager
     def unchanging(self) -> Iterator[None]:
@@ -282,7 +273,10 @@ def _cure(images: torch.Tensor) -> str:
     return ""
 
 
-def _split(
-    target: torch.Tensor | None, sizes: Sequence[int]
-) -> Sequence[torch.Tensor] | list[None]:
-    return [None for _ in sizes] if target is None else torch.split(target, list(sizes))
+def _shares(
+    at_once: int, images: torch.Tensor, *beside: torch.Tensor | None
+) -> Iterator[tuple[Any, ...]]:
+    """`at_once` images at a time, with their share of each tensor beside them; None stays None."""
+    for start in range(0, len(images), at_once):
+        share = slice(start, start + at_once)
+        yield tuple(one if one is None else one[share] for one in (images, *beside))

@@ -13,7 +13,7 @@ import torch
 
 from sise.backends import Network
 from sise.baselines import Masker
-from sise.batches import BatchSize, is_out_of_memory
+from sise.batches import BatchSize
 from sise.logits import Output, probabilities
 from sise.masks import SmallMasks, upsample
 
@@ -45,22 +45,17 @@ class MaskScorer:
         Out of memory, a batch is halved and scored again; raises SiseError if not even one
         masked image fits.
         """
-        lengths = [len(part) for part in mask_sets]
         scores = torch.cat([part.masks.new_empty(len(part)) for part in mask_sets])
         buffers = self._buffers(scores.dtype)
-        start = 0
-        while start < len(scores):
-            stop = min(start + self.batch_size.value, len(scores))
-            try:
-                scores[start:stop] = self._score(list(_between(mask_sets, start, stop)), buffers)
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                self.batch_size.halve(error)
+
+        def score(start: int, stop: int) -> None:
+            nonlocal buffers
+            if len(buffers.masks) > self.batch_size.value:  # halved
                 buffers = self._buffers(scores.dtype)
-                continue
-            start = stop
-        return torch.split(scores, lengths)
+            scores[start:stop] = self._score(list(_between(mask_sets, start, stop)), buffers)
+
+        self.batch_size.run(len(scores), score)
+        return torch.split(scores, [len(part) for part in mask_sets])
 
     def _buffers(self, dtype: torch.dtype) -> "_Buffers":
         shape = (self.batch_size.value, *self.masker.size)

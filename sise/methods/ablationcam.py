@@ -58,18 +58,13 @@ def logits_without(
 
     `features` (1, N, h, w) are the layer's own. Out of memory, batches are halved.
     """
-    logits = []
-    start = 0
-    while start < len(maps):
-        batch = maps[start : start + batch_size.value]
-        try:
-            logits.append(_ablated(forward, layer, image, features, batch))
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            batch_size.halve(error)
-            continue
-        start += len(batch)
+    logits: list[torch.Tensor] = []
+    batch_size.run(
+        len(maps),
+        lambda start, stop: logits.append(
+            _ablated(forward, layer, image, features, maps[start:stop])
+        ),
+    )
     return torch.cat(logits) if logits else image.new_zeros(0, 1)
 
 
