@@ -8,6 +8,7 @@ from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
 from sise.commands.options import (
     UNREADABLE_INPUTS,
+    add_fills,
     add_running,
     add_subjects,
     evaluated,
@@ -40,13 +41,7 @@ def parser() -> ArgumentParser:
     options.add_argument(
         "--base", type=str, default="sise", help="the SISE to change, such as sise:context=reflect"
     )
-    options.add_argument(
-        "--fills",
-        type=Literal["grey", "mean", "blur", "inpaint"],
-        nargs="+",
-        default=["grey"],
-        help="what metrics put where pixels are taken away",
-    )
+    add_fills(options, ["grey"])
     add_running(options)
     options.add_argument("--out", type=Path, required=True, help="folder to write to")
     return options

@@ -6,7 +6,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from sise.commands.options import add_running, shared_options
+from sise.commands.options import add_network, add_running, shared_options
 from sise.evaluation import paper
 from sise.registry import METHODS
 
@@ -17,23 +17,7 @@ def parser() -> ArgumentParser:
         "of the same network: whole explanations, in seconds per image and in passes."
     )
     options.add_argument("--config", action="config", help="YAML file with these options")
-    options.add_argument(
-        "--bundle", type=Path | None, default=None, help="folder of the model bundle"
-    )
-    options.add_argument(
-        "--architecture",
-        type=str | None,
-        default=None,
-        help="or the name of a torchvision classifier, which gets random weights",
-    )
-    options.add_argument(
-        "--size",
-        type=PositiveInt,
-        nargs=2,
-        metavar=("H", "W"),
-        default=None,
-        help="of the images, in pixels; the bundle's input size, or 256 256, if left out",
-    )
+    add_network(options)
     options.add_argument(
         "--image",
         type=Path | None,

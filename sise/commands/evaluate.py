@@ -1,13 +1,13 @@
 """`sise evaluate`: methods × images × metrics, and the tables and pictures they make."""
 
 from pathlib import Path
-from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
 from sise.commands.options import (
     UNREADABLE_INPUTS,
+    add_fills,
     add_running,
     add_subjects,
     evaluated,
@@ -35,13 +35,7 @@ def parser() -> ArgumentParser:
         help="names of methods, with options if wanted: sise:budget=94 rise:n_masks=2000,seed=1; "
         "the first is what the others are tested against",
     )
-    options.add_argument(
-        "--fills",
-        type=Literal["grey", "mean", "blur", "inpaint"],
-        nargs="+",
-        default=["grey", "blur"],
-        help="what metrics put where pixels are taken away; the first is the paper's place",
-    )
+    add_fills(options, ["grey", "blur"])
     options.add_argument(
         "--metrics",
         type=str,

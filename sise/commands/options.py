@@ -1,4 +1,4 @@
-"""Options that `evaluate`, `ablate` and `sanity` share: what is explained, and how it is run."""
+"""Options that commands share: what is explained, and how it is run."""
 
 import shlex
 import sys
@@ -21,6 +21,38 @@ OTHERS = {
     "sanity": {"ablation.md": "ablate", "rows.jsonl": "evaluate"},
 }
 """For each command, the files by which a folder is another's, where the mark is empty."""
+
+
+def add_network(parser: ArgumentParser) -> None:
+    """--bundle or --architecture, and --size of its images."""
+    parser.add_argument(
+        "--bundle", type=Path | None, default=None, help="folder of the model bundle"
+    )
+    parser.add_argument(
+        "--architecture",
+        type=str | None,
+        default=None,
+        help="or the name of a torchvision classifier, such as resnet101, with random weights",
+    )
+    parser.add_argument(
+        "--size",
+        type=PositiveInt,
+        nargs=2,
+        metavar=("H", "W"),
+        default=None,
+        help="of the image, in pixels; the bundle's input size, or 256 256, if left out",
+    )
+
+
+def add_fills(parser: ArgumentParser, default: list[str]) -> None:
+    """--fills."""
+    parser.add_argument(
+        "--fills",
+        type=Literal["grey", "mean", "blur", "inpaint"],
+        nargs="+",
+        default=default,
+        help="what metrics put where pixels are taken away; the first is the paper's place",
+    )
 
 
 def add_subjects(parser: ArgumentParser, limit: int | None) -> None:
