@@ -114,93 +114,111 @@ def explain_files(
     spec = spec_of(settings)
     explainer = make_explainer(spec, bundle.model, {})
     engine = Engine(bundle.model, RunOptions(output=spec.options.get("output", "softmax")))
+    run = _Run(bundle, engine, explainer, settings, target, out)
     with in_eval_mode(engine.model):
-        device = next(bundle.model.parameters()).device
-        engine.check_model(torch.zeros(1, 3, *bundle.card.input_size, device=device))
+        engine.check_model(torch.zeros(1, 3, *bundle.card.input_size, device=run.device))
     claim(out, images)
     for path in images:
         try:
-            yield Outcome(
-                path, _explain_file(bundle, engine, explainer, path, out, settings, target)
-            )
+            yield Outcome(path, run.explain(path))
         except ImageError as error:
             yield Outcome(path, str(error), failed=True)
 
 
-def _explain_file(
-    bundle: ModelBundle,
-    engine: Engine,
-    explainer: Explainer,
-    path: Path,
-    out: Path,
-    settings: Settings,
-    target: int | None,
-) -> str:
-    image = read_image(path)
-    identity = {
-        "image": path.name,
-        "image_sha256": file_sha256(path),
-        "bundle_sha256": bundle.sha256,
-        "settings": record_of(settings),
-        "revision": REVISION,
-    }
-    record_path = out / f"{path.stem}.json"
-    map_values, map_picture, laid_over = (out / f"{path.stem}_{name}" for name in FILES)
-    if is_up_to_date(record_path, identity, (map_values, map_picture, laid_over)):
-        return "up to date"
+@dataclass(frozen=True)
+class _Run:
+    """What the images have in common; `target` is the index of the class that was asked for."""
 
-    tiles = _explain_tiles(bundle, engine, explainer, path, image, settings.stride, target)
-    explained = [tile for tile in tiles if tile.map is not None]
-    merged = merge_tiles(
-        [tile.map for tile in explained if tile.map is not None],
-        [tile.left for tile in explained],
-        width=image.shape[1],
-        height=image.shape[0],
-    )
-    record = {
-        **identity,
-        "device": str(next(bundle.model.parameters()).device),
-        "versions": library_versions(),
-        "tiles": [tile.record for tile in tiles],
-    }
-    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-    with all_or_none(record_path, map_values, map_picture, laid_over):
-        write_whole(map_values, lambda temporary: _save(temporary, merged))
-        write_png(map_picture, to_grey(merged))
-        write_png(laid_over, overlay(image, merged, palette=settings.palette))
-        write_whole(record_path, lambda temporary: temporary.write_text(text, "utf-8"))
-    return _summary(bundle, tiles)
+    bundle: ModelBundle
+    engine: Engine
+    explainer: Explainer
+    settings: Settings
+    target: int | None
+    out: Path
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.bundle.model.parameters()).device
 
-def _explain_tiles(
-    bundle: ModelBundle,
-    engine: Engine,
-    explainer: Explainer,
-    path: Path,
-    image: npt.NDArray[np.uint8],
-    stride: int,
-    target: int | None,
-) -> list[_TileResult]:
-    height, width = bundle.card.input_size
-    if image.shape[0] != height or image.shape[1] < width:
-        raise ImageError(
-            f"{path}: {image.shape[1]}x{image.shape[0]} px; this bundle takes {width}x{height} px, "
-            f"or strips {height} px high and at least {width} px wide"
+    def explain(self, path: Path) -> str:
+        """Write an image's files, unless they are up to date; a summary."""
+        image = read_image(path)
+        identity = {
+            "image": path.name,
+            "image_sha256": file_sha256(path),
+            "bundle_sha256": self.bundle.sha256,
+            "settings": record_of(self.settings),
+            "revision": REVISION,
+        }
+        record_path = self.out / f"{path.stem}.json"
+        map_values, map_picture, laid_over = (self.out / f"{path.stem}_{name}" for name in FILES)
+        if is_up_to_date(record_path, identity, (map_values, map_picture, laid_over)):
+            return "up to date"
+
+        tiles = self._tiles(path, image)
+        explained = [tile for tile in tiles if tile.map is not None]
+        merged = merge_tiles(
+            [tile.map for tile in explained if tile.map is not None],
+            [tile.left for tile in explained],
+            width=image.shape[1],
+            height=image.shape[0],
         )
-    lefts = tile_lefts(image.shape[1], width, min(stride, width))
-    device = next(bundle.model.parameters()).device
-    pixels = np.stack([image[:, left : left + width] for left in lefts])
-    inputs = bundle.preprocess(pixels).to(device)
-    probabilities = _probabilities(engine, inputs)
-    _check_finite(path, lefts, probabilities.isfinite().all(dim=1).tolist(), "the model's answer")
-    tiles = [
-        _explain_tile(bundle, explainer, inputs[index], left, probabilities[index], target,
-                      alone=len(lefts) == 1)
-        for index, left in enumerate(lefts)
-    ]  # fmt: skip
-    fine = [tile.record["status"] != NOT_FINITE for tile in tiles]
-    _check_finite(path, lefts, fine, "the map")
-    return tiles
+        record = {
+            **identity,
+            "device": str(self.device),
+            "versions": library_versions(),
+            "tiles": [tile.record for tile in tiles],
+        }
+        text = json.dumps(record, indent=2, allow_nan=False) + "\n"
+        with all_or_none(record_path, map_values, map_picture, laid_over):
+            write_whole(map_values, lambda temporary: _save(temporary, merged))
+            write_png(map_picture, to_grey(merged))
+            write_png(laid_over, overlay(image, merged, palette=self.settings.palette))
+            write_whole(record_path, lambda temporary: temporary.write_text(text, "utf-8"))
+        return _summary(self.bundle, tiles)
+
+    def _tiles(self, path: Path, image: npt.NDArray[np.uint8]) -> list[_TileResult]:
+        height, width = self.bundle.card.input_size
+        if image.shape[0] != height or image.shape[1] < width:
+            raise ImageError(
+                f"{path}: {image.shape[1]}x{image.shape[0]} px; this bundle takes {width}x{height} "
+                f"px, or strips {height} px high and at least {width} px wide"
+            )
+        lefts = tile_lefts(image.shape[1], width, min(self.settings.stride, width))
+        pixels = np.stack([image[:, left : left + width] for left in lefts])
+        inputs = self.bundle.preprocess(pixels).to(self.device)
+        probabilities = _probabilities(self.engine, inputs)
+        known = probabilities.isfinite().all(dim=1).tolist()
+        _check_finite(path, lefts, known, "the model's answer")
+        alone = len(lefts) == 1
+        tiles = [
+            self._tile(inputs[index], left, probabilities[index], alone)
+            for index, left in enumerate(lefts)
+        ]
+        fine = [tile.record["status"] != NOT_FINITE for tile in tiles]
+        _check_finite(path, lefts, fine, "the map")
+        return tiles
+
+    def _tile(
+        self, tile: torch.Tensor, left: int, probabilities: torch.Tensor, alone: bool
+    ) -> _TileResult:
+        """Crops are always explained; tiles unless they look normal and no class was named."""
+        classes = class_names(self.bundle.card.classes)
+        predicted = int(probabilities.argmax())
+        label = predicted if self.target is None else self.target
+        record: dict[str, Any] = {
+            "left": left,
+            "predicted": classes[predicted],
+            "explained": classes[label],
+            "probabilities": dict(zip(classes, probabilities.tolist(), strict=True)),
+        }
+        score = float(probabilities[label])
+        if not alone and self.target is None and classes[predicted] == NORMAL:
+            record |= {"status": "normal, not explained"}
+            return _TileResult(left, label, score, None, record)
+        explanation = self.explainer(tile[None], target=label)
+        values = explanation.maps[0].cpu().numpy()
+        return _TileResult(left, label, score, values, record | _record(explanation))
 
 
 def _check_finite(path: Path, lefts: Sequence[int], finite: Sequence[bool], what: str) -> None:
@@ -226,33 +244,6 @@ def _probabilities(engine: Engine, inputs: torch.Tensor) -> torch.Tensor:
         known = logits.isfinite()
         scores = every_probability(logits, engine.options.output)
         return scores.where(known, torch.nan).cpu()
-
-
-def _explain_tile(
-    bundle: ModelBundle,
-    explainer: Explainer,
-    tile: torch.Tensor,
-    left: int,
-    probabilities: torch.Tensor,
-    target: int | None,
-    alone: bool,
-) -> _TileResult:
-    """A crop is always explained; a strip's tile unless it looks normal and no class was named."""
-    classes = class_names(bundle.card.classes)
-    predicted = int(probabilities.argmax())
-    label = predicted if target is None else target
-    record: dict[str, Any] = {
-        "left": left,
-        "predicted": classes[predicted],
-        "explained": classes[label],
-        "probabilities": dict(zip(classes, probabilities.tolist(), strict=True)),
-    }
-    score = float(probabilities[label])
-    if not alone and target is None and classes[predicted] == NORMAL:
-        return _TileResult(left, label, score, None, {**record, "status": "normal, not explained"})
-    explanation = explainer(tile[None], target=label)
-    values = explanation.maps[0].cpu().numpy()
-    return _TileResult(left, label, score, values, record | _record(explanation))
 
 
 def _record(explanation: Explanation) -> dict[str, Any]:
