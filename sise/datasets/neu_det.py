@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sise.datasets.dataset import Item, mask_of_boxes
+from sise.datasets.dataset import Item
 from sise.datasets.files import read_pixels
 from sise.datasets.pascal import read_annotation
 from sise.errors import DatasetError
@@ -40,10 +40,8 @@ class NeuDet:
 
     def truth(self, item: Item) -> npt.NDArray[np.bool_]:
         """(200, 200): inside a box of the image's class; other defects' boxes do not count."""
-        height, width = self.pixels(item).shape[:2]
-        boxes = read_annotation(self._files[item.id][1]).boxes
-        own = [box for box in boxes if box.name == CLASSES[item.label]]
-        return mask_of_boxes([box.from_zero for box in own], (height, width))
+        annotation = read_annotation(self._files[item.id][1])
+        return annotation.mask(CLASSES[item.label], self.pixels(item))
 
     @cached_property
     def _files(self) -> dict[str, tuple[Path, Path]]:

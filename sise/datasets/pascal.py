@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+import numpy.typing as npt
+
+from sise.datasets.dataset import mask_of_boxes
 from sise.errors import DatasetError
 
 EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -35,6 +39,11 @@ class Annotation:
 
     size: tuple[int, int] | None
     boxes: tuple[Box, ...]
+
+    def mask(self, name: str, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        """Inside a box of class `name`: (H, W) as the image (H, W, 3) has it."""
+        own = [box.from_zero for box in self.boxes if box.name == name]
+        return mask_of_boxes(own, (image.shape[0], image.shape[1]))
 
 
 def read_annotation(path: Path) -> Annotation:

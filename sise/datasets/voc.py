@@ -3,16 +3,16 @@
 Every class of an image is an item, as in the paper (appendix, "Evaluation").
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from sise.datasets.dataset import Item, mask_of_boxes
+from sise.datasets.dataset import Item
 from sise.datasets.files import check_size, read_pixels
-from sise.datasets.pascal import Annotation, Box, read_annotation
+from sise.datasets.pascal import Annotation, read_annotation
 from sise.errors import DatasetError
 
 CLASSES = (
@@ -52,8 +52,8 @@ class Voc:
     def items(self) -> tuple[Item, ...]:
         return tuple(
             Item(f"{image}-{CLASSES[label]}", image, label)
-            for image in self._files
-            for label in sorted({CLASSES.index(box.name) for box in self._boxes(image)})
+            for image, annotation in self._annotations.items()
+            for label in sorted({CLASSES.index(box.name) for box in annotation.boxes})
         )
 
     def pixels(self, item: Item) -> npt.NDArray[np.uint8]:
@@ -66,21 +66,18 @@ class Voc:
         annotation = self._annotations[item.image]
         if annotation.size is not None:
             check_size(annotation.size, image, str(self._files[item.image][1]))
-        own = [box for box in self._boxes(item.image) if box.name == CLASSES[item.label]]
-        height, width = image.shape[:2]
-        return mask_of_boxes([box.from_zero for box in own], (height, width))
-
-    def _boxes(self, image: str) -> list[Box]:
-        boxes = self._annotations[image].boxes
-        return [box for box in boxes if self.difficult or not box.difficult]
+        return annotation.mask(CLASSES[item.label], image)
 
     @cached_property
     def _annotations(self) -> dict[str, Annotation]:
-        annotations = {image: read_annotation(path) for image, (_, path) in self._files.items()}
-        for image, annotation in annotations.items():
+        annotations = {}
+        for image, (_, path) in self._files.items():
+            annotation = read_annotation(path)
             for box in annotation.boxes:
                 if box.name not in CLASSES:
-                    raise DatasetError(f"{self._files[image][1]}: unknown class {box.name!r}")
+                    raise DatasetError(f"{path}: unknown class {box.name!r}")
+            boxes = tuple(box for box in annotation.boxes if self.difficult or not box.difficult)
+            annotations[image] = replace(annotation, boxes=boxes)
         return annotations
 
     @cached_property
