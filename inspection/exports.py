@@ -20,8 +20,7 @@ from inspection.frames import rows
 from inspection.outlines import polygons
 from inspection.policy import NORMAL
 from inspection.report_reader import OpenedReport, read_map
-from inspection.results import guard_cell, write_json
-from severstal_prep.files import replacing
+from inspection.results import write_csv, write_json
 from severstal_prep.training_crops import STRIP_HEIGHT
 from sise.outputs import check_apart, check_file
 from sise.status import OK
@@ -195,7 +194,5 @@ def export(report: OpenedReport, out: Path) -> tuple[Path, Path]:
     flagged = list(regions(report))
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / COCO_NAME, coco(report, flagged))
-    guarded = table(flagged).map(lambda cell: guard_cell(cell) if isinstance(cell, str) else cell)
-    with replacing(out / CSV_NAME) as temporary:
-        guarded.to_csv(temporary, index=False, encoding="utf-8-sig", float_format="%.6g")
+    write_csv(out / CSV_NAME, table(flagged))
     return out / COCO_NAME, out / CSV_NAME

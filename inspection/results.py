@@ -180,12 +180,17 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFr
 
 
 def write_flagged_csv(path: Path, patches: pd.DataFrame) -> None:
-    """Write the flagged patches for a spreadsheet (UTF-8 with a byte-order mark, for Excel).
+    """Write the flagged patches for a spreadsheet."""
+    flagged = patches[patches["flagged"]]
+    write_csv(path, flagged.reindex(columns=list(FLAGGED_CSV_COLUMNS)))
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table for a spreadsheet (UTF-8 with a byte-order mark, for Excel).
 
     A text cell that a spreadsheet would run as a formula gets a leading apostrophe.
     """
-    flagged = patches[patches["flagged"]].reindex(columns=list(FLAGGED_CSV_COLUMNS))
-    guarded = flagged.map(lambda cell: guard_cell(cell) if isinstance(cell, str) else cell)
+    guarded = table.map(lambda cell: guard_cell(cell) if isinstance(cell, str) else cell)
     with replacing(path) as temporary:
         guarded.to_csv(temporary, index=False, encoding="utf-8-sig", float_format="%.6g")
 

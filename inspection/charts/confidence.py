@@ -8,7 +8,7 @@ from inspection.charts.drawing import Drawing, counted, percent, plain
 from inspection.charts.sheet import NARROW, Box, Sheet, percent_axis, sheet, write
 from inspection.charts.themed import COLOUR
 from inspection.quality.confidence import Bin
-from inspection.quality.drift import Drift, Reference
+from inspection.quality.drift import Drift, Reference, share_up_to
 
 HEIGHT = 300.0
 _TITLE = "Confidence of the model"
@@ -51,10 +51,7 @@ def reference_shares(reference: Reference, bins: Sequence[Bin]) -> tuple[float, 
 
     Linear between quantiles; equal quantiles are a step, which belongs to the bin it ends.
     """
-    quantiles = np.array(reference.quantiles)
-    levels = np.linspace(0, 1, len(quantiles))
-    edges = [part.high for part in bins[:-1]]
-    below = np.interp(edges, quantiles, levels, left=0.0, right=1.0)
+    below = share_up_to(np.array([part.high for part in bins[:-1]]), reference)
     return tuple(np.diff(below, prepend=0.0, append=1.0).tolist())
 
 

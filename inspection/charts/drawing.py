@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-MINUS = "−"
-
 
 @dataclass(frozen=True)
 class Drawing:

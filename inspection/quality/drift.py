@@ -79,7 +79,7 @@ def _psi(confidence: Floats, known: Reference) -> float:
     """Σ (a − e) ln(a / e), half a patch added to each bin so that none is empty."""
     step = (QUANTILES - 1) // PSI_BINS
     edges = np.unique(np.array(known.quantiles)[step:-1:step])
-    below = _share_up_to(edges, known)
+    below = share_up_to(edges, known)
     expected = np.diff(below, prepend=0, append=1) * known.crops
     actual = np.bincount(np.searchsorted(edges, confidence), minlength=len(edges) + 1)
     shares = [(counts + 0.5) / (counts + 0.5).sum() for counts in (actual, expected)]
@@ -89,10 +89,10 @@ def _psi(confidence: Floats, known: Reference) -> float:
 def _ks(confidence: Floats, known: Reference) -> float:
     places = np.unique(np.concatenate([confidence, known.quantiles]))
     own = np.searchsorted(np.sort(confidence), places, side="right") / len(confidence)
-    return float(np.abs(own - _share_up_to(places, known)).max())
+    return float(np.abs(own - share_up_to(places, known)).max())
 
 
-def _share_up_to(places: Floats, known: Reference) -> Floats:
+def share_up_to(places: Floats, known: Reference) -> Floats:
     """The reference's distribution function: linear between its quantiles, a step where equal."""
     shares = np.linspace(0, 1, QUANTILES)
     below: Floats = np.interp(places, known.quantiles, shares, left=0.0, right=1.0)
