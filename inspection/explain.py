@@ -12,8 +12,8 @@ import torch
 from skimage.filters import threshold_otsu
 
 from inspection.classify import Classifier
-from inspection.contours import svg_path
 from inspection.frames import arrays, rows
+from inspection.outlines import svg_path
 from sise.backends import Backend
 from sise.baselines import FillName, Masker
 from sise.budget import Budget
@@ -109,7 +109,7 @@ def measure(patches: pd.DataFrame, classifier: Classifier, fill: FillName) -> pd
     `sise.metrics.drop`). `region_area` (px) and region_left, _top, _width, _height
     (px inside the patch, the bounding box) describe where the map exceeds its Otsu threshold.
     All are NaN without a map. `region_contour` are the outlines of the same pixels, see
-    `contours.svg_path`; "" without a map.
+    `outlines.svg_path`; "" without a map.
     """
     measured = [
         _measure_patch(patch.pixels, patch.map, patch.target, classifier, fill)

@@ -1,4 +1,6 @@
-"""Masks as polygons along the edges of their pixels, so that the polygon is the mask exactly."""
+"""Masks as polygons along the edges of their pixels, so that the polygon is the mask exactly; and
+simplified, without specks, for a page that draws hundreds of them.
+"""
 
 import cv2
 import numpy as np
@@ -11,6 +13,13 @@ Step = tuple[Corner, Corner]
 """From a corner, in a direction: (x, y), (dx, dy)."""
 
 _RIGHT, _DOWN, _LEFT, _UP = (1, 0), (0, 1), (-1, 0), (0, -1)
+
+
+TOLERANCE = 1.0
+"""How far, in px, a simplified outline may leave the exact one."""
+
+SPECK = 16
+"""Outlines that enclose fewer pixels are left out, if there is a larger one."""
 
 
 def outlines(mask: Mask) -> list[list[Corner]]:
@@ -110,5 +119,33 @@ def _corners(loop: list[Step]) -> list[Corner]:
 
 
 def doubled_area(outline: list[Corner]) -> int:
-    """Twice the signed area of an outline ; negative for a hole."""
+    """Twice the signed area of an outline; negative for a hole."""
     return round(2 * cv2.contourArea(np.array(outline, np.int32), oriented=True))
+
+
+def svg_path(mask: Mask) -> str:
+    """SVG path data of a mask (H, W): "M x y L x y … Z" per outline; "" for an empty mask.
+
+    Whole px, (0, 0) the mask's upper left corner, (W, H) its lower right one. Holes run against
+    the pieces around them, so that either fill rule leaves them out.
+    """
+    if not mask.any():
+        return ""
+    loops = outlines(mask)
+    shown = [loop for loop in loops if abs(doubled_area(loop)) >= 2 * SPECK]
+    return " ".join(_path(simplified(loop)) for loop in shown or [max(loops, key=doubled_area)])
+
+
+def simplified(outline: list[Corner]) -> list[Corner]:
+    """Fewer of an outline's corners (x, y), by Douglas and Peucker, in the same order.
+
+    The outline itself where a line would be all that is left of it.
+    """
+    points = np.array(outline, np.int32)[:, None]
+    corners = cv2.approxPolyDP(points, TOLERANCE, closed=True)[:, 0].tolist()
+    kept = [(int(x), int(y)) for x, y in corners]
+    return kept if len(kept) > 2 and doubled_area(kept) else outline
+
+
+def _path(outline: list[Corner]) -> str:
+    return "M " + " L ".join(f"{x} {y}" for x, y in outline) + " Z"

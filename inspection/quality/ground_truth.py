@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from inspection.contours import svg_path
 from inspection.frames import rows
+from inspection.outlines import svg_path
 from inspection.quality.labels import Truth, add_truth, true_mask
 from inspection.quality.localisation import localise
 from inspection.quality.outcomes import add_outcome
@@ -22,7 +22,7 @@ def add_ground_truth(
     `true_class` and `outcome` are as in `outcomes.add_outcome`. `ebpg` and `bbox`, in [0, 1],
     hold the map against the true mask of `target`, NaN where the patch has no map or does not
     show that class. `true_contour` are the outlines of this mask inside the patch (see
-    `contours.svg_path`); of a patch without a target those of its true class; "" without any.
+    `outlines.svg_path`); of a patch without a target those of its true class; "" without any.
     Without `truth` all are "" or NaN. Maps are those in the folder `report`; raises
     ReportFolderError for one that is missing.
     """

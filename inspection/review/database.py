@@ -5,8 +5,9 @@ database (SQLite) or the batch (PostgreSQL, see `log.append`) until it has finis
 what it checked still holds when it writes.
 """
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from inspection.review.errors import DatabaseError
-from inspection.review.holders import holders
 
 LOCK_SECONDS = 5
 """For how long to wait for a lock, or for a server to answer."""
@@ -153,7 +153,7 @@ def _one_line(database: "Database") -> Iterator[None]:
 def _cure(reason: str, database: "Database") -> str:
     """What to do about an error of the driver, by what it says."""
     if "locked" in reason:
-        who = holders(Path(database.engine.url.database or ""))
+        who = _holders(Path(database.engine.url.database or ""))
         held = f" by {', '.join(who)}" if who else ""
         return f"{held}; try again when that is done, or end it"
     cures = {
@@ -168,3 +168,25 @@ def _cure(reason: str, database: "Database") -> str:
         "connection": "; check that the server runs, and the host and port in the URL",
     }
     return next((cure for words, cure in cures.items() if words in reason), "")
+
+
+def _holders(file: Path) -> list[str]:
+    """The other processes that have a file open, as "process 4711 (python)", where the system tells
+    (Linux, of processes one may look at)."""
+    processes = []
+    place = os.fspath(file.resolve())
+    for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
+        if int(process.name) == os.getpid():
+            continue
+        with suppress(OSError):
+            if any(_target(entry) == place for entry in (process / "fd").iterdir()):
+                name = (process / "comm").read_text("utf-8", "replace").strip()
+                processes.append(f"process {process.name} ({name})")
+    return processes
+
+
+def _target(entry: Path) -> str:
+    try:
+        return os.readlink(entry)  # noqa: PTH115 (a name in text, which need not exist)
+    except OSError:
+        return ""

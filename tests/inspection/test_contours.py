@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inspection.contours import SPECK, simplified, svg_path
-from inspection.outlines import doubled_area, outlines
+from inspection.outlines import SPECK, doubled_area, outlines, simplified, svg_path
 
 
 def mask(*boxes: tuple[int, int, int, int]) -> np.ndarray:
