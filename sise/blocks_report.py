@@ -1,12 +1,9 @@
 """What `sise blocks` prints: the blocks of a network, and what explaining them costs."""
 
 import json
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from torch import nn
 
@@ -14,8 +11,7 @@ from sise import bundle as bundles
 from sise.architectures import build_network
 from sise.blocks import Block, measure_blocks
 from sise.errors import SiseError
-
-_WIDTH_OF_FILES = 160
+from sise.progress import table_console
 
 
 def network_of(
@@ -59,8 +55,7 @@ def show(blocks: Sequence[Block]) -> None:
     for block in blocks:
         shape = f"{block.maps}×{block.size[0]}×{block.size[1]}"
         table.add_row(block.layer.name, shape, stride_text(block), f"{block.maps}")
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_OF_FILES
-    console = Console(width=width, highlight=False, markup=False)
+    console = table_console()
     console.print(table)
     total = sum(block.maps for block in blocks)
     console.print(f"{total} maps, each one forward pass at most")

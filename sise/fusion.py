@@ -62,11 +62,19 @@ def _counts(levels: torch.Tensor) -> torch.Tensor:
 
 def _last_below(counts: torch.Tensor) -> torch.Tensor:
     """The last level of Otsu's lower class, the first of equals: (B, 256) -> (B,)."""
-    moments = counts * torch.arange(_BINS)
+    return between_class_variance(counts, torch.arange(_BINS)).argmax(dim=1)
+
+
+def between_class_variance(counts: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Otsu's n₀·n₁·(m₁ − m₀)² for a cut after each of N ascending `values` but the last.
+
+    `counts` (B, N) say how often each occurs: (B, N - 1).
+    """
+    moments = counts * values
     below, above = counts.cumsum(1)[:, :-1], counts.flip(1).cumsum(1).flip(1)[:, 1:]
     mean_below = moments.cumsum(1)[:, :-1] / below.clamp(min=1)
     mean_above = moments.flip(1).cumsum(1).flip(1)[:, 1:] / above.clamp(min=1)
-    return (below * above * (mean_above - mean_below) ** 2).argmax(dim=1)
+    return below * above * (mean_above - mean_below) ** 2
 
 
 def _hard_gate(maps: torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,13 @@
-"""Progress of long work, on stderr: a bar with the time left on a terminal, else plain lines."""
+"""What is printed: progress of long work and notes on stderr, tables on stdout."""
 
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 T = TypeVar("T")
 
@@ -13,6 +17,14 @@ SECONDS_BETWEEN_LINES = 30.0
 def note(message: str) -> None:
     """Print a line on stderr, beside any bar."""
     print(message, file=sys.stderr, flush=True)
+
+
+def table_console() -> "Console":
+    """A console for tables on stdout: as wide as the terminal, or 160 columns of a file."""
+    from rich.console import Console
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
+    return Console(width=width, highlight=False, markup=False)
 
 
 def track(work: Iterable[T], total: int, label: str) -> Iterator[T]:

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 
 from sise.errors import SiseError
+from sise.fusion import between_class_variance
 
 Mu = float | Literal["otsu"]
 
@@ -52,14 +53,10 @@ def _above_otsu(alpha: torch.Tensor) -> torch.Tensor:
 def _last_of_lower_class(values: torch.Tensor) -> int:
     """Where Otsu parts sorted values (K,), of which two differ: the index before the gap.
 
-    Between-class variance n₀·n₁·(m₁ − m₀)² is compared at every gap, in float64 on the processor
-    (some devices have none), scaled by a power of two so that no square vanishes.
+    Every gap is compared, in float64 on the processor (some devices have none), scaled by a power
+    of two so that no square vanishes.
     """
     wide = values.cpu().double()
     wide = torch.ldexp(wide, -torch.frexp(wide[-1]).exponent)
-    below = torch.arange(1, len(wide), dtype=torch.float64)
-    above = len(wide) - below
-    mean_below = wide.cumsum(0)[:-1] / below
-    mean_above = wide.flip(0).cumsum(0).flip(0)[1:] / above
-    variance = below * above * (mean_above - mean_below) ** 2
+    (variance,) = between_class_variance(torch.ones_like(wide)[None], wide)
     return int(torch.where(wide.diff() > 0, variance, -1.0).argmax())

@@ -1,7 +1,5 @@
 """The command `sise bench`: what to measure, and the table or document of it."""
 
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -9,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import nn
 
@@ -20,10 +17,10 @@ from sise.bench.measure import Row, Say, Skipped, Subject, measure
 from sise.devices import device_name
 from sise.errors import ImageError, SiseError
 from sise.images import read_image
+from sise.progress import table_console
 from sise.registry import MethodSpec
 
 FAILED = 2
-_WIDTH_OF_FILES = 160
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -132,8 +129,7 @@ def show(facts: dict[str, Any], rows: Sequence[Row]) -> None:
     for row in rows:
         in_paper = "" if row.in_paper is None else f"{row.in_paper:g}"
         table.add_row(*_cells(row), *[in_paper] * with_paper)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_OF_FILES
-    console = Console(width=width, highlight=False, markup=False)
+    console = table_console()
     height, wide = facts["size"]
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     console.print(
