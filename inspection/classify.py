@@ -42,10 +42,6 @@ PATCH_COLUMNS = [
 ]
 
 _BATCH_SIZES = {"cpu": 8, "cuda": 64}
-_PRECISIONS: dict[torch.dtype, Literal["fp32", "bf16"]] = {
-    torch.float32: "fp32",
-    torch.bfloat16: "bf16",
-}
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,7 @@ def load_classifier(
     return Classifier(
         bundle=bundle,
         device=place,
-        precision=_PRECISIONS[dtype],
+        precision="bf16" if dtype == torch.bfloat16 else "fp32",
         batch_size=_BATCH_SIZES[place.type] if batch_size == "auto" else batch_size,
         forward=forward_in(bundle.model, dtype),
     )

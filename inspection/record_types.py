@@ -14,7 +14,7 @@ Threshold = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
-class Input:
+class VerifiedInput:
     """A strip that was inspected; its hash is "" if it could not be opened."""
 
     strip_id: str
@@ -80,7 +80,7 @@ class RegisteredRecord:
 
 
 @dataclass(frozen=True)
-class RecordedFile:
+class VerifiedFile:
     """A file, and its hash."""
 
     file: str
@@ -88,14 +88,14 @@ class RecordedFile:
 
 
 @dataclass(frozen=True)
-class RecordedConfig:
+class VerifiedConfig:
     """The settings; `truth` is the label file, if one was given."""
 
-    truth: RecordedFile | None = None
+    truth: VerifiedFile | None = None
 
 
 @dataclass(frozen=True)
-class RecordedBundle:
+class VerifiedBundle:
     """Where the bundle was, and its hashes."""
 
     folder: str
@@ -104,7 +104,7 @@ class RecordedBundle:
 
 
 @dataclass(frozen=True)
-class RecordedPolicy:
+class VerifiedPolicy:
     """Where the policy was, and its hash."""
 
     source: str
@@ -119,11 +119,11 @@ class VerifiedRecord:
     batch_folder: str
     config_sha256: str
     versions: dict[str, str]
-    inputs: list[Input]
+    inputs: list[VerifiedInput]
     skipped: list[dict[str, Any]]
-    config: RecordedConfig
-    bundle: RecordedBundle
-    policy: RecordedPolicy
+    config: VerifiedConfig
+    bundle: VerifiedBundle
+    policy: VerifiedPolicy
 
 
 def read_record(root: Path, kind: type[Any]) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def _class_rates(known: pd.DataFrame, name: str) -> ClassRates:
 
 
 def _strip_outcome(strip_id: str, own: pd.DataFrame) -> StripOutcome:
-    number = {str(name): int(count) for name, count in own["outcome"].value_counts().items()}
+    results = list(own["outcome"])
     flagged = bool(own["flagged"].any())
     defective = bool((own["true_class"] != NORMAL).any())
     outcome: Outcome
@@ -145,11 +145,11 @@ def _strip_outcome(strip_id: str, own: pd.DataFrame) -> StripOutcome:
     return StripOutcome(
         strip_id=strip_id,
         outcome=outcome,
-        found=number.get("found", 0),
-        misnamed=number.get("misnamed", 0),
-        escapes=number.get("escape", 0),
-        overkill=number.get("overkill", 0),
-        passed=number.get("passed", 0),
+        found=results.count("found"),
+        misnamed=results.count("misnamed"),
+        escapes=results.count("escape"),
+        overkill=results.count("overkill"),
+        passed=results.count("passed"),
     )
 
 

@@ -39,7 +39,7 @@ def read_strip(path: Path, sha256: str) -> npt.NDArray[np.uint8]:
         ) from error
 
 
-def crop_png(strips_folder: str, patch: Row) -> bytes:
+def patch_png(strips_folder: str, patch: Row) -> bytes:
     """A patch, which the report has no picture of, as PNG. Raises StripError as `read_strip`."""
     pixels = read_strip(strip_path(strips_folder, patch.strip), patch.sha256)
     blue_first = np.ascontiguousarray(pixels[:, patch.left : patch.left + CROP_SIDE, ::-1])

@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from inspection.review.decisions import Entry
 from inspection.review.log import append
-from inspection.review.originals import crop_png
+from inspection.review.originals import patch_png
 from inspection.review.queries import all_batches, patch_at
 from inspection.review.server.answers import states_after, states_in
 from inspection.review.server.reports import KINDS, report_file
@@ -64,7 +64,7 @@ def file_routes(site: Site) -> APIRouter:
             patch = patch_at(connection, batch_id, number, left) if known else None
         if patch is None:
             raise HTTPException(404, "no such patch")
-        return Response(crop_png(batch.strips_folder, patch), media_type="image/png")
+        return Response(patch_png(batch.strips_folder, patch), media_type="image/png")
 
     @router.get("/reports/{batch_id}/{name:path}")
     def report(batch_id: int, name: str) -> Response:
