@@ -1,4 +1,4 @@
-"""Class 4: rough patches with a raised, torn contour."""
+"""Class 4: rough flakes with a raised, torn contour."""
 
 import math
 
@@ -10,7 +10,7 @@ from severstal_prep.sample.noise import Field, Shape, blurred, grain, octaves, s
 from severstal_prep.sample.steel import HEIGHT
 
 
-def rough_patches(rng: np.random.Generator, room: Room) -> list[Mark]:
+def torn_flakes(rng: np.random.Generator, room: Room) -> list[Mark]:
     """One to four torn flakes and scabs of very different size."""
     count = int(rng.choice([1, 2, 3, 4], p=[0.5, 0.28, 0.15, 0.07]))
     return [_flake(rng, room) for _ in range(count)]

@@ -147,7 +147,7 @@ def _pale_drips(rng: np.random.Generator) -> Field:
 
 
 def _blotches(rng: np.random.Generator) -> Field:
-    """Leopard-like patches of thin scale."""
+    """Leopard-like spots of thin scale."""
     field = octaves(rng, STRIP, (26, 18), 4) + 1.2 * _regions(rng, 260)
     border = rng.uniform(1.1, 1.9)
     return 1 - rng.uniform(0.12, 0.28) * smoothstep(field, border, border + 0.5)
