@@ -33,8 +33,8 @@ class DefectClassifier(LightningModule):
 
     Args:
         architecture: a torchvision classifier's name, resnet18 or convnext_tiny, say.
-        weights: "none", "imagenet", or a .safetensors or .pth file of that architecture; FILE#PART
-            chooses one of several state dicts in it.
+        weights: "none", "imagenet", "demo", or a .safetensors or .pth file of that architecture;
+            FILE#PART chooses one of several state dicts in it.
         optimizer: any of torch.optim, by class_path.
         schedule: of training.schedule, by class_path.
         logit_adjustment: τ of Menon et al. 2021: the logits' τ·log(class frequency) is added in

@@ -29,7 +29,7 @@ The same command again resumes an interrupted training. Whatever a recipe's YAML
 option too, and wins over the recipe.
 
 recipes:
-  demo                       a small CNN from scratch, about a minute on 2 cores; for the sample
+  demo                       a small CNN that has seen generated strips before; for the sample
   paper                      ResNet-101 as the paper trained it: SGD, 40 epochs, rate 0.1 halved
                              every 5
   strong                     ResNet-101 from ImageNet weights: AdamW, logit-adjusted loss, flips,
@@ -41,8 +41,9 @@ options:
   --out DIR                  run folder (default: runs/RECIPE)
   --seed_everything N        seed of weights, order and variations (default: 0)
   --model.architecture NAME  any torchvision classifier (default: resnet101)
-  --model.weights W          none, imagenet, or a .safetensors or .pth file; FILE#PART chooses
-                             one of several state dicts in it, w.pth#ema say (default: none)
+  --model.weights W          none, imagenet, demo (what the demo starts from), or a .safetensors or
+                             .pth file; FILE#PART chooses one of several state dicts in it,
+                             w.pth#ema say (default: none)
   --data.batch_size N        crops per training batch (default: 64)
   --data.num_workers N       processes that decode crops (default: one per core, up to 8)
   --trainer.max_epochs N     epochs; the learning-rate schedule spans them

@@ -1,6 +1,7 @@
-"""Initial weights of a network: torchvision's ImageNet weights, or a file."""
+"""Initial weights of a network: torchvision's ImageNet weights, the demo's, or a file."""
 
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlsplit
@@ -18,10 +19,15 @@ from training.state_files import State, read_tensors
 
 NONE = "none"
 IMAGENET = "imagenet"
+DEMO = "demo"
+DEMO_ARCHITECTURE = "shufflenet_v2_x0_5"
 
 
 def initialise(network: nn.Module, architecture: str, weights: str) -> None:
-    """Give `network` its initial weights: "none" (as built), "imagenet", or a file.
+    """Give `network` its initial weights: "none" (as built), "imagenet", "demo", or a file.
+
+    "demo" are those that `recipes/demo.yaml` speaks of; another architecture than theirs stays as
+    built.
 
     A file may hold them in containers and wrappers of any depth; "FILE#PART" chooses among several.
     The head is left as built if it has another number of classes there. With torchvision's
@@ -31,6 +37,12 @@ def initialise(network: nn.Module, architecture: str, weights: str) -> None:
     if weights == NONE:
         return
     source, part = weights, None
+    if weights == DEMO:
+        if architecture != DEMO_ARCHITECTURE:
+            note(f"weights demo: of {DEMO_ARCHITECTURE}; {architecture} starts from none")
+            return
+        note("weights demo: learned on generated strips of another seed; the head starts anew")
+        source = str(files("training") / "recipes" / "demo.safetensors")
     if weights == IMAGENET:
         tensors = imagenet_state(architecture)
     else:
@@ -42,7 +54,7 @@ def initialise(network: nn.Module, architecture: str, weights: str) -> None:
         weights == IMAGENET or is_imagenet_file(Path(source), architecture)
     ):
         network.transform_input = True  # type: ignore[assignment]
-    if dropped:
+    if dropped and weights != DEMO:
         note(f"weights {source}: the head has other classes and starts anew ({dropped[0]}, …)")
     unused = [name for name, tensor in fit.others.items() if tensor.numel() > 1]
     if unused:

@@ -51,6 +51,27 @@ def test_file_gives_the_backbone_and_not_the_head(tmp_path, trained, capsys, nam
     assert "the head has other classes and starts anew (fc.weight, …)" in capsys.readouterr().err
 
 
+def test_the_demos_weights_are_all_but_the_head(capsys) -> None:
+    network, built = fresh(), fresh().state_dict()
+    initialise(network, NET, "demo")
+    same = {
+        name for name, tensor in network.state_dict().items() if torch.equal(tensor, built[name])
+    }
+    assert {name for name in same if not name.endswith("num_batches_tracked")} == {
+        "fc.weight",
+        "fc.bias",
+    }
+    assert "weights demo: learned on generated strips of another seed" in capsys.readouterr().err
+
+
+def test_the_demos_weights_are_of_one_architecture(capsys) -> None:
+    network = build_network("squeezenet1_1", 5)
+    built = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    initialise(network, "squeezenet1_1", "demo")
+    assert all(torch.equal(tensor, built[name]) for name, tensor in network.state_dict().items())
+    assert "of shufflenet_v2_x0_5; squeezenet1_1 starts from none" in capsys.readouterr().err
+
+
 def test_head_of_as_many_classes_is_kept_without_a_word(tmp_path, capsys) -> None:
     torch.manual_seed(3)
     source = build_network(NET, 5).state_dict()
