@@ -10,6 +10,11 @@ from nbformat.v4 import new_code_cell
 NOTEBOOKS = Path(__file__).parents[2] / "docs" / "notebooks"
 CHECKS = {
     "explain": "assert right == 16 and alike > 0.9 and on_scratch > 3, (right, alike, on_scratch)",
+    "inspect": """
+assert len(patches) == 28 and 3 <= len(flagged) <= 16, (len(patches), len(flagged))
+assert set(flagged["map_status"]) == {"ok"}
+assert (flagged["outcome"] != "overkill").mean() > 0.6, flagged["outcome"]
+""",
 }
 
 
