@@ -20,7 +20,7 @@ def stopping(**options: object) -> str:
         (["--trainer.limit_val_batches", "0"], "trainer.limit_val_batches cannot be 0"),
         (["--trainer.limit_val_batches", "0.0"], "trainer.limit_val_batches cannot be 0"),
         (["--trainer.limit_train_batches", "0"], "trainer.limit_train_batches cannot be 0"),
-        (["--trainer.check_val_every_n_epoch", "99"], "check_val_every_n_epoch must be 1 to 16"),
+        (["--trainer.check_val_every_n_epoch", "99"], "check_val_every_n_epoch must be 1 to 2"),
         (["--trainer.val_check_interval", "100"], "val_check_interval must be a share"),
         (["--trainer.barebones", "true"], "trainer.barebones writes no checkpoint"),
         (["--trainer.fast_dev_run", "true"], "trainer.fast_dev_run writes no checkpoint"),
