@@ -29,7 +29,7 @@ DECIDED_OTHERWISE = 0.01  # share of pixels that may fall on the other side of a
 CORRELATION = 0.999
 CLASSES = 3
 MARGIN = 4.0
-IMAGES = 3
+IMAGES = 5
 SIZE = 48
 # The textbook scores one mask at a time: μ leaves some fifty masks of a network, in every layer.
 # With 0.7 one α lies within rounding of μ·β, and float32 selects other masks than float64:
