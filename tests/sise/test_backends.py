@@ -2,6 +2,7 @@ import importlib.util
 import shutil
 import sys
 import sysconfig
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,14 @@ def test_in_bfloat16_it_is_nearly_so() -> None:
 
 @pytest.mark.skipif(not CAN_COMPILE, reason="torch.compile needs g++ and Python's headers")
 @pytest.mark.filterwarnings("default")  # the compiler's own
-def test_a_compiled_explanation_is_the_same() -> None:
+@pytest.mark.parametrize("generated", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_compiled_explanation_is_the_same(
+    generated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With machine code, or with the graph alone that it is made of, which takes no compiler."""
+    if not generated:
+        traced = partial(torch.compile, backend="eager")
+        monkeypatch.setattr(torch, "compile", lambda net, dynamic, options: traced(net))
     images = some_images(2)
     plain = SISE(small_cnn(), precision="fp32")(images)
     compiled = SISE(small_cnn(), precision="fp32", compile=True, batch_size=4)(images)

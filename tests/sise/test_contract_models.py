@@ -309,7 +309,7 @@ PAIRS: dict[str, Callable[[], tuple[nn.Module, nn.Module]]] = {
 
 @OWN
 @pytest.mark.parametrize("weights", PAIRS)
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
 def test_weights_that_are_shared_or_computed(name: str, weights: str, precision: str) -> None:
     if name in UNTRAINED:
         pytest.skip("has other weights")

@@ -160,6 +160,7 @@ def test_float64_equals_the_textbook(mu: float, label: int) -> None:
     np.testing.assert_allclose(explanation.maps[0], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_float64_equals_the_textbook_on_resnet18() -> None:
     torch.manual_seed(0)
     network = resnet18(num_classes=5).eval()

@@ -20,7 +20,12 @@ def with_statistics(network: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "left"), [("resnet18", 0), ("vgg11_bn", 0), ("mobilenet_v2", 0)]
+    ("architecture", "left"),
+    [
+        ("resnet18", 0),
+        pytest.param("vgg11_bn", 0, marks=pytest.mark.slow),
+        ("mobilenet_v2", 0),
+    ],
 )
 def test_the_function_stays_and_the_norms_go(architecture: str, left: int) -> None:
     torch.manual_seed(0)

@@ -85,7 +85,7 @@ def test_too_high_a_rate_ends_the_training(
     assert not list(run.path.rglob("*.ckpt"))
 
 
-@pytest.mark.parametrize("averaged", [False, True])
+@pytest.mark.parametrize("averaged", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_last_good_epoch_is_kept_and_the_same_command_says_what_happened(
     averaged: bool,
     fit_args: list[str],

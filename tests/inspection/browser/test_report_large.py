@@ -81,7 +81,8 @@ def test_search_among_many(page: Page, large: Path, many: int) -> None:
     expect(cards(page).first).to_contain_text("coil-003/00085.jpg")
 
 
-@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_on_a_large_report(page: Page, large: Path, many: int, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     open_page(page, large, f"card={many // 2}")
@@ -105,6 +106,7 @@ def test_one_file_shows_what_the_folder_shows(page: Page, small: Path, tmp_path:
     assert all(source.startswith("data:image/") for source in sources)
 
 
+@pytest.mark.slow
 def test_a_report_on_paper(small: Path, tmp_path: Path, chromium: str) -> None:
     out = tmp_path / "report.pdf"
     assert cli.main(["report", str(small), "--pdf", str(out), "--cards", "2"]) == 0

@@ -254,7 +254,9 @@ def test_paper_gets_the_table_and_the_first_cards(page: Page, report: Path) -> N
     assert page.locator(".printed-cards .where:visible").count() == 3
 
 
-def test_a_narrow_screen_does_not_scroll_sideways(page: Page, report: Path) -> None:
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
+def test_a_narrow_screen_does_not_scroll_sideways(page: Page, report: Path, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": 360, "height": 740})
     open_page(page, report, "card=1")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
