@@ -88,7 +88,7 @@ def test_the_explainer_is_sise_on_the_classifiers_model_under_a_budget() -> None
     assert explainer.budget == 98
     assert explainer.context == "reflect"
     assert explainer.engine.model is classifier.bundle.model
-    assert explainer.engine.settings.batch_size == 4
+    assert explainer.engine.options.batch_size == 4
     assert classifier.classes == CLASSES
 
 
@@ -97,8 +97,8 @@ def test_the_options_reach_the_explainer() -> None:
     explainer = make_explainer(toy_classifier(), options, 4)
     assert explainer.budget is None
     assert explainer.context is None
-    assert explainer.engine.settings.fill == "blur"
-    assert explainer.engine.settings.backend == "openvino"
+    assert explainer.engine.options.fill == "blur"
+    assert explainer.engine.options.backend == "openvino"
 
 
 def test_auto_takes_openvino_on_a_processor_where_it_is_installed(
