@@ -6,10 +6,12 @@ Nothing heavy is imported here, so that the signals are heeded before anything e
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import time
 from types import FrameType
+from typing import TextIO
 
 ENDED = {signal.SIGINT: "interrupted", signal.SIGTERM: "ended by SIGTERM"}
 PIPE_CLOSED = 141
@@ -163,15 +165,21 @@ def _in_child() -> None:
 
 def _silence_closed() -> bool:
     """Point what cannot be written to any more at nothing; whether there was any."""
-    found = False
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            found = True
-    return found
+    closed = [s for s in (sys.stdout, sys.stderr) if s is not None and not _takes_more(s)]
+    for stream in closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return bool(closed)
+
+
+def _takes_more(stream: TextIO) -> bool:
+    try:
+        stream.flush()
+    except OSError:
+        return False
+    # Where nothing is buffered (PYTHONUNBUFFERED), a flush writes nothing and cannot fail.
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return not any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _write(text: str) -> None:

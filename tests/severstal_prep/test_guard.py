@@ -156,11 +156,13 @@ def test_workers_and_nohup_ignore_ctrl_c(tmp_path: Path) -> None:
         assert ended(process) == (7, "")
 
 
-def shell(folder: Path, body: str, after: str) -> subprocess.CompletedProcess[str]:
+def shell(
+    folder: Path, body: str, after: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     (folder / "home.py").write_text(f"def main():\n    {body}\n")
     return subprocess.run(
         ["bash", "-c", f'set -o pipefail; {sys.executable} -c "{CALL}" {after}'],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{folder}"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{folder}"} | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -173,6 +175,13 @@ def test_a_reader_that_has_gone_is_no_error(tmp_path: Path, body: str) -> None:
     assert done.returncode in (1, 141)
     assert done.stdout in ("line\n", "word\n")
     assert done.stderr == ""
+
+
+def test_a_reader_that_has_gone_is_no_error_where_nothing_is_buffered(tmp_path: Path) -> None:
+    done = shell(
+        tmp_path, "[print('line') for _ in range(99999)]", "| head -1", PYTHONUNBUFFERED="1"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (141, "line\n", "")
 
 
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:
