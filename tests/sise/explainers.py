@@ -4,8 +4,9 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
+import pytest
 import torch
-from networks import small_cnn, some_images
+from networks import quickly, small_cnn, some_images
 
 from sise import (
     RISE,
@@ -76,6 +77,17 @@ IMPLEMENTATIONS = (
 )
 """Those that run the model each in a way of its own, for what depends on that alone. The others
 inherit `_explain` from one of these and differ in arithmetic."""
+QUICK = {
+    "SISE",
+    "SISE, 9 passes",
+    "Grad-CAM",
+    "Score-CAM",
+    "integrated gradients",
+    "Grad-CAM, untrained",
+}
+"""What `make test` takes of them: each way of the engine's, and a copy of the model, once."""
+EVERY = pytest.mark.parametrize("name", EXPLAINERS)
+OWN = pytest.mark.parametrize("name", quickly(IMPLEMENTATIONS, QUICK))
 UNTRAINED = {"Grad-CAM, untrained"}
 """Methods on other weights than the model's."""
 DIFFERENCES = {"Group-CAM"}

@@ -63,7 +63,7 @@ def some_images(count: int = 3, size: tuple[int, int] = (16, 24), seed: int = 1)
     return torch.randn(count, 3, *size, generator=generator)
 
 
-def quickly(names: Iterable[str], quick: Container[str]) -> list[Any]:
+def quickly(names: Iterable[Any], quick: Container[Any]) -> list[Any]:
     """Parameters of a test: `names`, of which those not in `quick` are marked `slow`."""
     return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 from explainers import (
-    IMPLEMENTATIONS,
     NO_GRADIENTS,
     ONLY_GRADIENTS,
+    OWN,
     UNTRAINED,
     make,
     plainly,
@@ -19,7 +19,7 @@ from torch import nn
 
 from sise.errors import SiseError
 
-pytestmark = pytest.mark.parametrize("name", IMPLEMENTATIONS)
+pytestmark = OWN
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp64", "bf16"])

@@ -134,6 +134,7 @@ def test_wrong_options_are_one_line(
     assert not (tmp_path / "out" / "summary.md").exists()
 
 
+@pytest.mark.slow
 def test_ablate_writes_table_curves_and_maps(
     tmp_path: Path, model: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

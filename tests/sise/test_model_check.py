@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from explainers import EXPLAINERS, IMPLEMENTATIONS, LAYERED, UNTRAINED, make, plainly
+from explainers import EXPLAINERS, LAYERED, OWN, UNTRAINED, make, plainly
 from networks import HandNet, Returning, small_cnn, some_images
 from torch import nn
 from torch.nn import functional
@@ -32,7 +32,7 @@ def test_a_quantized_model_is_told_of() -> None:
     assert make("RISE", quantized, precision="fp32")(some_images(1)).status == ("ok",)
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@OWN
 @pytest.mark.parametrize("output", ["softmax", "sigmoid"])
 def test_probabilities_are_not_taken_for_logits(name: str, output: Output) -> None:
     network = ending_in(nn.Softmax(dim=1))
@@ -244,7 +244,7 @@ def stubborn() -> nn.Module:
     return network.eval()
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@OWN
 @pytest.mark.parametrize(("network", "layer"), [(without_statistics(), 1), (stubborn(), 5)])
 def test_a_batch_norm_that_uses_the_batch_is_refused(
     name: str, network: nn.Module, layer: int
@@ -268,7 +268,7 @@ def test_norms_of_one_image_are_explained(norm: nn.Module) -> None:
     assert torch.allclose(together.maps[:1], alone.maps, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@OWN
 def test_a_model_that_throws_dice_is_refused(name: str) -> None:
     class Dice(nn.Module):
         def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -297,7 +297,7 @@ def test_dice_that_change_nothing_are_no_reason_to_refuse() -> None:
     assert GradCAM(network.eval())(some_images(1)).maps.shape == (1, 16, 24)
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@OWN
 @pytest.mark.parametrize("last", [nn.Identity(), nn.Softmax(dim=1)])
 def test_what_torch_jit_made_is_refused_at_once(name: str, last: nn.Module) -> None:
     network = ending_in(last)
@@ -310,13 +310,13 @@ def test_what_torch_jit_made_is_refused_at_once(name: str, last: nn.Module) -> N
 
 
 @pytest.mark.parametrize("model", [lambda images: images, nn.Linear, {}, None])
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@OWN
 def test_what_is_no_module(name: str, model: object) -> None:
     with pytest.raises(SiseError, match=r"must be a torch.nn.Module with its weights loaded, not"):
         make(name, model)(some_images(1))
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@OWN
 def test_what_torch_export_made_is_explained(name: str) -> None:
     example = torch.export.Dim("images", max=4096)
     program = torch.export.export(
@@ -336,7 +336,7 @@ class Partly(nn.Sequential):
             return super().forward(images)
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@OWN
 def test_a_model_that_runs_in_half_precision_of_its_own(name: str) -> None:
     found = make(name, Partly(*small_cnn()).eval())(some_images(2))
     assert found.maps.dtype == torch.float32
@@ -370,7 +370,7 @@ def test_a_model_that_fails_in_another_precision_has_a_cure() -> None:
         make("RISE", Single(*small_cnn()).eval(), precision="fp64")(some_images(1))
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@OWN
 def test_a_model_that_takes_one_image_at_a_time(name: str) -> None:
     class Alone(nn.Sequential):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -384,7 +384,7 @@ def test_a_model_that_takes_one_image_at_a_time(name: str) -> None:
     assert torch.allclose(found.maps, plainly(name, "fp64").maps, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+@OWN
 def test_a_lazy_layer_that_never_ran(name: str) -> None:
     network = nn.Sequential(*small_cnn()[:-1], nn.LazyLinear(3)).eval()
     with pytest.raises(

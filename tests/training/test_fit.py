@@ -113,6 +113,7 @@ def test_same_seed_same_weights(finished: RunFolder, fit_args: list[str], tmp_pa
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_other_seed_other_weights(finished: RunFolder, fit_args: list[str], tmp_path: Path) -> None:
     options = ["--seed_everything", "1", "--trainer.max_epochs", "1"]
     assert main([*fit_args, *options, "--out", str(tmp_path / "run")]) == 0

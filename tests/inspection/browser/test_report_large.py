@@ -89,6 +89,7 @@ def test_axe_on_a_large_report(page: Page, large: Path, many: int, scheme: str) 
     assert axe(page) == []
 
 
+@pytest.mark.slow
 def test_one_file_shows_what_the_folder_shows(page: Page, small: Path, tmp_path: Path) -> None:
     out = tmp_path / "один файл.html"
     assert cli.main(["report", str(small), "--single-file", str(out)]) == 0

@@ -186,6 +186,7 @@ def test_axe_finds_nothing_serious(
         assert page.locator("main b:text('A. Smith')").count() == 0
 
 
+@pytest.mark.slow
 def test_the_sign_in_page_is_accessible(serve_with_token: str, page: Page) -> None:
     page.goto(f"{serve_with_token}/trends")
     page.wait_for_url("**/login")

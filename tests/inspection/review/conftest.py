@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from inspection.review.database import Database, open_database
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database that does not exist yet: a file, or a schema of the server's own."""
     if request.param == "sqlite":
