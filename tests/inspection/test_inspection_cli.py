@@ -113,7 +113,9 @@ def test_options_of_quality_are_obeyed_and_recorded(
     labels = tmp_path / "labels.csv"
     labels.write_text("ImageId,ClassId,EncodedPixels\nb.png,1,1 9\n")
     write_strip(tmp_path / "other" / "c.png", strip(256, bright=[9]))
-    assert run(bundle, tmp_path / "other", tmp_path / "earlier") == 0
+    with monkeypatch.context() as yesterday:
+        yesterday.setattr("inspection.run.utc_now", lambda: "2026-11-01T08:00:00+00:00")
+        assert run(bundle, tmp_path / "other", tmp_path / "earlier") == 0
     out = tmp_path / "out"
     options = ["--truth", str(labels), "--earlier", str(tmp_path / "earlier"), str(out)]
     options += ["--by", "coil", "--mm-per-px", "0.4", "--runner-up", "false"]
