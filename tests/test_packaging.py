@@ -205,6 +205,7 @@ def test_a_postgresql_database_without_its_extra_is_one_line(run: Run) -> None:
     assert run("review", *stats, code=2).stderr == f"defect-inspect: {told}\n"
 
 
+@pytest.mark.slow(minutes=2)
 def test_each_command_works_with_its_extra(run: Run, tmp_path: Path) -> None:
     strips, dataset, trained, report = (tmp_path / name for name in ("s", "d", "t", "r"))
     bundle = trained / "bundle"

@@ -25,7 +25,7 @@ def test_every_notebook_is_checked_and_stored_without_outputs() -> None:
     assert [cell for cell in code if cell.outputs or cell.execution_count] == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_notebook_runs(name: str, tmp_path: Path) -> None:
     book = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
