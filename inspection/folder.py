@@ -41,6 +41,11 @@ class ReportFolder:
         """The page to open."""
         return self.root / INDEX
 
+    @property
+    def sealed(self) -> bool:
+        """Whether a finished report is here, of whatever settings."""
+        return (self.root / CHECKSUMS).is_file()
+
     def open_for(self, batch: Batch) -> None:
         """Make the folder, or go on in the one that an earlier run on this batch made.
 
@@ -83,7 +88,7 @@ class ReportFolder:
             record = checked(dict[str, Any], read_json(self.root / RECORD))
         except (OSError, ValueError):
             return None
-        whole = self.index.is_file() and (self.root / CHECKSUMS).is_file()
+        whole = self.index.is_file() and self.sealed
         return record if whole and record.get("fingerprint") == fingerprint else None
 
     def reopen(self) -> None:

@@ -64,6 +64,8 @@ def inspect(settings: Settings) -> Finished:
     earlier = folder.finished(fingerprint(run))
     if earlier is not None:
         return Finished(folder, earlier, True, time.monotonic() - begun)
+    if folder.sealed:
+        note(f"{folder.root}: a report of other settings is here and is replaced; its seal ends")
     folder.reopen()
     started = utc_now()
     folder.log("started", batch=run.batch.name, fingerprint=fingerprint(run))

@@ -1,10 +1,15 @@
 """What a run prints at its end: one screen, the page to open last."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from inspection.policy import DISPOSITIONS
+
+TOLD_AT_MOST = 20
+"""Strips named on the terminal."""
 
 
 def summarise(record: Mapping[str, Any], index: Path, seconds: float, up_to_date: bool) -> str:
@@ -32,6 +37,16 @@ def summarise(record: Mapping[str, Any], index: Path, seconds: float, up_to_date
         str(index),
     ]
     return "\n".join(lines)
+
+
+def not_inspected(strips: pd.DataFrame) -> Iterator[str]:
+    """A line for each strip that could not be read or judged, of rows of strips.parquet."""
+    missing = strips[strips["status"] != "inspected"]
+    for strip in missing.head(TOLD_AT_MOST).itertuples():
+        name = str(strip.strip_id)
+        yield f"{name if name.isprintable() else ascii(name)}: {strip.status}: {strip.reason}"
+    if len(missing) > TOLD_AT_MOST:
+        yield f"and {len(missing) - TOLD_AT_MOST} more: all are in the report"
 
 
 def _listed(numbers: Mapping[str, int]) -> str:

@@ -6,6 +6,7 @@ of the batch, the files of the bundle, the policy, the label file.
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -70,13 +71,17 @@ class Request:
 def verify(request: Request) -> Verification:
     """Compare a report and its sources with what it records.
 
-    Raises ReportFolderError for a folder without a report.
+    Raises ReportFolderError for a folder without a report, and for a seal that is none.
     """
     report = request.report
     if not any((report / name).is_file() for name in (RECORD, CHECKSUMS)):
         raise ReportFolderError(
             f"{report}: no inspection report here ({RECORD} and {CHECKSUMS} are missing); "
             "name the folder that holds index.html"
+        )
+    if request.seal is not None and not re.fullmatch("[0-9a-f]{64}", request.seal.strip().lower()):
+        raise ReportFolderError(
+            f"--seal {request.seal!a}: give the 64 hexadecimal digits of a seal"
         )
     seal = file_sha256(report / CHECKSUMS) if (report / CHECKSUMS).is_file() else ""
     findings = [*_check_seal(seal, request.seal), *check_files(report)]

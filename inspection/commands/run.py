@@ -108,11 +108,15 @@ def run(arguments: Namespace) -> int:
     Raises an InspectionError, PrepError, BundleError or SiseError.
     """
     from inspection.record import Settings
+    from inspection.report_reader import open_report
     from inspection.run import inspect
-    from inspection.summary import summarise
+    from inspection.summary import not_inspected, summarise
+    from sise.progress import note
 
     chosen = arguments.as_dict() | {"earlier": tuple(arguments.earlier)}
     chosen.pop("config", None)
     finished = inspect(Settings(**chosen))
+    for line in not_inspected(open_report(finished.folder.root).strips):
+        note(line)
     print(summarise(finished.record, finished.folder.index, finished.seconds, finished.up_to_date))
     return int(finished.record["exit_status"])

@@ -60,10 +60,11 @@ def find_one(connection: sa.Connection, wanted: str) -> Row:
         if wanted and (row.name == wanted or row.fingerprint.startswith(wanted))
     ]
     if len(matching) != 1:
-        known = ", ".join(row.fingerprint[:12] for row in matching) or "none"
+        listed = matching or all_batches(connection)
+        known = ", ".join(f"{row.name!a} {row.fingerprint[:12]}" for row in listed[:9]) or "none"
         raise SampleError(
-            f"--batch {wanted!a}: {len(matching)} batches of this name or fingerprint ({known}); "
-            "name one by the fingerprint in its batch.json"
+            f"--batch {wanted!a}: {len(matching)} batches of this name or fingerprint; name one of "
+            f"{known}{', …' if len(listed) > 9 else ''}"
         )
     return matching[0]
 

@@ -66,8 +66,8 @@ def as_text(statistics: Statistics) -> str:
         *(_row(month, agreement) for month, agreement in comparison.by_month.items()),
     ]
     lines = [
-        f"{statistics.batches} batches; patches disputed {comparison.disputed}, "
-        f"open again {comparison.reopened}",
+        f"{statistics.batches} batch{'' if statistics.batches == 1 else 'es'}; "
+        f"patches disputed {comparison.disputed}, open again {comparison.reopened}",
         *_aligned(rows),
     ]
     lines += [_audit_line(audit) for audit in statistics.audits]
@@ -109,5 +109,5 @@ def _audit_line(audit: Audit) -> str:
     name = f"audit of {audit.batch!a}, {audit.size} of {audit.population} accepted patches"
     result = f"seed {audit.seed}: {audit.escapes} escapes in {audit.decided} decided"
     if audit.bound is None:
-        return f"{name}, {result}; a bound when the other {audit.size - audit.decided} are decided"
+        return f"{name}, {result}; a bound when {audit.size - audit.decided} more are decided"
     return f"{name}, {result}; at most {audit.bound:.2%} of all escape (95 %)"

@@ -139,6 +139,23 @@ def test_options_of_quality_are_obeyed_and_recorded(
     assert not (tmp_path / "out 2").exists()
 
 
+def test_what_is_not_inspected_and_a_report_that_is_replaced_are_said(
+    bundle: Path, batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("inspection.run.make_explainer", lambda *_: FakeExplainer())
+    (batch / "torn.jpg").write_bytes(b"no image")
+    out = tmp_path / "out"
+    assert run(bundle, batch, out) == 4
+    first = capsys.readouterr().err.splitlines()
+    assert first[-1].startswith("torn.jpg: unreadable: ")
+    assert not [line for line in first if "replaced" in line]
+    assert run(bundle, batch, out, "--mm-per-px", "0.4") == 4
+    assert capsys.readouterr().err.splitlines()[0] == (
+        f"{out}: a report of other settings is here and is replaced; its seal ends"
+    )
+
+
 def test_fail_on_gives_three(
     bundle: Path, batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -188,6 +188,12 @@ def test_a_record_that_was_edited_contradicts_its_hashes(report: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("seal", ["abc", "", "g" * 64])
+def test_a_seal_that_is_none_is_refused(report: Path, seal: str) -> None:
+    with pytest.raises(ReportFolderError, match=f"--seal '{seal}': give the 64 hexadecimal"):
+        run(report, "--seal", seal)
+
+
 def test_a_seal_tells_a_report_from_one_that_was_sealed_anew(report: Path) -> None:
     seal = verify(Request(report)).seal
     assert seal == sha((report / "SHA256SUMS").read_bytes())

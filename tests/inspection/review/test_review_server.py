@@ -147,7 +147,7 @@ def test_an_audit_shows_what_was_drawn_and_its_bound(
         draw(connection, find_one(connection, "<script>alert(2)</script>"), 1, seed=0)
     browser = client(database)
     page = browser.get("/batches/1?show=audit").text
-    said = "1 of 1 accepted patches, seed 0: 0 of 1 decided, 0 escapes; a bound when the other 1"
+    said = "1 of 1 accepted patches, seed 0: 0 of 1 decided, 0 escapes; a bound when 1 more"
     assert said in words(page)
     (_, patch) = forms(page)
     assert (patch["left"], patch["show"]) == ("256", "audit")
