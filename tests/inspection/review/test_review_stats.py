@@ -201,5 +201,5 @@ def test_a_batch_is_found_by_name_or_fingerprint(database: Database, tmp_path: P
     with database.reading() as connection:
         with pytest.raises(SampleError, match="2 batches of this name"):
             find_one(connection, "b")
-        with pytest.raises(SampleError, match="0 batches of this name .* name one of 'b' "):
+        with pytest.raises(SampleError, match=r"0 batches of this name .* name one of 'b' "):
             find_one(connection, "")
