@@ -43,7 +43,7 @@ class SISE(LayersExplainer, MaskScoringExplainer):
         layers: names or modules to explain, shallow to deep; the blocks of the model's graph
             if None (see `blocks.find_blocks`).
         fusion: "hard" (the paper's figure 5) or "soft" (the authors' later code).
-        fill: what masked-out pixels become (see `fills`): "grey" (the paper: 0 in the model's
+        fill: what masked-out pixels become (see `baselines`): "grey" (the paper: 0 in the model's
             normalised input), "mean", "blur", "inpaint" or a colour (3,).
         context: how the image is continued beyond its border while its feature maps are taken
             (see `context`): "reflect" or "edge". None, the paper's, leaves the zero padding of the

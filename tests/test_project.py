@@ -36,6 +36,12 @@ def test_the_lock_names_no_registry_and_a_hash_for_every_package() -> None:
     assert [one for one in packages if "--hash=sha256:" not in one] == []
 
 
+def test_no_file_of_the_lint_of_scripts_names_a_host() -> None:
+    files = [path for path in (ROOT / ".ci" / "js").iterdir() if path.is_file()]
+    assert {"package.json", "package-lock.json", ".npmrc"} <= {path.name for path in files}
+    assert [path.name for path in files if "://" in path.read_text("utf-8")] == []
+
+
 def test_all_brings_every_extra_that_users_need() -> None:
     extras = PROJECT["optional-dependencies"]
     (whole,) = map(Requirement, extras["all"])

@@ -129,7 +129,7 @@ def _explained(explainer: Explainer, images: torch.Tensor) -> int:
 
 
 def setting_of(spec: MethodSpec, shared: Mapping[str, Any], device: torch.device) -> Setting:
-    """What runs a method's passes: a copy for speed only if it has a backend to parse_spec."""
+    """What runs a method's passes: a copy for speed where it has a choice of backends."""
     options = {key: spec.options.get(key, value) for key, value in shared.items()}
     dtype = resolve(options["precision"], device)
     if "backend" in defaults(spec.method):

@@ -67,7 +67,7 @@ def test_tables_that_repeat_a_figure_agree() -> None:
     assert SECONDS["resnet50"]["sise"] == MU[0.0]["seconds"]
 
 
-def test_methods_are_those_of_the_catalogue() -> None:
+def test_methods_are_those_of_the_registry() -> None:
     named = {method for one in TABLES for method in one.figures}
     assert named | SECONDS["vgg16"].keys() <= METHODS.keys()
 

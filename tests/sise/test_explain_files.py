@@ -181,7 +181,7 @@ def test_grad_cam_is_another_method(tmp_path: Path, bundle: ModelBundle) -> None
     assert torch.from_numpy(np.load(tmp_path / "out" / "a_map.npy"))[8, 8] > 0.9
 
 
-def test_a_method_of_the_catalogue_with_options(tmp_path: Path, bundle: ModelBundle) -> None:
+def test_a_method_of_the_registry_with_options(tmp_path: Path, bundle: ModelBundle) -> None:
     image = dotted(16, green_at=4)
     path = write_image(tmp_path / "a.png", image)
     settings = Settings("rise:n_masks=20,seed=3", options={"fill": "mean", "precision": "fp32"})
@@ -209,7 +209,7 @@ def test_a_method_of_the_catalogue_with_options(tmp_path: Path, bundle: ModelBun
     }
 
 
-def test_every_method_of_the_catalogue_has_a_record() -> None:
+def test_every_method_of_the_registry_has_a_record() -> None:
     for method in METHODS:
         record = record_of(Settings(method))
         assert record["method"] == method

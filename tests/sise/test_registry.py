@@ -55,7 +55,7 @@ def test_a_method_takes_the_shared_options_that_it_knows_and_its_own_before_them
     make_explainer(parse_spec("noise"), model, SHARED)  # knows no backend: not an error
 
 
-def test_every_method_of_the_catalogue_explains() -> None:
+def test_every_method_of_the_registry_explains() -> None:
     model, images = small_cnn(), some_images(1)
     cheap = {"rise": "rise:n_masks=4", "extremal-perturbation": "extremal-perturbation:steps=1"}
     for name, method in METHODS.items():

@@ -106,7 +106,7 @@ def test_options_go_to_a_method_that_knows_them(folder: Path) -> None:
     assert record["settings"]["precision"] == "auto"
 
 
-def test_help_names_the_methods_of_the_catalogue() -> None:
+def test_help_names_the_methods_of_the_registry() -> None:
     # What no method knows would be an option that nobody can give.
     known = {name for method in METHODS for name in record_of(Settings(method))}
     assert set(OPTIONS_OF_METHODS) < known
