@@ -230,4 +230,4 @@ def test_each_command_works_with_its_extra(run: Run, tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'review.db'}"
     run("review", "defect-inspect", "review", "register", "--db", database, report)
     stats = run("review", "defect-inspect", "review", "stats", "--db", database)
-    assert stats.stdout.startswith("1 batches; patches disputed 0, open again 0\n")
+    assert stats.stdout.startswith("1 batch; patches disputed 0, open again 0\n")
