@@ -81,6 +81,11 @@ def further(summary: Summary) -> list[Column]:
     return [one for one in summary.columns if one.name not in paper.METRICS]
 
 
+def per_class(summary: Summary) -> list[Column]:
+    """Those that are told class by class: the paper's, and Drop's counterpart."""
+    return [one for one in summary.columns if one.name in (*paper.METRICS, "left")]
+
+
 def directed(summary: Summary) -> list[Column]:
     """Metrics by which one method is better than another."""
     return [one for one in summary.columns if one.better != "none"]
@@ -99,8 +104,8 @@ def legend(summary: Summary) -> list[str]:
     """How to read the tables: a sentence or two a point."""
     said = [
         "Shares and probabilities are in per cent. ↑ higher is better, ↓ lower is better; a metric "
-        "without an arrow describes a map and has no better. Where Drop, Increase, insertion and "
-        f"deletion take pixels away they put the fill {summary.fill!r} there, or the one in "
+        "without an arrow describes a map and has no better. Where Drop, Increase, left, insertion "
+        f"and deletion take pixels away they put the fill {summary.fill!r} there, or the one in "
         "brackets; it moves the numbers, so that only like fills compare.",
         "Best in bold, second best underlined, among methods that use the model; equal means "
         "share a place. Trivial baselines, which know nothing that the model has learnt, come "

@@ -78,6 +78,7 @@ def render(
             ("further", "Further metrics", formatting.further(summary)),
         ],
         papers=formatting.the_papers(summary),
+        per_class=formatting.per_class(summary),
         directed=formatting.directed(summary),
         reference=None if summary.reference is None else summary.whole.row(summary.reference),
         has_trivial=any(row.trivial for row in summary.whole.rows),

@@ -18,7 +18,7 @@ from sise.errors import DatasetError, ImageError
 from sise.evaluation.store import Made, MapStore, RowStore, identity
 from sise.evaluation.subject import Subject, check_classes, read
 from sise.logits import probabilities
-from sise.metrics import STEPS, MetricInput, ModelQuery, measure
+from sise.metrics import METRICS, STEPS, MetricInput, ModelQuery, measure
 from sise.registry import MethodSpec, make_explainer
 
 MAPS, ROWS, TABLE = "maps", "rows.jsonl", "per_image.parquet"
@@ -135,7 +135,7 @@ def evaluate(
         made = [
             (spec, maps.made(spec, explainer, subject, known)) for spec, explainer in explainers
         ]
-        asked = f"{subject.truth_sha256} {plan.fills} {plan.steps} {plan.metrics}"
+        asked = f"{subject.truth_sha256} {plan.fills} {plan.steps} {plan.metrics or (*METRICS,)}"
         keys = [f"{one.key} {asked}" for _, one in made]
         missing = {key: pair for key, pair in zip(keys, made, strict=True) if key not in rows}
         if missing:

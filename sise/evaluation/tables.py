@@ -90,8 +90,8 @@ def by_class(summary: Summary, column: Column) -> str:
 
 
 def reference_by_class(summary: Summary, method: str) -> str:
-    """Classes × the paper's metrics: a method's mean, and its margin over the best trivial one."""
-    columns = formatting.the_papers(summary)
+    """Classes × metrics: a method's mean, and its margin over the best trivial one."""
+    columns = formatting.per_class(summary)
     return _table(
         ["class", "n", *map(formatting.heading, columns)],
         ([escaped(board.name), f"{board.items}",
@@ -182,7 +182,7 @@ def _classes(summary: Summary) -> Iterable[str]:
                f"trivial baseline.")  # fmt: skip
         yield reference_by_class(summary, summary.reference)
     if len(summary.classes) <= CLASSES_SIDE_BY_SIDE:
-        for column in formatting.the_papers(summary):
+        for column in formatting.per_class(summary):
             yield f"### {formatting.heading(column)}"
             yield by_class(summary, column)
 

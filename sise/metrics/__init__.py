@@ -4,7 +4,15 @@ A metric gives one number per image, NaN where it is undefined. Nothing is avera
 intervals and tests are for whoever compares.
 """
 
-from sise.metrics.faithfulness import KEPT_SHARE, STEPS, PerturbationScores, area, drop, increase
+from sise.metrics.faithfulness import (
+    KEPT_SHARE,
+    STEPS,
+    PerturbationScores,
+    area,
+    drop,
+    increase,
+    left,
+)
 from sise.metrics.inputs import MetricInput, ModelQuery, Score
 from sise.metrics.localisation import MIOU_SHARE, bbox, ebpg, miou, pointing
 from sise.metrics.ranking import has_order, ranks, top_pixels, top_share
@@ -31,6 +39,7 @@ __all__ = [
     "ebpg",
     "has_order",
     "increase",
+    "left",
     "measure",
     "miou",
     "pointing",

@@ -39,6 +39,11 @@ class PerturbationScores:
         return self._scores([self._kept_count], keep_first=True)[0]
 
     @cached_property
+    def removed(self) -> torch.Tensor:
+        """Ψ of all but the top 15 % of the map: (B,)."""
+        return self._scores([self._kept_count], keep_first=False)[0]
+
+    @cached_property
     def counts(self) -> list[int]:
         """Pixels inserted or deleted at each of the curves' steps + 1 points."""
         return [round(step / self.steps * self._pixels) for step in range(self.steps + 1)]
@@ -55,6 +60,8 @@ class PerturbationScores:
     def deleted(self) -> torch.Tensor:
         """Ψ with the first `counts` pixels of the map's order taken away: (steps + 1, B)."""
         known = {0: self._ordered(self.whole), self._pixels: self._nothing}
+        if self._kept_count in self.counts:
+            known = {self._kept_count: self.removed} | known
         return self._curve(known, keep_first=False)
 
     @property
@@ -120,6 +127,14 @@ def drop(whole: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     NaN where Ψ(I) is 0 or a score is NaN.
     """
     return (whole - kept).clamp(min=0) / whole
+
+
+def left(whole: torch.Tensor, removed: torch.Tensor) -> torch.Tensor:
+    """Ψ(I ⊙ (1 − T)) / Ψ(I), what stays without the top 15 %: (B,), (B,) -> (B,) ≥ 0.
+
+    Drop's counterpart: above 1 where the score rises. NaN where Ψ(I) is 0 or a score is NaN.
+    """
+    return torch.where(whole == 0, torch.nan, removed / whole)
 
 
 def increase(whole: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from sise.baselines import FillName
 from sise.errors import SiseError
-from sise.metrics.faithfulness import STEPS, PerturbationScores, area, drop, increase
+from sise.metrics.faithfulness import STEPS, PerturbationScores, area, drop, increase, left
 from sise.metrics.inputs import MetricInput
 from sise.metrics.localisation import bbox, ebpg, miou, pointing
 from sise.metrics.shape import border_energy, sparsity
@@ -23,8 +23,7 @@ class Metric:
     """A number per image, (B,).
 
     `title` heads its column, `better` tells which direction is, `needs` what its input must carry;
-    one that needs the model depends on the fill. `percent`: a share or probability in [0, 1],
-    printed × 100.
+    one that needs the model depends on the fill. `percent`: a share or probability, printed × 100.
     """
 
     title: str
@@ -40,12 +39,6 @@ def _against_truth(title: str, of: Callable[[torch.Tensor, torch.Tensor], torch.
     )
 
 
-def _of_scores(
-    title: str, better: Better, of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-) -> Metric:
-    return Metric(title, better, "model", True, lambda one: of(one.whole, one.kept))
-
-
 def _of_map(title: str, of: Callable[[torch.Tensor], torch.Tensor]) -> Metric:
     return Metric(title, "none", "map", False, lambda one: of(one.inputs.maps))
 
@@ -56,8 +49,11 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "miou": _against_truth("mIoU", miou),
         "bbox": _against_truth("Bbox", bbox),
         "pointing": _against_truth("Pointing", pointing),
-        "drop": _of_scores("Drop", "lower", drop),
-        "increase": _of_scores("Increase", "higher", increase),
+        "drop": Metric("Drop", "lower", "model", True, lambda one: drop(one.whole, one.kept)),
+        "increase": Metric(
+            "Increase", "higher", "model", True, lambda one: increase(one.whole, one.kept)
+        ),
+        "left": Metric("Left", "lower", "model", True, lambda one: left(one.whole, one.removed)),
         "insertion": Metric(
             "Insertion", "higher", "model", True, lambda one: area(one.inserted, one.counts)
         ),

@@ -64,8 +64,8 @@ def test_evaluate_writes_all_that_it_promises(
     assert capsys.readouterr().out.strip() == str(out / "summary.html")
     rows = pd.read_parquet(out / "per_image.parquet")
     assert rows.groupby("method", sort=False).size().to_dict() == dict.fromkeys(methods, 14)
-    assert {"ebpg", "miou", "bbox", "pointing", "drop", "increase", "insertion", "deletion",
-            "border", "sparsity", "drop@blur", "deletion@blur"} <= set(rows.columns)  # fmt: skip
+    assert {"ebpg", "miou", "bbox", "pointing", "drop", "increase", "left", "insertion", "deletion",
+            "border", "sparsity", "drop@blur", "left@blur"} <= set(rows.columns)  # fmt: skip
 
     table = pd.read_csv(out / "summary.csv").set_index(["method", "metric"])
     mean = rows.loc[rows["method"] == "gradcam", "ebpg"].mean()

@@ -228,6 +228,7 @@ def test_the_table_tells_what_a_reader_must_know() -> None:
         "pointing": ("Pointing", "higher", "truth", True),
         "drop": ("Drop", "lower", "model", True),
         "increase": ("Increase", "higher", "model", True),
+        "left": ("Left", "lower", "model", True),
         "insertion": ("Insertion", "higher", "model", True),
         "deletion": ("Deletion", "lower", "model", True),
         "border": ("Border energy", "none", "map", False),

@@ -17,11 +17,12 @@ from sise.metrics import (
     area,
     drop,
     increase,
+    left,
     measure,
 )
 
 NAN = float("nan")
-MODELS = ("drop", "increase", "insertion", "deletion")
+MODELS = ("drop", "increase", "left", "insertion", "deletion")
 FILLS: tuple[FillName, ...] = ("grey", "mean", "blur", "inpaint")
 
 
@@ -67,6 +68,13 @@ def test_drop_and_increase_by_hand() -> None:
     assert increase(whole, kept).tolist() == pytest.approx([0, 1, 0, 0, 1, NAN, NAN], nan_ok=True)
 
 
+def test_left_by_hand() -> None:
+    whole = torch.tensor([0.8, 0.5, 0.5, 0.0, 0.0, 0.5, NAN])
+    removed = torch.tensor([0.2, 0.5, 0.75, 0.1, 0.0, NAN, 0.5])
+    expected = [0.25, 1, 1.5, NAN, NAN, NAN, NAN]
+    assert left(whole, removed).tolist() == pytest.approx(expected, nan_ok=True)
+
+
 def test_area_by_hand() -> None:
     curve = torch.tensor([[0.0, 1.0, NAN], [0.4, 1.0, 0.5], [1.0, 1.0, 0.5]])
     # A quarter of the pixels at the second point: 0.25 · 0.2 + 0.75 · 0.7.
@@ -83,6 +91,8 @@ def test_the_top_15_percent_are_kept() -> None:
     )
     assert found["drop"].item() == pytest.approx(1 - 24 / 41)
     assert found["increase"].item() == 0
+    assert found["left"].item() == pytest.approx(17 / 41)  # 17 of the pixels are 1
+    assert found["left@mean"].item() == pytest.approx((17 + 3 * 2.05) / 41)
     # With the image's own mean in place of grey the rest does not vanish, and the score rises.
     assert found["drop@mean"].item() == 0
     assert found["increase@mean"].item() == 1
@@ -170,6 +180,7 @@ def test_against_a_plain_loop(fill: FillName, steps: int) -> None:
             assert found[name][index].item() == pytest.approx(expected, abs=1e-6)
         assert found["drop"][index].item() == pytest.approx(max(0, whole - top) / whole, abs=1e-6)
         assert found["increase"][index].item() == float(top > whole)
+        assert found["left"][index].item() == pytest.approx(score(order[9:]) / whole, abs=1e-6)
 
 
 @given(st.integers(1, 9), st.integers(2, 9), st.integers(1, 30), st.integers(0, 2**32 - 1))
@@ -219,7 +230,7 @@ def test_nothing_is_asked_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "asked"), [(("drop",), 2), (("increase", "drop"), 2), (("deletion",), 21)]
+    ("names", "asked"), [(("drop",), 2), (("increase", "drop"), 2), (("left", "drop"), 3), (("deletion",), 21)]
 )
 def test_only_what_is_wanted_is_asked(names: tuple[str, ...], asked: int) -> None:
     images, maps = some(1)
