@@ -230,7 +230,8 @@ def test_nothing_is_asked_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "asked"), [(("drop",), 2), (("increase", "drop"), 2), (("left", "drop"), 3), (("deletion",), 21)]
+    ("names", "asked"),
+    [(("drop",), 2), (("increase", "drop"), 2), (("left", "drop"), 3), (("deletion",), 21)],
 )
 def test_only_what_is_wanted_is_asked(names: tuple[str, ...], asked: int) -> None:
     images, maps = some(1)
