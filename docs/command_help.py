@@ -33,7 +33,7 @@ def with_subcommands(command: list[str]) -> Iterator[tuple[list[str], str]]:
     text = help_text(command)
     yield command, text
     _, _, listed = text.partition("subcommands:")
-    for name in re.findall(r"^    ([a-z]\w*) ", listed, re.MULTILINE):
+    for name in re.findall(r"^    ([a-z][\w-]*) ", listed, re.MULTILINE):
         yield from with_subcommands([*command, name])
 
 

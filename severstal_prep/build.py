@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from severstal_prep import console, workers
 from severstal_prep.annotations import Annotations, OnError, Rejection, read_annotations, stop
 from severstal_prep.dataset import (
@@ -30,11 +32,13 @@ from severstal_prep.errors import DatasetError
 from severstal_prep.files import file_sha256, replacing
 from severstal_prep.images import is_whole_png
 from severstal_prep.manifest import DatasetManifest, SplitMethod, make_manifest
-from severstal_prep.recast import BLACK_LEVEL, Rules
+from severstal_prep.recast import BLACK_LEVEL, NORMAL, Rules
 from severstal_prep.sources import choose_sources
 from severstal_prep.split import absent_classes
 from severstal_prep.strips import CutTask, Source, StripRecord, cut, hash_file
 from severstal_prep.workfolder import WorkFolder
+
+_HASHED = {"csv_sha256": "label file", "groups_sha256": "groups.csv"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def build(request: Request) -> Outcome:
         return _check_complete(request, settings, sources)
     work = WorkFolder(request.out)
     begun_with = work.open(settings)
-    _check_settings(f"{request.out}: was begun", begun_with, settings)
+    check_settings(f"{request.out}: was begun", begun_with, settings)
     records = _cut_all(request, sources, work)
     rejections = [
         *annotations.rejections,
@@ -98,36 +102,43 @@ def build(request: Request) -> Outcome:
     ]
     recast = make_manifest(sources, records, request.rules, request.split, request.seed)
     card = _card(request, settings, annotations, records, rejections, recast)
-    _finish(work, recast, rejections, card)
+    finish(work, recast, rejections, card)
     return Outcome(request.out, card, was_complete=False)
 
 
-def describe(outcome: Outcome) -> tuple[str, list[str]]:
-    """A table of the dataset for stdout, and notes on what the user should know."""
+def describe(outcome: Outcome, of: str = "strips") -> tuple[str, list[str]]:
+    """A table of the dataset for stdout, and notes on what the user should know.
+
+    `of` is what its crops are of.
+    """
     card, counts = outcome.card, outcome.card["counts"]
-    lines = [f"{'':8} " + " ".join(f"{part:>8}" for part in counts)]
+    width = max(8, *map(len, card["classes"]))
+    lines = [f"{'':{width}} " + " ".join(f"{part:>8}" for part in counts)]
     for class_id, name in enumerate(card["classes"]):
         numbers = (counts[part].get(str(class_id), 0) for part in counts)
-        lines.append(f"{name:8} " + " ".join(f"{n:8,}" for n in numbers))
+        lines.append(f"{name:{width}} " + " ".join(f"{n:8,}" for n in numbers))
     lines += [f"left out: {crops:,} crops: {why}" for why, crops in card["dropped"].items()]
     state = "complete already, unchanged" if outcome.was_complete else "written"
     lines.append(f"{outcome.out}: {state}")
-    notes = [f"no crop of {absent}: too few groups of strips" for absent in card["absent"]]
+    notes = [f"no crop of {absent}: too few groups of {of}" for absent in card["absent"]]
     if card["rejected_strips"]:
-        strips = "1 strip" if card["rejected_strips"] == 1 else f"{card['rejected_strips']} strips"
-        notes.append(f"{strips} could not be used: {outcome.out / REJECTED_NAME}")
+        count = card["rejected_strips"]
+        unusable = f"{count} {of.removesuffix('s') if count == 1 else of}"
+        notes.append(f"{unusable} could not be used: {outcome.out / REJECTED_NAME}")
     return "\n".join(lines), notes
 
 
-def _differing(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def differing(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What is wanted of the settings that are otherwise."""
     return {name: wanted[name] for name in wanted if there.get(name) != wanted[name]}
 
 
-def _check_settings(state: str, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    for name in _differing(there, wanted):
+def check_settings(state: str, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise DatasetError, beginning with `state`, unless both settings are the same."""
+    for name in differing(there, wanted):
         what = (
-            "from another label file"
-            if name == "csv_sha256"
+            f"from another {_HASHED[name]}"
+            if name in _HASHED
             else f"with --{name.replace('_', '-')} {there.get(name)}, not {wanted[name]}"
         )
         raise DatasetError(f"{state} {what}; name another --out or delete this folder")
@@ -138,7 +149,7 @@ def _check_complete(
 ) -> Outcome:
     out = request.out
     card = read_card(out, BuiltCard)
-    _check_settings(f"{out}: was built", card["settings"], settings)
+    check_settings(f"{out}: was built", card["settings"], settings)
     paths = [source.path for source in sources]
     with closing(workers.run(hash_file, paths, request.jobs)) as hashes:
         tracked = console.track(hashes, len(paths), "checking strips")
@@ -153,6 +164,13 @@ def _check_complete(
             + (f" (strip {example}, for one)" if example else "")
             + "; name another --out or delete this folder"
         )
+    check_files(out, manifest)
+    WorkFolder(out).remove()
+    return Outcome(out, card, was_complete=True)
+
+
+def check_files(out: Path, manifest: pd.DataFrame) -> None:
+    """Raise DatasetError unless all crops and masks of a manifest are there and whole."""
     files = [path for path in [*manifest["crop_path"], *manifest["mask_path"]] if path]
     damaged = [path for path in files if not is_whole_png(out / path)]
     if damaged:
@@ -160,12 +178,10 @@ def _check_complete(
             f"{out}: {len(damaged)} of {len(files)} images are missing or damaged "
             f"({damaged[0]}, for one); delete this folder and build it again"
         )
-    WorkFolder(out).remove()
-    return Outcome(out, card, was_complete=True)
 
 
 def _cut_all(request: Request, sources: Sequence[Source], work: WorkFolder) -> list[StripRecord]:
-    done = work.read_journal()
+    done = work.read_journal(StripRecord)
     tasks = [
         CutTask(source, request.rules, work.path, done.get(source.path.name)) for source in sources
     ]
@@ -219,7 +235,7 @@ def _card(
     labelled = [a for a in annotations.strips.values() if a.labels]
     return {
         "settings": dict(settings),
-        "differs_from_recipe": _differing(asdict(Rules()), asdict(request.rules)),
+        "differs_from_recipe": differing(asdict(Rules()), asdict(request.rules)),
         "black_level": BLACK_LEVEL,
         "classes": list(CLASS_NAMES),
         "counts": class_counts(manifest),
@@ -240,14 +256,23 @@ def _card(
     }
 
 
-def _finish(
-    work: WorkFolder, recast: DatasetManifest, rejections: Sequence[Rejection], card: dict[str, Any]
+def finish(
+    work: WorkFolder,
+    recast: DatasetManifest,
+    rejections: Sequence[Rejection],
+    card: dict[str, Any],
+    normal: int | None = NORMAL,
+    of: str = "strips",
 ) -> None:
+    """Move the crops of a build to their places and write the rest, the card last.
+
+    `normal` is the class without masks, `of` what the crops are of.
+    """
     from severstal_prep.overview import write_overview  # matplotlib takes a second to import
 
-    work.move_crops(recast.manifest)
+    work.move_crops(recast.manifest, len(card["classes"]), normal)
     write_manifest(work.root, recast.manifest)
-    write_overview(work.root / OVERVIEW_NAME, work.root, recast.manifest)
+    write_overview(work.root / OVERVIEW_NAME, work.root, recast.manifest, card["classes"], of)
     if rejections:
         _write_rejections(work.root / REJECTED_NAME, rejections)
     write_card(work.root, card)

@@ -5,13 +5,16 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
 from severstal_prep import console
 from severstal_prep.errors import PrepError
 from severstal_prep.usage import parse
+
+if TYPE_CHECKING:
+    from severstal_prep.build import Outcome
 
 PROGRAM = "severstal-prep"
 SOME_REJECTED = 4
@@ -21,9 +24,13 @@ MEMORY_CURE = "close other programs, or give fewer --jobs"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     arguments = parse(_parser(), sys.argv[1:] if argv is None else argv)
-    command = {"download": _download, "sample": _sample, "stats": _stats, "build": _build}[
-        arguments.command
-    ]
+    command = {
+        "download": _download,
+        "sample": _sample,
+        "stats": _stats,
+        "build": _build,
+        "build-masks": _build_masks,
+    }[arguments.command]
     options = arguments[arguments.command]
     return console.run(PROGRAM, lambda: command(options), (PrepError,), MEMORY_CURE)
 
@@ -44,6 +51,11 @@ def _parser() -> ArgumentParser:
     )
     commands.add_subcommand("stats", _stats_parser(), help="count strips and crops per class")
     commands.add_subcommand("build", _build_parser(), help="write the recast dataset")
+    commands.add_subcommand(
+        "build-masks",
+        _build_masks_parser(),
+        help="write the recast dataset of your own images and masks",
+    )
     return parser
 
 
@@ -112,12 +124,66 @@ def _build_parser() -> ArgumentParser:
         help="strips that give normal crops: those with a label, all in the image folder, or none",
     )
     parser.add_argument("--offset", type=int, default=32, help="left edge of the first crop, px")
+    _add_min_defect_pixels(parser)
+    _add_black_threshold(parser)
+    parser.add_argument(
+        "--on-error",
+        type=Literal["stop", "quarantine"],
+        default="stop",
+        help="at a bad row or image: stop, or list it in rejected.csv and go on without its strip",
+    )
+    _add_jobs(parser)
+    return parser
+
+
+def _build_masks_parser() -> ArgumentParser:
+    parser = _new_parser(
+        "Write a recast dataset of your own images: images/CLASS/*, masks/CLASS/* (same name, "
+        "pixels that are not black are the defect) and, if there is one, groups.csv (class, file, "
+        "group). Run again, it continues or checks, as build does."
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with images, masks, groups.csv"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the dataset, new or empty"
+    )
+    parser.add_argument(
+        "--crop", type=int, default=256, help="side of a crop, px; they cover the image evenly"
+    )
+    parser.add_argument(
+        "--normal",
+        type=str,
+        help="class whose images show no defect (default: the one without a defect pixel)",
+    )
+    _add_min_defect_pixels(parser)
+    _add_black_threshold(parser)
+    parser.add_argument(
+        "--normals-per-image",
+        type=int,
+        help="most normal crops that an image gives, drawn by the seed (default: all)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the split")
+    parser.add_argument(
+        "--on-error",
+        type=Literal["stop", "quarantine"],
+        default="stop",
+        help="at a bad image or mask: stop, or list it in rejected.csv and go on without it",
+    )
+    _add_jobs(parser)
+    return parser
+
+
+def _add_min_defect_pixels(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--min-defect-pixels",
         type=int,
         default=1,
         help="a crop with fewer defect pixels, but some, is dropped",
     )
+
+
+def _add_black_threshold(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--black-threshold",
         type=float,
@@ -125,14 +191,10 @@ def _build_parser() -> ArgumentParser:
         help="a normal crop is dropped if more than this fraction of it, 0 to 1, "
         "is darker than grey value 15 of 255",
     )
-    parser.add_argument(
-        "--on-error",
-        type=Literal["stop", "quarantine"],
-        default="stop",
-        help="at a bad row or image: stop, or list it in rejected.csv and go on without its strip",
-    )
+
+
+def _add_jobs(parser: ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, help="processes (default: as many as there are cores)")
-    return parser
 
 
 def _add_csv(parser: ArgumentParser) -> None:
@@ -201,7 +263,34 @@ def _build(options: Namespace) -> int:
             jobs=(os.cpu_count() or 1) if options.jobs is None else options.jobs,
         )
     )
-    text, notes = describe(outcome)
+    return _report(outcome, *describe(outcome))
+
+
+def _build_masks(options: Namespace) -> int:
+    from severstal_prep.build import describe
+    from severstal_prep.build_masks import MaskRequest, build_masks
+    from severstal_prep.masked_crops import MaskRules
+
+    outcome = build_masks(
+        MaskRequest(
+            data=options.data,
+            out=options.out,
+            rules=MaskRules(
+                crop=options.crop,
+                min_defect_pixels=options.min_defect_pixels,
+                black_threshold=options.black_threshold,
+                normals_per_image=options.normals_per_image,
+            ),
+            normal=options.normal,
+            seed=options.seed,
+            on_error=options.on_error,
+            jobs=(os.cpu_count() or 1) if options.jobs is None else options.jobs,
+        )
+    )
+    return _report(outcome, *describe(outcome, "images"))
+
+
+def _report(outcome: "Outcome", text: str, notes: list[str]) -> int:
     print(text)
     for line in notes:
         console.note(f"{PROGRAM}: {line}")

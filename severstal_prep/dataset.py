@@ -22,6 +22,7 @@ from severstal_prep.files import file_sha256, replacing
 
 FORMAT = "recast severstal 1"
 CLASS_NAMES = ("normal", "class 1", "class 2", "class 3", "class 4")
+"""Severstal's classes; those of a dataset are in its card."""
 SPLITS = ("train", "val", "test")
 CARD_NAME = "dataset.json"
 MANIFEST_NAME = "manifest.parquet"
@@ -128,10 +129,15 @@ def write_card(root: Path, card: dict[str, Any]) -> None:
         temporary.write_text(text, "utf-8")
 
 
-def class_counts(manifest: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Count crops: {"total", "train", "val", "test"} to {"0" to "4"} to a number."""
+def class_counts(
+    manifest: pd.DataFrame, classes: int = len(CLASS_NAMES)
+) -> dict[str, dict[str, int]]:
+    """Count crops: {"total", "train", "val", "test"} to {"0", "1", …} to a number.
+
+    `classes` is how many there are.
+    """
     table = pd.crosstab(manifest["class_id"], manifest["split"])
-    table = table.reindex(index=range(len(CLASS_NAMES)), columns=list(SPLITS), fill_value=0)
+    table = table.reindex(index=range(classes), columns=list(SPLITS), fill_value=0)
     table.insert(0, "total", table.sum(axis=1))
     return {
         str(name): {str(class_id): int(crops) for class_id, crops in column.items()}

@@ -8,6 +8,7 @@ system.
 
 import io
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ IMAGE_SUFFIXES = frozenset(
      ".gif", ".pgm", ".ppm", ".pbm", ".pnm"}
 )  # fmt: skip
 """Suffixes of the kinds that are read; a file of another kind or content may bear them."""
+Pixel = TypeVar("Pixel", np.uint8, np.bool_)
 PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 # Steel is noise to a compressor: run lengths of the filtered rows alone give smaller files
@@ -82,6 +84,18 @@ def to_grey(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def is_grey(image: npt.NDArray[np.uint8], grey: npt.NDArray[np.uint8]) -> bool:
     """Tell whether all three channels of an RGB image equal its luma `grey`."""
     return np.array_equal(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), image)
+
+
+def mirrored(array: npt.NDArray[Pixel], side: int) -> npt.NDArray[Pixel]:
+    """An image or a mask (H, W, …), mirrored at its right and lower edge to `side` px at least.
+
+    The edge itself is not repeated.
+    """
+    missing = [max(side - length, 0) for length in array.shape[:2]]
+    if not any(missing):
+        return array
+    around = [(0, count) for count in missing] + [(0, 0)] * (array.ndim - 2)
+    return np.pad(array, around, mode="reflect")
 
 
 def write_png(path: Path, array: npt.NDArray[np.uint8]) -> None:

@@ -72,19 +72,29 @@ def make_manifest(
 
 
 def with_places(manifest: pd.DataFrame, split: SplitMethod, seed: int) -> pd.DataFrame:
-    """Add split, crop_path and mask_path to rows with all other columns of a manifest."""
+    """Split the rows and place them: see `placed`."""
     crop_ids = manifest["crop_id"].tolist()
     classes = manifest["class_id"].tolist()
     if split == "paper":
         parts = paper_split(crop_ids, classes, seed)
     else:
         parts = grouped_split(manifest["group_id"].tolist(), classes, seed)
+    return placed(manifest, parts, NORMAL)
+
+
+def placed(manifest: pd.DataFrame, parts: Sequence[str], normal: int | None) -> pd.DataFrame:
+    """Add split, crop_path and mask_path to rows with all other columns of a manifest.
+
+    `parts` (N,) are the rows' splits; crops of the class `normal` have no mask.
+    """
+    crop_ids = manifest["crop_id"].tolist()
+    classes = manifest["class_id"].tolist()
     places = [
         f"{part}/{class_id}/{name}.png"
         for part, class_id, name in zip(parts, classes, crop_ids, strict=True)
     ]
     masks = [
-        "" if class_id == NORMAL else f"masks/{place}"
+        "" if class_id == normal else f"masks/{place}"
         for place, class_id in zip(places, classes, strict=True)
     ]
     return manifest.assign(

@@ -1,5 +1,6 @@
 """A recast dataset as one picture: sample crops of each class, and how many there are."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from severstal_prep.dataset import CLASS_NAMES, SPLITS, class_counts
+from severstal_prep.dataset import SPLITS, class_counts
 from severstal_prep.files import replacing
 from severstal_prep.images import read_image
 from severstal_prep.training_crops import CROP_SIDE
@@ -21,19 +22,24 @@ OUTLINE = (255, 59, 48)
 OUTLINE_WIDTH = 5
 
 
-def write_overview(path: Path, root: Path, manifest: pd.DataFrame) -> None:
-    """Write the picture of the dataset at `root` to `path` (PNG): the whole file or none."""
-    figure = Figure(figsize=(14, 8))
+def write_overview(
+    path: Path, root: Path, manifest: pd.DataFrame, classes: Sequence[str], of: str = "strips"
+) -> None:
+    """Write the picture of the dataset at `root` to `path` (PNG): the whole file or none.
+
+    `classes` are its class names, `of` what its crops are of.
+    """
+    figure = Figure(figsize=(14, 0.5 + 1.5 * len(classes)))
     figure.suptitle(
-        f"{len(manifest):,} crops of {manifest['strip_id'].nunique():,} strips: "
+        f"{len(manifest):,} crops of {manifest['strip_id'].nunique():,} {of}: "
         "samples of each class, defects outlined, and crops per split",
         y=0.97,
     )
     grid = figure.add_gridspec(
-        len(CLASS_NAMES), 2, width_ratios=(3, 1), left=0.05, right=0.99, bottom=0.02, top=0.93
+        len(classes), 2, width_ratios=(3, 1), left=0.05, right=0.99, bottom=0.02, top=0.93
     )
-    counts = class_counts(manifest)
-    for class_id, name in enumerate(CLASS_NAMES):
+    counts = class_counts(manifest, len(classes))
+    for class_id, name in enumerate(classes):
         row = sample_row(root, manifest[manifest["class_id"] == class_id])
         _show_samples(figure.add_subplot(grid[class_id, 0]), name, row)
         _show_counts(
@@ -45,22 +51,24 @@ def write_overview(path: Path, root: Path, manifest: pd.DataFrame) -> None:
 
 
 def sample_row(root: Path, crops: pd.DataFrame) -> npt.NDArray[np.uint8]:
-    """Eight crops, evenly chosen, side by side on white: (256, 8 * 256 + 7 * GAP, 3) uint8.
+    """Eight crops, evenly chosen, side by side on white: (S, 8 * S + 7 * GAP, 3) uint8, S the
+    side of a crop.
 
     Defects are outlined from the outside, so that none of their pixels is covered.
     """
-    row = np.full((CROP_SIDE, SAMPLES * (CROP_SIDE + GAP) - GAP, 3), 255, dtype=np.uint8)
     chosen = crops.iloc[:: max(1, len(crops) // SAMPLES)].head(SAMPLES)
+    side = len(read_image(root / chosen["crop_path"].iloc[0])) if len(chosen) else CROP_SIDE
+    row = np.full((side, SAMPLES * (side + GAP) - GAP, 3), 255, dtype=np.uint8)
     for column, (crop_path, mask_path) in enumerate(
         zip(chosen["crop_path"], chosen["mask_path"], strict=True)
     ):
-        left = column * (CROP_SIDE + GAP)
+        left = column * (side + GAP)
         crop = read_image(root / crop_path)
         if mask_path:
             mask = read_image(root / mask_path)[..., 0]
             grown = cv2.dilate(mask, np.ones((2 * OUTLINE_WIDTH + 1,) * 2, dtype=np.uint8))
             crop[(grown > 0) & (mask == 0)] = OUTLINE
-        row[:, left : left + CROP_SIDE] = crop
+        row[:, left : left + side] = crop
     return row
 
 

@@ -18,6 +18,7 @@ from severstal_prep.rle import Runs
 from severstal_prep.training_crops import CROP_SIDE, LARGEST_OFFSET, STRIP_HEIGHT, training_lefts
 
 NORMAL = 0
+NORMAL_NAME = "normal"
 BLACK_LEVEL = 15
 """Grey value below which a pixel is black.
 

@@ -29,7 +29,7 @@ def paper_split(crop_ids: Sequence[str], classes: Sequence[int], seed: int) -> l
     split = dict[str, str]()
     for class_id in set(classes):
         members = [crop_id for crop_id, c in zip(crop_ids, classes, strict=True) if c == class_id]
-        members.sort(key=lambda crop_id: _draw(seed, crop_id))
+        members.sort(key=lambda crop_id: draw(seed, crop_id))
         train, _ = paper_counts(len(members))
         val = train // 5
         split |= dict.fromkeys(members[:val], "val")
@@ -66,12 +66,41 @@ def grouped_split(groups: Sequence[str], classes: Sequence[int], seed: int) -> l
     while len(split) < len(counts):
         rarest = min((c for c in remaining if remaining[c] > 0), key=lambda c: (remaining[c], c))
         members = [group for group in counts if group not in split and counts[group][rarest]]
-        members.sort(key=lambda group: (-counts[group][rarest], _draw(seed, group)))
+        members.sort(key=lambda group: (-counts[group][rarest], draw(seed, group)))
         for group in members:
             split[group] = min(SPLITS, key=lambda name: worsening(name, counts[group]))
             filled[split[group]].update(counts[group])
             remaining.subtract(counts[group])
     return [split[group] for group in groups]
+
+
+def with_every_class(
+    split: Sequence[str], groups: Sequence[str], classes: Sequence[int], seed: int
+) -> list[str]:
+    """A grouped split, changed so that every class is in every part that it has groups for.
+
+    A part without a class is given that class's smallest group of a part that has several, unless
+    another class would be missing there then. Classes of the fewest groups go first; one of two
+    groups trains and tests.
+    """
+    part = dict(zip(groups, split, strict=True))
+    counts = dict[str, Counter[int]]()
+    for group, class_id in zip(groups, classes, strict=True):
+        counts.setdefault(group, Counter())[class_id] += 1
+    having = {c: [g for g in counts if counts[g][c]] for c in set(classes)}
+
+    def spare(group: str, class_id: int) -> bool:
+        return any(g != group and part[g] == part[group] for g in having[class_id])
+
+    for class_id in sorted(having, key=lambda c: (len(having[c]), c)):
+        for wanted in ("train", "test", "val"):
+            if any(part[group] == wanted for group in having[class_id]):
+                continue
+            movable = [g for g in having[class_id] if all(spare(g, c) for c in counts[g])]
+            if movable:
+                smallest = min(movable, key=lambda g: (counts[g].total(), draw(seed, g)))
+                part[smallest] = wanted
+    return [part[group] for group in groups]
 
 
 def absent_classes(split: Sequence[str], classes: Sequence[int]) -> list[tuple[int, str]]:
@@ -80,5 +109,6 @@ def absent_classes(split: Sequence[str], classes: Sequence[int]) -> list[tuple[i
     return [(c, name) for c in sorted(set(classes)) for name in SPLITS if (c, name) not in present]
 
 
-def _draw(seed: int, name: str) -> bytes:
+def draw(seed: int, name: str) -> bytes:
+    """What crops and groups are ordered by to be drawn."""
     return hashlib.sha256(f"{seed} {name}".encode()).digest()

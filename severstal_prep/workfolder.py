@@ -11,29 +11,39 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, Protocol, TextIO, TypeVar
 
 import pandas as pd
 
 from severstal_prep.checked import checked, read_json
-from severstal_prep.dataset import CLASS_NAMES, SPLITS
+from severstal_prep.dataset import SPLITS
 from severstal_prep.errors import DatasetError
 from severstal_prep.files import replacing
-from severstal_prep.recast import NORMAL
-from severstal_prep.strips import StripRecord
 
 WORK_NAME = ".build"
 KINDS = ("crops", "masks")
 
 
+class Record(Protocol):
+    """A dataclass that says what was found on an image, by the image's name."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def image(self) -> str: ...
+
+
+R = TypeVar("R", bound=Record)
+
+
 @dataclass(frozen=True)
 class Journal:
-    """Takes down, line by line, the strips that were cut."""
+    """Takes down, line by line, the strips or images that were cut."""
 
     stream: TextIO
 
-    def add(self, record: StripRecord) -> None:
-        """Append a strip; the line is out of this process when the call returns."""
+    def add(self, record: Record) -> None:
+        """Append a record; the line is out of this process when the call returns."""
         print(json.dumps(asdict(record), allow_nan=False), file=self.stream, flush=True)
 
 
@@ -83,14 +93,14 @@ class WorkFolder:
             for moved in list((self.root / kind).rglob("*.png")):
                 moved.replace(self.path / kind / moved.name)
 
-    def read_journal(self) -> dict[str, StripRecord]:
-        """Read the strips that were cut, by image name; of two lines for one, the later."""
+    def read_journal(self, kind: type[R]) -> dict[str, R]:
+        """Read the records of a kind, by image name; of two lines for one, the later."""
         if not self._journal_file.exists():
             return {}
-        records = list[StripRecord]()
+        records = list[R]()
         for line in self._journal_file.read_text("utf-8").splitlines():
             try:
-                records.append(checked(StripRecord, json.loads(line)))
+                records.append(checked(kind, json.loads(line)))
             except (ValueError, RecursionError):  # the line at which an interruption struck
                 continue
         return {record.image: record for record in records}
@@ -102,15 +112,15 @@ class WorkFolder:
             stream.write("\n")  # ends a line that was cut off
             yield Journal(stream)
 
-    def move_crops(self, manifest: pd.DataFrame) -> None:
-        """Move all crops and masks to where the manifest says.
+    def move_crops(self, manifest: pd.DataFrame, classes: int, normal: int | None) -> None:
+        """Move all crops and masks of so many classes to where the manifest says.
 
         Every class gets its folder, even if empty: readers of image folders number the
         classes by the folders they find.
         """
         for split in SPLITS:
-            for class_id in range(len(CLASS_NAMES)):
-                for kind in KINDS if class_id != NORMAL else ("crops",):
+            for class_id in range(classes):
+                for kind in KINDS if class_id != normal else ("crops",):
                     (self.root / kind / split / str(class_id)).mkdir(parents=True, exist_ok=True)
         for kind, places in (("crops", manifest["crop_path"]), ("masks", manifest["mask_path"])):
             for place in places:

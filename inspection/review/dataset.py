@@ -165,7 +165,7 @@ def _finish(root: Path, manifest: pd.DataFrame, seed: int, disputed: int) -> Exp
     )
     never = tuple(name for i, name in enumerate(dataset.CLASS_NAMES) if not counts["total"][str(i)])
     dataset.write_manifest(root, manifest)
-    write_overview(root / dataset.OVERVIEW_NAME, root, manifest)
+    write_overview(root / dataset.OVERVIEW_NAME, root, manifest, dataset.CLASS_NAMES)
     dataset.write_card(
         root,
         {

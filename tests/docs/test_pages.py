@@ -24,7 +24,9 @@ PAGES = sorted(
         *DOCS.rglob("*.ipynb"),
     ]
 )
-PROGRAM = re.compile(r"(?:\S*/)?(severstal-prep|defect-train|sise|defect-inspect)((?: [a-z]+)+)")
+PROGRAM = re.compile(
+    r"(?:\S*/)?(severstal-prep|defect-train|sise|defect-inspect)((?: [a-z][a-z-]*)+)"
+)
 
 
 def text_of(page: Path) -> str:

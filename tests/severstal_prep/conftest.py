@@ -96,7 +96,7 @@ def quick_overview(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     """Put a stand-in for the overview, which takes a second to draw, where no test looks at it."""
     if "overview" not in request.node.name:
 
-        def write_overview(path: Path, root: Path, manifest: object) -> None:
+        def write_overview(path: Path, *args: object) -> None:
             path.write_bytes(b"picture")
 
         monkeypatch.setattr(overview, "write_overview", write_overview)

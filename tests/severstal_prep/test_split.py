@@ -11,6 +11,7 @@ from severstal_prep.split import (
     grouped_split,
     paper_counts,
     paper_split,
+    with_every_class,
 )
 
 
@@ -108,3 +109,22 @@ def test_names_the_classes_that_a_split_lacks() -> None:
     assert absent_classes(["train", "test", "val", "train"], [0, 0, 0, 2]) == [
         (2, "val"), (2, "test"),
     ]  # fmt: skip
+
+
+def test_every_class_is_in_every_part_that_it_has_groups_for() -> None:
+    # Classes 1 and 2 of three and two groups of one crop, and class 0 of ten.
+    groups = [f"g{i}" for i in range(15)]
+    classes = [0] * 10 + [1] * 3 + [2] * 2
+    before = ["train"] * 7 + ["val"] + ["test"] * 2 + ["train"] * 5
+    after = with_every_class(before, groups, classes, seed=0)
+    assert after[:10] == before[:10]
+    assert Counter(after[10:13]) == {"train": 1, "val": 1, "test": 1}
+    assert Counter(after[13:]) == {"train": 1, "test": 1}
+
+
+def test_no_part_loses_a_class_to_another() -> None:
+    # g1 has the only training crop of class 0: class 1 stays without validation.
+    groups, classes = ["g0", "g1", "g1", "g2"], [1, 0, 1, 1]
+    split = ["train", "train", "train", "test"]
+    assert with_every_class(split, groups, classes, seed=0) == ["val", "train", "train", "test"]
+    assert with_every_class(split[1:], groups[1:], classes[1:], seed=0) == split[1:]
