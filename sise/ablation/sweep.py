@@ -10,7 +10,7 @@ import pandas as pd
 
 from sise.errors import SiseError
 from sise.evaluation.statistics import estimates
-from sise.evaluation.summary import summarise
+from sise.evaluation.summary import groups_of, summarise
 from sise.evaluation.summary_types import Estimate, Row
 from sise.registry import MethodSpec, parse_spec
 from sise.selection import Mu
@@ -75,7 +75,7 @@ def points(
     def agreement(method: str) -> Estimate:
         own = rows[rows["method"] == method]
         each = [float(pearson(map_of(method, item), map_of(exact, item))) for item in own["item"]]
-        return estimates(np.array(each)[:, None], pd.factorize(own["image"])[0], seed)[0]
+        return estimates(np.array(each)[:, None], pd.factorize(groups_of(own))[0], seed)[0]
 
     methods = [one.spec.text for one in settings]
     return tuple(

@@ -61,7 +61,7 @@ def add_subjects(parser: ArgumentParser, limit: int | None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the labelled dataset")
     parser.add_argument(
         "--layout",
-        type=Literal["auto", "recast", "neu-det", "voc", "coco"],
+        type=Literal["auto", "recast", "neu-det", "voc", "coco", "masks"],
         default="auto",
         help="of that folder (docs/datasets.md); auto looks",
     )
@@ -73,9 +73,10 @@ def add_subjects(parser: ArgumentParser, limit: int | None) -> None:
     )
     parser.add_argument(
         "--subset",
-        type=Literal["paper"] | None,
+        type=Literal["paper", "pixel-truth", "boxes"] | None,
         default=None,
-        help="paper: of a recast dataset all of classes 1, 2 and 4, and 500 of class 3",
+        help="paper: of a recast dataset all of classes 1, 2 and 4, and 500 of class 3; "
+        "of NEU-DET, pixel-truth: images with a mask, boxes: boxes instead of masks",
     )
     parser.add_argument(
         "--only",

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sise.datasets.dataset import Item, mask_of_boxes
+from sise.datasets.dataset import Item, Truth, mask_of_boxes
 from sise.datasets.files import check_size, inside, read_pixels
 from sise.errors import DatasetError
 
@@ -47,8 +47,9 @@ class Coco:
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
+        truth: Truth = "boxes" if self.regions == "boxes" else "pixels"
         return tuple(
-            Item(f"{name}-{self.classes[label]}", name, label)
+            Item(f"{name}-{self.classes[label]}", name, label, truth=truth)
             for name, image in self._images.items()
             for label in sorted({self._label(entry) for entry in self._objects(image["id"])})
         )

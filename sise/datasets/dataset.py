@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+Truth = Literal["pixels", "boxes"]
 
 
 @dataclass(frozen=True)
@@ -13,12 +15,16 @@ class Item:
     """One class of one image, to be explained.
 
     `id` is unique in its dataset; items of one image share `image`. `label` is an index of the
-    dataset's classes.
+    dataset's classes. Items of one `group` show the same thing, such as a tile photographed
+    twice; "" is a group of the image alone. `truth` says what is known of the class: its pixels,
+    or boxes around them.
     """
 
     id: str
     image: str
     label: int
+    group: str = ""
+    truth: Truth = "pixels"
 
 
 class Dataset(Protocol):

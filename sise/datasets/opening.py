@@ -5,12 +5,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from sise.datasets import coco, neu_det, recast, voc
+from sise.datasets import coco, masks, neu_det, recast, voc
 from sise.datasets.dataset import Dataset
 from sise.datasets.listed import Listed
 from sise.errors import DatasetError
 
-Layout = Literal["auto", "recast", "neu-det", "voc", "coco"]
+Layout = Literal["auto", "recast", "neu-det", "voc", "coco", "masks"]
 
 SIGNS: Mapping[str, str] = MappingProxyType(
     {
@@ -18,6 +18,7 @@ SIGNS: Mapping[str, str] = MappingProxyType(
         "neu-det": f"{neu_det.FOLDERS[0][0]}/*.jpg",
         "voc": voc.FOLDER.as_posix(),
         "coco": "annotations/instances_*.json",
+        "masks": f"{masks.IMAGES}/*/*",
     }
 )
 """What lies in the folder of a dataset, and by which its layout is known."""
@@ -62,7 +63,7 @@ def _layout(root: Path) -> str:
 
 
 def _opened(root: Path, layout: str, split: str | None, subset: str | None, seed: int) -> Dataset:
-    if subset is not None and layout != "recast":
+    if subset is not None and layout not in ("recast", "neu-det"):
         raise DatasetError(f"{root}: the layout {layout} has no subsets; leave out {subset!r}")
     if layout == "recast":
         return recast.SeverstalCrops(root, "test" if split is None else split, subset, seed)
@@ -72,4 +73,6 @@ def _opened(root: Path, layout: str, split: str | None, subset: str | None, seed
         return coco.Coco(root, "val2014" if split is None else split)
     if split is not None:
         raise DatasetError(f"{root}: the layout {layout} has no splits; leave out {split!r}")
-    return neu_det.NeuDet(root)
+    if layout == "masks":
+        return masks.MaskFolder(root)
+    return neu_det.NeuDet(root, subset)

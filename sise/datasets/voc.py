@@ -51,7 +51,7 @@ class Voc:
     @cached_property
     def items(self) -> tuple[Item, ...]:
         return tuple(
-            Item(f"{image}-{CLASSES[label]}", image, label)
+            Item(f"{image}-{CLASSES[label]}", image, label, truth="boxes")
             for image, annotation in self._annotations.items()
             for label in sorted({CLASSES.index(box.name) for box in annotation.boxes})
         )

@@ -92,9 +92,11 @@ def directed(summary: Summary) -> list[Column]:
 
 
 def amount(summary: Summary) -> str:
-    """ "300 images", and the items too where they are more."""
+    """ "300 images", with the items where they are more, and the groups where they are fewer."""
     whole = summary.whole
     images = f"{whole.images} image{'' if whole.images == 1 else 's'}"
+    if whole.groups < whole.images:
+        images += f" in {whole.groups} groups"
     if whole.items == whole.images:
         return images
     return f"{whole.items} items (a class of an image each) of {images}"
@@ -102,6 +104,9 @@ def amount(summary: Summary) -> str:
 
 def legend(summary: Summary) -> list[str]:
     """How to read the tables: a sentence or two a point."""
+    grouped = (
+        ", and so do images of one group" if summary.whole.groups < summary.whole.images else ""
+    )
     said = [
         "Shares and probabilities are in per cent. ↑ higher is better, ↓ lower is better; a metric "
         "without an arrow describes a map and has no better. Where Drop, Increase, left, insertion "
@@ -112,10 +117,15 @@ def legend(summary: Summary) -> list[str]:
         "last.",
         f"[low, high]: 95 % interval of the mean, by drawing images with replacement "
         f"{summary.resamples:,} times (percentile bootstrap, seed {summary.seed}). Items of one "
-        f"image stay together. Fewer than {FEWEST} images: none.",
+        f"image stay together{grouped}. Fewer than {FEWEST} images: none.",
         "An item for which a metric is undefined (no map, empty ground truth) is left out of its "
         "mean; n says how many remain where some are missing.",
     ]
+    if len(summary.whole.truths) > 1:
+        said.append(
+            "The truth of some classes is their pixels, of others boxes: a metric against the one "
+            "does not compare with the other, and their mean over all classes says little."
+        )
     if summary.reference is not None:
         said.append(
             f"▲ better, ▼ worse than {summary.title(summary.reference)}, at p < 0.05 after Holm's "

@@ -139,13 +139,24 @@ def evaluate(
         keys = [f"{one.key} {asked}" for _, one in made]
         missing = {key: pair for key, pair in zip(keys, made, strict=True) if key not in rows}
         if missing:
-            measured = _rows(dataset, subject, list(missing.values()), score, plan)
+            measured = _rows(subject, list(missing.values()), score, plan)
             rows.add(dict(zip(missing, measured, strict=True)))
-        yield Done(item, tuple(rows[key] for key in keys))
+        facts = _facts(dataset, item)
+        yield Done(item, tuple(facts | rows[key] | facts for key in keys))
+
+
+def _facts(dataset: Dataset, item: Item) -> Row:
+    """What is known of an item before it is measured."""
+    return {
+        "item": item.id,
+        "image": item.image,
+        "group": item.group or item.image,
+        "label": dataset.classes[item.label],
+        "truth": item.truth,
+    }
 
 
 def _rows(
-    dataset: Dataset,
     subject: Subject,
     made: Sequence[tuple[MethodSpec, Made]],
     score: ModelScore,
@@ -161,9 +172,6 @@ def _rows(
     return [
         {
             "method": spec.text,
-            "item": subject.item.id,
-            "image": subject.item.image,
-            "label": dataset.classes[subject.item.label],
             "status": one.status,
             "score": one.score,
             "forwards": one.forwards,

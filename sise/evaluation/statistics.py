@@ -1,7 +1,8 @@
 """How sure a mean is: intervals by drawing images again, paired tests by flipping signs.
 
 The unit is the image, not the item: items of one image (its classes) share pixels and model
-answers, so that they are drawn and flipped together. Every column (a metric of a method, or a
+answers, so that they are drawn and flipped together. So are images of one group, which count as
+one here. Every column (a metric of a method, or a
 difference of two) sees the same draws; a value that is undefined (NaN) is left out of its column.
 """
 

@@ -33,7 +33,9 @@ from sise.evaluation.summary_types import (
 from sise.metrics import METRICS
 from sise.registry import parse_spec
 
-FACTS = ("method", "item", "image", "label", "status", "score", "forwards", "seconds")
+FACTS = (
+    "method", "item", "image", "group", "label", "truth", "status", "score", "forwards", "seconds",
+)  # fmt: skip
 """Columns of the rows that are no metrics."""
 
 MISSING = "not run"
@@ -49,6 +51,8 @@ def summarise(
     fill: str = "grey",
 ) -> Summary:
     """Sum up the rows of an evaluation, one per method and item (columns: `FACTS` and metrics).
+
+    Images of one group stay together; without such a column, each is one of its own.
 
     `reference` is a method's text; if left out, plain "sise" or else the first SISE. `fill` is
     the run's first. Trivial methods come last, the others in the order of the rows. Raises
@@ -105,14 +109,14 @@ class _Settings:
 def _board(name: str, rows: pd.DataFrame, settings: _Settings, tested: bool) -> Board:
     """The methods on the items of `rows`; differences from the reference only if `tested`."""
     columns, methods = settings.columns, settings.methods
-    values, images = _values(rows, settings)
+    values, groups = _values(rows, settings)
     trivial = [parse_spec(text).trivial for text in methods]
     baselines = _best(values, trivial, columns)
     reference = methods.index(settings.reference) if tested and settings.reference else None
     differences = _against(values, [reference] * len(columns))
     margins = _against(values, baselines) * [-1 if c.better == "lower" else 1 for c in columns]
-    own, against, over = _estimates([values, differences, margins], images, settings)
-    p, corrected = _tests(differences, images, settings)
+    own, against, over = _estimates([values, differences, margins], groups, settings)
+    p, corrected = _tests(differences, groups, settings)
     ranks = _ranks(np.array([[one.mean for one in row] for row in own]), trivial, columns)
 
     def cell(method: int, metric: int) -> Cell:
@@ -131,7 +135,9 @@ def _board(name: str, rows: pd.DataFrame, settings: _Settings, tested: bool) -> 
     return Board(
         name,
         len(values),
-        len(np.unique(images)),
+        rows["image"].nunique(),
+        len(np.unique(groups)),
+        tuple(sorted(rows["truth"].unique())) if "truth" in rows else (),
         tuple(
             _row(rows[rows["method"] == text], text, len(values),
                  {one.name: cell(place, metric) for metric, one in enumerate(columns)})
@@ -141,14 +147,19 @@ def _board(name: str, rows: pd.DataFrame, settings: _Settings, tested: bool) -> 
 
 
 def _values(rows: pd.DataFrame, settings: _Settings) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """(items, methods, metrics), NaN where a row is missing; the image of each item: (items,)."""
+    """(items, methods, metrics), NaN where a row is missing; the group of each item: (items,)."""
     items, names = pd.factorize(rows["item"])
     methods = pd.Index(settings.methods).get_indexer(pd.Index(rows["method"]))
     values = np.full((len(names), len(settings.methods), len(settings.columns)), np.nan)
     values[items, methods] = rows[[one.name for one in settings.columns]].to_numpy(np.float64)
-    images = np.empty(len(names), np.int64)
-    images[items] = pd.factorize(rows["image"])[0]
-    return values, images
+    groups = np.empty(len(names), np.int64)
+    groups[items] = pd.factorize(groups_of(rows))[0]
+    return values, groups
+
+
+def groups_of(rows: pd.DataFrame) -> pd.Series:
+    """What is drawn and flipped as one: the group of each row, its image if there are none."""
+    return rows["group"] if "group" in rows else rows["image"]
 
 
 def _best(values: Floats, among: Sequence[bool], columns: Sequence[Column]) -> list[int | None]:
@@ -182,18 +193,18 @@ def _against(values: Floats, others: Sequence[int | None]) -> Floats:
 
 
 def _estimates(
-    parts: Sequence[Floats], images: npt.NDArray[np.int64], settings: _Settings
+    parts: Sequence[Floats], groups: npt.NDArray[np.int64], settings: _Settings
 ) -> list[list[list[Estimate]]]:
-    """By part, method and metric, all from the same draws of images."""
+    """By part, method and metric, all from the same draws of groups."""
     stacked = np.stack(parts, axis=1)
     columns = stacked.reshape(len(stacked), -1)
-    flat = iter(estimates(columns, images, settings.seed, settings.resamples))
+    flat = iter(estimates(columns, groups, settings.seed, settings.resamples))
     _, count, methods, metrics = stacked.shape
     return [[[next(flat) for _ in range(metrics)] for _ in range(methods)] for _ in range(count)]
 
 
 def _tests(
-    differences: Floats, images: npt.NDArray[np.int64], settings: _Settings
+    differences: Floats, groups: npt.NDArray[np.int64], settings: _Settings
 ) -> tuple[Floats, Floats]:
     """p and corrected p, (methods, metrics), of metrics with a direction; else NaN."""
     reference = settings.reference
@@ -204,7 +215,7 @@ def _tests(
     able &= ~np.isnan(differences).all(axis=0)
     p, corrected = np.full(able.shape, np.nan), np.full(able.shape, np.nan)
     if able.any():
-        p[able] = sign_flip(per_image(differences[:, able], images), settings.seed, settings.flips)
+        p[able] = sign_flip(per_image(differences[:, able], groups), settings.seed, settings.flips)
         corrected[able] = holm(p[able])
     return p, corrected
 

@@ -28,7 +28,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over `items` of `images`, with its 95 % interval; NaN where there is none."""
+    """A mean over `items` with its 95 % interval; NaN where there is none.
+
+    `images` counts those that show different things: images of one group are one.
+    """
 
     mean: float
     low: float
@@ -97,11 +100,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """All methods on some of the items; `name` is the class, or "" for all."""
+    """All methods on some of the items; `name` is the class, or "" for all.
+
+    `groups` counts the images that show different things; `truths` are the kinds of truth.
+    """
 
     name: str
     items: int
     images: int
+    groups: int
+    truths: tuple[str, ...]
     rows: tuple[Row, ...]
 
     def row(self, method: str) -> Row:

@@ -139,10 +139,10 @@ def test_neu_det_by_hand(neu_det: Path) -> None:
     dataset = open_dataset(neu_det)
     assert dataset.name == "NEU-DET"
     assert dataset.items == (
-        Item("crazing_1", "crazing_1", 0),
-        Item("crazing_12", "crazing_12", 0),
-        Item("rolled-in_scale_7", "rolled-in_scale_7", 4),
-        Item("scratches_2", "scratches_2", 5),
+        Item("crazing_1", "crazing_1", 0, truth="boxes"),
+        Item("crazing_12", "crazing_12", 0, truth="boxes"),
+        Item("rolled-in_scale_7", "rolled-in_scale_7", 4, truth="boxes"),
+        Item("scratches_2", "scratches_2", 5, truth="boxes"),
     )
     rolled, scratches = dataset.items[2], dataset.items[3]
     pixels, mask = dataset.pixels(rolled), dataset.truth(rolled)
@@ -187,7 +187,7 @@ def test_real_neu_det(steel_data: Path) -> None:
     assert np.bincount(labels).tolist() == [300] * 6
     assert len({item.id for item in dataset.items}) == 1800
     assert isinstance(dataset, NeuDet)
-    item = Item("crazing_1", "crazing_1", 0)
+    item = Item("crazing_1", "crazing_1", 0, truth="boxes")
     assert item in dataset.items
     assert dataset.pixels(item).shape == (200, 200, 3)
     expected = np.zeros((200, 200), bool)
@@ -232,7 +232,8 @@ def test_folders_that_hold_no_dataset(neu_det: Path, tmp_path: Path) -> None:
         open_dataset(tmp_path)
     assert str(raised.value) == (
         f"{tmp_path}: no dataset that is known here; looked for dataset.json (recast), "
-        "IMAGES/*.jpg (neu-det), VOCdevkit/VOC2007 (voc), annotations/instances_*.json (coco)"
+        "IMAGES/*.jpg (neu-det), VOCdevkit/VOC2007 (voc), annotations/instances_*.json (coco), "
+        "images/*/* (masks)"
     )
     with pytest.raises(DatasetError, match="no dataset of the layout voc here: no VOCdevkit/VOC2"):
         open_dataset(neu_det, "voc")
@@ -241,5 +242,28 @@ def test_folders_that_hold_no_dataset(neu_det: Path, tmp_path: Path) -> None:
 def test_what_neu_det_does_not_have(neu_det: Path) -> None:
     with pytest.raises(DatasetError, match="neu-det has no splits; leave out 'test'"):
         open_dataset(neu_det, split="test")
-    with pytest.raises(DatasetError, match="neu-det has no subsets; leave out 'paper'"):
+    with pytest.raises(DatasetError, match="no subset 'paper'; one of pixel-truth, boxes"):
         open_dataset(neu_det, subset="paper")
+    with pytest.raises(DatasetError, match="masks: no masks here, so no subset 'pixel-truth'"):
+        open_dataset(neu_det, subset="pixel-truth")
+
+
+def test_neu_det_takes_masks_where_they_are(neu_det: Path) -> None:
+    (neu_det / "masks").mkdir()
+    drawn = np.zeros((200, 200), np.uint8)
+    drawn[7, 3:5] = 255
+    Image.fromarray(drawn).save(neu_det / "masks" / "scratches_2.png")
+    dataset = open_dataset(neu_det)
+    assert [item.truth for item in dataset.items] == ["boxes", "boxes", "boxes", "pixels"]
+    assert np.argwhere(dataset.truth(dataset.items[3])).tolist() == [[7, 3], [7, 4]]
+    assert dataset.truth(dataset.items[2]).sum() == 20 * 30
+    some = open_dataset(neu_det, subset="pixel-truth")
+    assert (some.name, some.items) == ("NEU-DET, pixel truth", dataset.items[3:])
+    boxes = open_dataset(neu_det, subset="boxes")
+    assert boxes.truth(boxes.items[3]).sum() == 10 * 15
+    Image.new("L", (200, 100)).save(neu_det / "masks" / "scratches_2.png")
+    with pytest.raises(DatasetError, match=r"scratches_2\.png: of 200×100 px, but its image has"):
+        some.truth(some.items[0])
+    Image.new("L", (200, 200)).save(neu_det / "masks" / "scratches_3.png")
+    with pytest.raises(DatasetError, match=r"scratches_3\.png: a mask without image"):
+        open_dataset(neu_det)

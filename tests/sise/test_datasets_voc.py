@@ -71,9 +71,9 @@ def test_every_class_of_an_image_is_an_item(root: Path) -> None:
     assert dataset.classes == CLASSES == tuple(sorted(CLASSES))
     assert len(CLASSES) == 20
     assert dataset.items == (
-        Item("000001-dog", "000001", 11),
-        Item("000001-person", "000001", 14),
-        Item("000002-train", "000002", 18),
+        Item("000001-dog", "000001", 11, truth="boxes"),
+        Item("000001-person", "000001", 14, truth="boxes"),
+        Item("000002-train", "000002", 18, truth="boxes"),
     )
     assert [item.id for item in open_dataset(root, split="train").items] == ["000002-train"]
 

@@ -32,6 +32,20 @@ def test_the_mean_is_over_items_and_images_are_the_unit() -> None:
     assert not estimate.has_interval
 
 
+def test_images_of_one_group_are_drawn_as_one() -> None:
+    values = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+    table = rows({"sise": {"ebpg": values}, "rise": {"ebpg": values[::-1]}})
+    alone = summarise(table, **FEW)
+    table["group"] = table["image"]
+    assert summarise(table, **FEW) == alone
+    table["group"] = [f"g{place // 2}" for place in range(8)] * 2
+    grouped = summarise(table, **FEW).whole
+    assert (grouped.items, grouped.images, grouped.groups) == (8, 8, 4)
+    estimate = grouped.row("sise").cells["ebpg"].estimate
+    assert (estimate.mean, estimate.images) == (pytest.approx(0.35), 4)
+    assert not estimate.has_interval  # of 4
+
+
 def test_ranks_follow_the_direction_share_ties_and_leave_trivial_methods_out() -> None:
     summary = summarise(
         rows(

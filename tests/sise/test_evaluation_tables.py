@@ -150,3 +150,19 @@ def test_numbers_in_words() -> None:
         "0.0194", "9.2", "94", "3\u202f904",
     ]  # fmt: skip
     assert [formatting.chance(p) for p in (0.0004, 0.03, float("nan"))] == ["< 0.001", "0.030", "–"]
+
+
+def test_groups_and_two_kinds_of_truth_are_told() -> None:
+    table = rows({"sise": {"ebpg": [0.5] * 8}}, ["a", "b"] * 4)
+    table["group"] = ["g", "h"] * 4
+    table["truth"] = ["pixels", "boxes"] * 4
+    mixed = summarise(table, resamples=20, flips=20)
+    assert formatting.amount(mixed) == "8 images in 2 groups"
+    text = "\n".join(formatting.legend(mixed))
+    assert "Items of one image stay together, and so do images of one group." in text
+    assert "their pixels, of others boxes" in text
+    plain = "\n".join(
+        formatting.legend(summarise(table.assign(truth="boxes", group=table["image"])))
+    )
+    assert "Items of one image stay together. Fewer" in plain
+    assert "of others boxes" not in plain
