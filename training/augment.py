@@ -52,10 +52,22 @@ class Augmenter:
 
     def __call__(self, crop: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:
         """Vary a crop (H, W, 3) uint8; the result has the same shape and type."""
+        return self._varied(seed, image=crop)["image"]
+
+    def with_mask(
+        self, crop: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], seed: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Vary a crop as alone, and move a mask (H, W) uint8 of it along."""
+        varied = self._varied(seed, image=crop, mask=mask)
+        return varied["image"], varied["mask"]
+
+    def _varied(
+        self, seed: int, **arrays: npt.NDArray[np.uint8]
+    ) -> dict[str, npt.NDArray[np.uint8]]:
         # Compose(seed=…) would seed each transform alike, so that a crop flipped one way would
         # always be flipped the other way too: one generator has to serve them in turn.
         self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311
-        varied: npt.NDArray[np.uint8] = self._compose(image=crop)["image"]
+        varied: dict[str, npt.NDArray[np.uint8]] = self._compose(**arrays)
         return varied
 
 

@@ -21,7 +21,8 @@ class Blueprint:
 
     `input_size` is (H, W) in px; `mean` and `std` per channel are those of images scaled to
     [0, 1]; `dataset` names the recast dataset: its card's SHA-256, its split rule and seed, in
-    which options it differs from the paper's recipe, and its crops per split and class.
+    which options it differs from the paper's recipe, its crops per split and class, and, if
+    crops were masked, how.
     `transform_input` is that of `sise.architectures.build_network`.
     """
 
@@ -51,6 +52,7 @@ class Blueprint:
                 "seed": recast.card["settings"]["seed"],
                 "differs_from_recipe": recast.card["differs_from_recipe"],
                 "counts": {split: list(recast.counts(split)) for split in ("train", "val", "test")},
+                **data.masking.record(),
             },
             transform_input=transform_input,
         )

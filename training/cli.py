@@ -46,6 +46,8 @@ options:
                              w.pth#ema say (default: none)
   --data.batch_size N        crops per training batch (default: 64)
   --data.num_workers N       processes that decode crops (default: one per core, up to 8)
+  --data.masking.black_out F share of the defect crops that lose their defect and become normal
+                             (default: 0); also alone, random, empty: see --help-all
   --trainer.max_epochs N     epochs; the learning-rate schedule spans them
   --trainer.accelerator A    auto, cpu or gpu (default: auto)
   --trainer.precision P      bf16-mixed, 32-true, ... (default: the fastest that the device has)

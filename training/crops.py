@@ -19,10 +19,12 @@ CROPS_FOR_STATISTICS = 2000
 
 @dataclass(frozen=True)
 class Crops:
-    """The crops of one split: files, and class ids (N,) int64."""
+    """The crops of one split: files, class ids (N,) int64, and files of true masks, None where
+    there is none."""
 
     paths: tuple[Path, ...]
     labels: npt.NDArray[np.int64]
+    masks: tuple[Path | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -48,7 +50,10 @@ class CheckedDataset:
                 f"{self.root}: no crop in the split {split!r}; build the dataset from more strips"
             )
         paths = tuple(self.root / PurePosixPath(name) for name in rows["crop_path"])
-        return Crops(paths, rows["class_id"].to_numpy(np.int64))
+        masks = tuple(
+            self.root / PurePosixPath(name) if name else None for name in rows["mask_path"]
+        )
+        return Crops(paths, rows["class_id"].to_numpy(np.int64), masks)
 
     def counts(self, split: str | None = None) -> tuple[int, ...]:
         """Crops per class id, of one split or of all."""
@@ -99,18 +104,36 @@ def read_recast(root: Path) -> CheckedDataset:
 
 def _check_rows(recast: CheckedDataset) -> None:
     file = recast.root / dataset.MANIFEST_NAME
-    for row, (class_id, split, name) in enumerate(
-        recast.manifest[["class_id", "split", "crop_path"]].itertuples(index=False)
+    columns = ["class_id", "split", "crop_path", "mask_path"]
+    for row, (class_id, split, *names) in enumerate(
+        recast.manifest[columns].itertuples(index=False)
     ):
         if not 0 <= class_id < len(dataset.CLASS_NAMES):
             raise DataError(f"{file}, row {row}: class {class_id} is not 0 to 4; build it again")
         if split not in dataset.SPLITS:
             raise DataError(f"{file}, row {row}: split {split!r} is unknown; build it again")
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or "\\" in name:
+        for name in names:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or "\\" in name:
+                raise DataError(
+                    f"{file}, row {row}: {name!r} leaves the dataset's folder; build it again"
+                )
+
+
+def check_masks(crops: Crops, normal: int) -> None:
+    """Raises DataError for a crop of another class than `normal` that has no mask file."""
+    for path, mask, label in zip(crops.paths, crops.masks, crops.labels, strict=True):
+        if label != normal and (mask is None or not mask.is_file()):
+            where = "" if mask is None else f" ({mask})"
             raise DataError(
-                f"{file}, row {row}: {name!r} leaves the dataset's folder; build it again"
+                f"{path}: this defect crop has no mask{where}, which data.masking needs; build the "
+                "dataset again, or train without data.masking"
             )
+
+
+def read_mask(path: Path) -> npt.NDArray[np.uint8]:
+    """Read a true mask: (H, W) uint8, 1 on the defect. Raises as `read_image` does."""
+    return np.asarray(read_image(path)[..., 0] > 127, np.uint8)
 
 
 def _check_no_leak(recast: CheckedDataset, column: str) -> None:

@@ -1,6 +1,7 @@
 """The recast dataset as Lightning's data module: batches of uint8 crops and class ids."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -13,8 +14,16 @@ from torch.utils.data import DataLoader, Dataset
 from severstal_prep.dataset import CLASS_NAMES
 from severstal_prep.images import read_image
 from training.augment import Augmentation, Augmenter
-from training.crops import CheckedDataset, Crops, channel_statistics, read_recast
+from training.crops import (
+    CheckedDataset,
+    Crops,
+    channel_statistics,
+    check_masks,
+    read_mask,
+    read_recast,
+)
 from training.errors import DataError, RecipeError
+from training.masking import CropMasker, Masking, normal_class
 from training.sampling import Balance, Draw, EpochSampler
 
 Triple = tuple[float, float, float]
@@ -26,31 +35,66 @@ IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
 class CropDataset(Dataset[tuple[torch.Tensor, int]]):
-    """Decoded crops (H, W, 3) uint8 with class ids; a Draw varies the crop by its seed."""
+    """Decoded crops (H, W, 3) uint8 with class ids; a Draw varies and masks the crop by its seed.
+
+    Masking comes last: brightness would change the fill.
+    """
 
     def __init__(
-        self, crops: Crops, augmenter: Augmenter | None = None, cache: bool = False
+        self,
+        crops: Crops,
+        augmenter: Augmenter | None = None,
+        cache: bool = False,
+        masker: CropMasker | None = None,
     ) -> None:
         self.crops = crops
         self._augmenter = augmenter
-        self._cache: dict[int, npt.NDArray[np.uint8]] | None = {} if cache else None
+        self._masker = masker
+        self._cache: dict[Path, npt.NDArray[np.uint8]] | None = {} if cache else None
 
     def __len__(self) -> int:
         return len(self.crops)
 
     def __getitem__(self, item: Draw | int) -> tuple[torch.Tensor, int]:
         index = item.crop if isinstance(item, Draw) else item
-        crop = self._read(index)
-        if self._augmenter is not None and isinstance(item, Draw):
-            crop = self._augmenter(crop, item.seed)
-        return torch.from_numpy(np.array(crop)), int(self.crops.labels[index])
+        crop, label = self._read(self.crops.paths[index]), int(self.crops.labels[index])
+        if isinstance(item, Draw):
+            crop, label = self._shown(index, item.seed, crop, label)
+        return torch.from_numpy(np.array(crop)), label
 
-    def _read(self, index: int) -> npt.NDArray[np.uint8]:
+    def _shown(
+        self, index: int, seed: int, crop: npt.NDArray[np.uint8], label: int
+    ) -> tuple[npt.NDArray[np.uint8], int]:
+        masker = self._masker
+        kind = None if masker is None else masker.kind(label, seed)
+        file = None if kind in (None, "empty") else self.crops.masks[index]
+        mask = None if file is None else self._mask(file, crop)
+        if self._augmenter is not None:
+            if mask is None:
+                crop = self._augmenter(crop, seed)
+            else:
+                crop, mask = self._augmenter.with_mask(crop, mask, seed)
+        if masker is None or kind is None:
+            return crop, label
+        return masker(crop, None if mask is None else mask.astype(bool), label, seed)
+
+    def _mask(self, file: Path, crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        mask = self._read(file, read_mask)
+        if mask.shape != crop.shape[:2]:
+            raise DataError(
+                f"{file}: {mask.shape[1]}×{mask.shape[0]} px, but its crop has "
+                f"{crop.shape[1]}×{crop.shape[0]}; build the dataset again"
+            )
+        return mask
+
+    def _read(
+        self, path: Path, read: Callable[[Path], npt.NDArray[np.uint8]] = read_image
+    ) -> npt.NDArray[np.uint8]:
         if self._cache is None:
-            return read_image(self.crops.paths[index])
-        if index not in self._cache:
-            self._cache[index] = read_image(self.crops.paths[index])
-        return self._cache[index]
+            return read(path)
+        if path not in self._cache:
+            self._cache[path] = read(path)
+        return self._cache[path]
 
 
 class RecastDataModule(LightningDataModule):
@@ -59,7 +103,8 @@ class RecastDataModule(LightningDataModule):
     A batch is a pair of crops (B, H, W, 3) uint8 and class ids (B,) int64; the classifier
     normalises them itself, on its device. After `setup` the attributes `recast`, `mean`,
     `std` (per channel, of images scaled to [0, 1]), `input_size` (H, W) and `class_counts`
-    (of the training split) are there.
+    (of the training split) are there. These counts and the balanced sampler go by the classes on
+    disk, whatever masking makes of a crop.
 
     Args:
         root: folder of the recast dataset (severstal-prep build).
@@ -68,6 +113,7 @@ class RecastDataModule(LightningDataModule):
         sampler: "none": every crop once per epoch; "balanced": every class equally often.
         epoch_crops: training crops shown per epoch; null: as many as there are.
         augment: how training crops are varied.
+        masking: which training crops are masked after that, so that they may become normal.
         normalization: "imagenet": that data's mean and deviation; "dataset": the training split's.
         cache: keep decoded crops in memory (0.2 MB each); works without num_workers only.
         seed: of the crops' order and variations; fit sets it to seed_everything.
@@ -81,6 +127,7 @@ class RecastDataModule(LightningDataModule):
         sampler: Balance = "none",
         epoch_crops: int | None = None,
         augment: Augmentation = Augmentation(),  # noqa: B008 frozen
+        masking: Masking = Masking(),  # noqa: B008 frozen
         normalization: Normalization = "imagenet",
         cache: bool = False,
         seed: int = 0,
@@ -98,6 +145,7 @@ class RecastDataModule(LightningDataModule):
         self.sampler = sampler
         self.epoch_crops = epoch_crops
         self.augment = augment
+        self.masking = masking
         self.normalization = normalization
         self.cache = cache
         self.seed = seed
@@ -111,8 +159,9 @@ class RecastDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Read and check the dataset (once); raises DatasetError, DataError as `read_recast`.
 
-        Also raises DataError if a class has no training crop, and UnreadableImageError for
-        a crop that was to be measured and cannot be read.
+        Also raises DataError if a class has no training crop, or a defect crop no mask where
+        masking needs it, RecipeError if masking finds no normal class, and UnreadableImageError
+        for a crop that was to be measured and cannot be read.
         """
         if self._recast is not None:
             return
@@ -129,10 +178,18 @@ class RecastDataModule(LightningDataModule):
         if self.normalization == "dataset":
             self.mean, self.std = channel_statistics(train.paths)
         self._sets = {
-            "train": CropDataset(train, Augmenter(self.augment), self.cache),
+            "train": CropDataset(train, Augmenter(self.augment), self.cache, self._masker(train)),
             "val": CropDataset(val, None, self.cache),
         }
         self._recast = recast
+
+    def _masker(self, train: Crops) -> CropMasker | None:
+        if not self.masking:
+            return None
+        normal = normal_class(CLASS_NAMES)
+        if self.masking.needs_masks:
+            check_masks(train, normal)
+        return CropMasker(self.masking, self.mean, normal)
 
     @property
     def recast(self) -> CheckedDataset:

@@ -77,6 +77,7 @@ def train(cli: FitCLI) -> str:
         "device": str(device),
         "precision": cli.trainer.precision,
         "versions": library_versions(),
+        **data.masking.record(),
     }
     cli.run.start(cli.config_text, record)
     parameters = sum(parameter.numel() for parameter in cli.model.parameters())

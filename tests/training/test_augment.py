@@ -42,6 +42,17 @@ def test_equal_seeds_give_equal_crops_whatever_was_drawn_before() -> None:
     assert not np.array_equal(one(crop, 0), one(crop, 1))
 
 
+def test_mask_moves_with_its_crop_and_changes_nothing_of_it() -> None:
+    augmenter = Augmenter(Augmentation(0.5, 0.5, brightness=0.2, contrast=0.2, shift=0.2))
+    mask = CORNERS[..., 0] // 200
+    for seed in range(20):
+        crop, moved = augmenter.with_mask(CORNERS, mask, seed)
+        assert np.array_equal(crop, augmenter(CORNERS, seed))
+        assert set(np.unique(moved)) <= {0, 1}
+        if crop.max() > 150:  # not between pixels, nor out of the crop
+            assert moved[bright_corner(crop)] == 1
+
+
 def test_brightness_stays_within_its_limit_and_reaches_both_ways() -> None:
     augmenter = Augmenter(Augmentation(brightness=0.1))
     grey = np.full((4, 4, 3), 100, np.uint8)

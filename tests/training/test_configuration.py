@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from training.configuration import FitCLI
+from training.masking import Masking
 from training.recipes import take_configs
 from training.runs import RunCheckpoint
 from training.schedule import WarmupCosine
@@ -49,6 +50,15 @@ def test_recipe_reaches_its_objects(configure) -> None:
     optimizer = cli.model.build_optimizer(cli.model.parameters())
     assert isinstance(optimizer, torch.optim.AdamW)
     assert cli.datamodule.augment.horizontal_flip == 0.5
+
+
+def test_masking_is_an_option(configure) -> None:
+    assert not configure().datamodule.masking
+    options = ["--data.masking.black_out", "0.2", "--data.masking.fill"]
+    assert configure(*options, "[mean, level]").datamodule.masking == Masking(
+        black_out=0.2, fill=("mean", "level")
+    )
+    assert configure(*options, "blur").datamodule.masking.fills == ("blur",)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,18 @@ def test_paths_stay_in_the_dataset(tmp_path: Path, make_recast, name: str) -> No
         read_recast(root)
 
 
+def test_masks_stay_in_the_dataset_too(tmp_path: Path, make_recast) -> None:
+    root = make_recast(tmp_path, {"train": (1, 1, 0, 0, 0)}, mask_path=["", "masks/../../x.png"])
+    with pytest.raises(DataError, match=r"row 1: 'masks/../../x.png' leaves the dataset's folder"):
+        read_recast(root)
+
+
+def test_masks_of_defect_crops(recast_root: Path) -> None:
+    masks = read_recast(recast_root).crops("val").masks
+    assert masks[:3] == (None, None, None)
+    assert all(mask.is_relative_to(recast_root / "masks" / "val") for mask in masks[3:])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -66,6 +66,12 @@ def test_print_config_is_the_resolved_recipe(capsys) -> None:
     [
         (["--model.architecture", "nonet"], "torchvision has no classifier named 'nonet'"),
         (["--data.augment.shift", "3"], "data.augment.shift must be 0 to 1, not 3"),
+        (["--data.masking.alone", "2"], "data.masking.alone must be 0 to 1, not 2"),
+        (
+            ["--data.masking.fill", "green"],
+            "--data.masking.fill green: give grey, mean, blur, inpa",
+        ),
+        (["--data.masking.alone", "0.1"], "has no mask"),
         (["--data.batch_size", "0"], "data.batch_size must be 1 or more"),
         (["--trainer.max_epochs", "x"], "--trainer.max_epochs"),
         (["--trainer.max_epochs", "-1"], "trainer.max_epochs must be 1 or more"),
