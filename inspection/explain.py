@@ -18,6 +18,7 @@ from sise.backends import Backend
 from sise.baselines import FillName, Masker
 from sise.budget import Budget
 from sise.context import Continuation
+from sise.evidence import Evidence
 from sise.explainer import SISE
 from sise.explanation import Explainer
 from sise.metrics import KEPT_SHARE, drop, top_share
@@ -34,6 +35,13 @@ FILL_IN_WORDS: Mapping[FillName, str] = {
     "blur": "the patch, blurred",
     "inpaint": "what the remaining pixels suggest (inpainting)",
 }
+EVIDENCE: Evidence = "kept"
+EVIDENCE_IN_WORDS: Mapping[Evidence, str] = {
+    "kept": "the probability of the class when only its part of the patch is kept",
+    "removed": "what the class loses when its part of the patch is removed",
+    "both": "the mean of what the class keeps by its part of the patch and loses without it",
+    "none": "the same for all masks",
+}
 BackendName = Literal["auto", "torch", "openvino"]
 
 
@@ -47,6 +55,7 @@ class SiseOptions:
     budget: Budget = BUDGET
     fill: FillName = FILL
     context: Continuation | None = CONTEXT
+    evidence: Evidence = EVIDENCE
     backend: Backend = "torch"
 
 
@@ -68,6 +77,7 @@ def make_explainer(
         budget=options.budget,
         fill=options.fill,
         context=options.context,
+        evidence=options.evidence,
         precision=classifier.precision,
         backend=options.backend,
         batch_size=batch_size,

@@ -14,6 +14,8 @@ from inspection.classify import Classifier, DeviceName, PrecisionName
 from inspection.explain import (
     BUDGET,
     CONTEXT,
+    EVIDENCE,
+    EVIDENCE_IN_WORDS,
     FILL,
     FILL_IN_WORDS,
     FUSION,
@@ -33,6 +35,7 @@ from sise.baselines import FillName
 from sise.budget import Budget
 from sise.context import Continuation
 from sise.devices import device_name
+from sise.evidence import Evidence
 from sise.explanation import OK, REVISION
 from sise.metrics import KEPT_SHARE
 
@@ -69,6 +72,7 @@ class Settings:
     budget: Budget = BUDGET
     fill: FillName = FILL
     context: Continuation | None = CONTEXT
+    evidence: Evidence = EVIDENCE
     backend: BackendName = "auto"
     truth: Path | None = None
     earlier: tuple[Path, ...] = ()
@@ -180,6 +184,8 @@ def sise_parameters(options: SiseOptions, precision: str) -> dict[str, Any]:
         "fill": options.fill,
         "fill_in_words": FILL_IN_WORDS[options.fill],
         "context": options.context,
+        "evidence": options.evidence,
+        "evidence_in_words": EVIDENCE_IN_WORDS[options.evidence],
         "backend": options.backend,
         "revision": REVISION,
         "kept": KEPT,

@@ -98,6 +98,7 @@ def resolve(settings: Settings) -> Run:
         budget=settings.budget,
         fill=settings.fill,
         context=settings.context,
+        evidence=settings.evidence,
         backend=resolve_backend(settings.backend, classifier.device),
     )
     labels = None if settings.truth is None else read_labels(settings.truth)

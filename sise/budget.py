@@ -15,10 +15,12 @@ import torch
 from sise.clusters import medoids, nearest
 from sise.errors import SiseError
 from sise.masks import pooled
-from sise.sampling import MaskScorer, MaskSet
+from sise.sampling import MaskSet
 from sise.statistics import pearson
 
 Budget = int | Literal["auto"] | None
+# What gives the scores (K,) of masks, as `MaskScorer` and `EvidenceScorer` do.
+Scorer = Callable[[Sequence[MaskSet]], Sequence[torch.Tensor]]
 
 CELLS = 8
 """Masks are compared by their means over a grid of so many cells a side."""
@@ -66,9 +68,9 @@ class Estimate:
         """Per layer, how many masks of each image were scored: (B,) int64."""
         return [layer.known.sum(dim=1) for layer in self._layers]
 
-    def score(self, scorer: MaskScorer, passes: torch.Tensor) -> None:
-        """Score masks of each image until `passes` (B,) of them are known, or all are."""
-        shares = _shares(passes, [layer.valid.sum(dim=1) for layer in self._layers])
+    def score(self, scorer: Scorer, wanted: torch.Tensor) -> None:
+        """Score masks of each image until `wanted` (B,) of them are known, or all are."""
+        shares = _shares(wanted, [layer.valid.sum(dim=1) for layer in self._layers])
         chosen = [
             _to_score(layer, share) for layer, share in zip(self._layers, shares, strict=True)
         ]
@@ -98,22 +100,22 @@ class Estimate:
 
 
 def settle(
-    estimate: Estimate, scorer: MaskScorer, maps_of: Callable[[list[torch.Tensor]], torch.Tensor]
+    estimate: Estimate, scorer: Scorer, maps_of: Callable[[list[torch.Tensor]], torch.Tensor]
 ) -> None:
     """Score twice as many masks again and again, until each image's map has settled.
 
     `maps_of` makes maps (B, H, W) of the scores of all masks. A map has settled when doubling
     its masks moved it by no more than TOLERANCE: correlation of both at least 1 - TOLERANCE.
     """
-    passes = (estimate.masks // FIRST_SHARE).clamp(min=FEWEST)
-    estimate.score(scorer, passes)
+    wanted = (estimate.masks // FIRST_SHARE).clamp(min=FEWEST)
+    estimate.score(scorer, wanted)
     before = maps_of(estimate.scores())
-    active = passes < estimate.masks
+    active = wanted < estimate.masks
     while bool(active.any()):
-        passes = torch.where(active, 2 * passes, passes)
-        estimate.score(scorer, passes)
+        wanted = torch.where(active, 2 * wanted, wanted)
+        estimate.score(scorer, wanted)
         now = maps_of(estimate.scores())
-        active &= (correlation(before, now) < 1 - TOLERANCE) & (passes < estimate.masks)
+        active &= (correlation(before, now) < 1 - TOLERANCE) & (wanted < estimate.masks)
         before = now
 
 
@@ -139,20 +141,20 @@ def _as_sets(part: MaskSet, images: int, size: tuple[int, int]) -> _Layer:
     return _Layer(points, valid, scores, torch.zeros_like(valid))
 
 
-def _shares(passes: torch.Tensor, masks: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """`passes` (B,) dealt out among layers in proportion to their masks, (B,) each.
+def _shares(wanted: torch.Tensor, masks: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """`wanted` (B,) dealt out among layers in proportion to their masks, (B,) each.
 
-    Never more than a layer has masks, nor more than `passes` together: what a layer's share
-    holds beyond whole passes is carried to the next, deeper layer.
+    Never more than a layer has masks, nor more than `wanted` together: what a layer's share
+    holds beyond whole masks is carried to the next, deeper layer.
     """
     total = torch.stack(list(masks)).sum(dim=0).clamp(min=1)
-    passes = torch.minimum(passes, total)
+    wanted = torch.minimum(wanted, total)
     before = torch.zeros_like(total)
     dealt = torch.zeros_like(total)
     shares = []
     for count in masks:
         before = before + count
-        upto = passes * before // total
+        upto = wanted * before // total
         shares.append(torch.minimum(upto - dealt, count))
         dealt = upto
     return shares

@@ -12,12 +12,13 @@ from sise.budget import Budget, Estimate, check_budget, settle
 from sise.capture import Capture, Objective, capture
 from sise.context import Context, Continuation, check_context, features_in_context
 from sise.errors import SiseError
+from sise.evidence import Evidence, EvidenceScorer, affordable, check_evidence, passes_of
 from sise.explanation import Explanation, LayerExplanation, usable
 from sise.fusion import Fusion, fuse
 from sise.logits import probabilities
 from sise.masks import SmallMasks, attribution_masks, constant_maps
 from sise.methods.base import LayersExplainer, MaskScoringExplainer
-from sise.sampling import MaskScorer, MaskSet, visualization_map
+from sise.sampling import MaskSet, visualization_map
 from sise.selection import Mu, average_gradients, check_mu, positive_gradient_maps
 from sise.targets import Target
 
@@ -48,6 +49,9 @@ class SISE(LayersExplainer, MaskScoringExplainer):
         context: how the image is continued beyond its border while its feature maps are taken
             (see `context`): "reflect" or "edge". None, the paper's, leaves the zero padding of the
             network in the masks.
+        evidence: what a mask is worth (see `evidence`): "kept" (the paper: the class's probability
+            on what the mask keeps), "removed" (what it loses without that), "both" (their mean), or
+            "none" (1: the masks' shapes alone).
         output: what makes probabilities of what the model returns: "softmax" of logits; "sigmoid"
             of those of a multi-label model, or of one logit, whose classes are 0 (negative,
             1 - σ) and 1 (positive, σ); "probabilities" are some already.
@@ -68,11 +72,13 @@ class SISE(LayersExplainer, MaskScoringExplainer):
     _: KW_ONLY
     fusion: Fusion = "hard"
     context: Continuation | None = None
+    evidence: Evidence = "kept"
 
     def __post_init__(self, model: nn.Module) -> None:
         check_mu(self.mu)
         check_budget(self.budget)
         check_context(self.context)
+        check_evidence(self.evidence)
         _check_affordable(self.budget, self.context)
         super().__post_init__(model)
 
@@ -127,7 +133,6 @@ class SISE(LayersExplainer, MaskScoringExplainer):
     ) -> Explanation:
         """`spent` passes went before: for feature maps and gradients, and for a context."""
         size = (images.shape[2], images.shape[3])
-        scorer = self.engine.scorer(images, seen.targets)
 
         def visualized(scores: Sequence[torch.Tensor]) -> list[torch.Tensor]:
             return [
@@ -135,7 +140,8 @@ class SISE(LayersExplainer, MaskScoringExplainer):
                 for one, score in zip(selections, scores, strict=True)
             ]
 
-        scores, scored = self._scores(scorer, selections, visualized, spent)
+        scorer = EvidenceScorer(self.evidence, self.engine.scorer(images, seen.targets))
+        scores, scored = self._scores(scorer, selections, size, visualized, spent)
         visualizations = visualized(scores)
         per_layer = tuple(
             LayerExplanation(
@@ -159,25 +165,30 @@ class SISE(LayersExplainer, MaskScoringExplainer):
             scores=probabilities(seen.logits, seen.targets, output).float(),
             status=status,
             layers=per_layer,
-            forwards=torch.stack(scored).sum(dim=0) + spent,
+            forwards=passes_of(self.evidence, torch.stack(scored).sum(dim=0)) + spent,
         )
 
     def _scores(
         self,
-        scorer: MaskScorer,
+        scorer: EvidenceScorer,
         selections: Sequence["Selection"],
+        size: tuple[int, int],
         visualized: Callable[[Sequence[torch.Tensor]], list[torch.Tensor]],
         spent: int,
     ) -> tuple[Sequence[torch.Tensor], list[torch.Tensor]]:
-        """Per layer, the scores (K,) of its masks and the passes spent on each image (B,)."""
+        """Per layer, the scores (K,) of its masks and how many of each image were scored (B,)."""
         mask_sets = [MaskSet(one.masks.values, one.owners) for one in selections]
+        counts = [one.selected.sum(dim=1) for one in selections]
+        if self.evidence == "none":
+            return scorer(mask_sets), [torch.zeros_like(count) for count in counts]
         if self.budget is None:
-            return scorer(mask_sets), [one.selected.sum(dim=1) for one in selections]
-        estimate = Estimate(mask_sets, len(scorer.targets), scorer.masker.size)
+            return scorer(mask_sets), counts
+        estimate = Estimate(mask_sets, len(counts[0]), size)
         if self.budget == "auto":
             settle(estimate, scorer, lambda scores: fuse(visualized(scores), self.fusion))
         else:
-            estimate.score(scorer, torch.full_like(estimate.masks, self.budget - spent))
+            masks = affordable(self.evidence, self.budget - spent)
+            estimate.score(scorer, torch.full_like(estimate.masks, masks))
         return estimate.scores(), estimate.scored
 
 

@@ -25,7 +25,7 @@ class LayerExplanation:
     `maps` (B, H, W) is the visualization map before any normalisation (zeros where no feature
     map was selected). `found` counts the layer's feature maps. Per image, (B,) int64:
     `constant` counts those that carry no mask, `selected` those that enter the map, and
-    `scored` those that cost a forward pass: all selected ones, or fewer under a budget.
+    `scored` those that were scored: all selected ones, fewer under a budget, or none.
     """
 
     name: str

@@ -74,6 +74,14 @@ def parser() -> ArgumentParser:
         "is none to the network; null: it does not, as in the paper",
     )
     options.add_argument(
+        "--evidence",
+        type=Literal["kept", "removed", "both", "none"],
+        default="kept",
+        help="what a mask is worth: the class's probability when only its part of the patch is "
+        "kept, or what the class loses when that is removed; both: their mean, two passes a mask; "
+        "none: all masks count alike",
+    )
+    options.add_argument(
         "--backend",
         type=Literal["auto", "torch", "openvino"],
         default="auto",

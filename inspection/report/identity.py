@@ -35,6 +35,7 @@ def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
             f"μ = {sise['mu']:g}, {sise['fusion']} fusion, {sise['layers']}; {sise['masks']}; "
             f"{sise['budget_in_words']}; masked-out pixels: {sise['fill_in_words']}; "
             f"surroundings: {sise['context'] or 'none'}; "
+            f"worth of a mask: {sise['evidence_in_words']}; "
             f"scored in {sise['scoring_precision']} by {sise['backend']}",
         ),
         Fact("Runner-up", "the second most probable class is explained, too")

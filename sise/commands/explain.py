@@ -15,6 +15,7 @@ OPTIONS_OF_METHODS = (
     "budget",
     "fill",
     "context",
+    "evidence",
     "output",
     "fusion",
     "layers",
@@ -79,6 +80,15 @@ def parser() -> ArgumentParser:
         default=None,
         help="how the image goes on around its border while SISE's masks are made (docs/steel.md); "
         "if left out, as in the paper, it does not",
+    )
+    options.add_argument(
+        "--evidence",
+        type=Literal["kept", "removed", "both", "none"] | None,
+        metavar="{kept,removed,both,none}",
+        default=None,
+        help="what a mask of SISE is worth: the class's probability on what it keeps, as in the "
+        "paper, or what the class loses when that is removed; both: their mean, two passes a mask; "
+        "none: all masks count alike",
     )
     options.add_argument(
         "--output",

@@ -5,6 +5,7 @@ import torch
 from toys import CLASSES, FakeExplainer, strip, toy_classifier
 
 from inspection.explain import (
+    EVIDENCE,
     SiseOptions,
     explain,
     explained_region,
@@ -87,16 +88,20 @@ def test_the_explainer_is_sise_on_the_classifiers_model_under_a_budget() -> None
     assert explainer.fusion == "hard"
     assert explainer.budget == 98
     assert explainer.context == "reflect"
+    assert explainer.evidence == EVIDENCE
     assert explainer.engine.model is classifier.bundle.model
     assert explainer.engine.options.batch_size == 4
     assert classifier.classes == CLASSES
 
 
 def test_the_options_reach_the_explainer() -> None:
-    options = SiseOptions(budget=None, fill="blur", context=None, backend="openvino")
+    options = SiseOptions(
+        budget=None, fill="blur", context=None, evidence="removed", backend="openvino"
+    )
     explainer = make_explainer(toy_classifier(), options, 4)
     assert explainer.budget is None
     assert explainer.context is None
+    assert explainer.evidence == "removed"
     assert explainer.engine.options.fill == "blur"
     assert explainer.engine.options.backend == "openvino"
 

@@ -38,6 +38,8 @@ EXPLAINERS: dict[str, Callable[..., Explainer]] = {
     "SISE, blurred": partial(SISE, fill="blur"),
     "SISE, inpainted": partial(SISE, fill="inpaint"),
     "SISE, in context": partial(SISE, context="reflect"),
+    "SISE, removed": partial(SISE, evidence="removed"),
+    "SISE, both, 13 passes": partial(SISE, evidence="both", budget=13),
     "Ada-SISE": partial(SISE, mu="otsu"),
     "SISE, sigmoid": partial(SISE, output="sigmoid"),
     "Grad-CAM": GradCAM,

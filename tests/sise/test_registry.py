@@ -78,7 +78,10 @@ def test_untrained_takes_the_options_of_sise() -> None:
 RUN = {"output": "softmax", "precision": "auto", "batch_size": "auto"}
 CAM = {**RUN, "layers": None}
 SCORED = {**RUN, "fill": "grey", "backend": "torch", "compile": False}
-SISES = {**SCORED, "mu": 0.0, "budget": None, "layers": None, "fusion": "hard", "context": None}
+SISES = {
+    **SCORED, "mu": 0.0, "budget": None, "layers": None, "fusion": "hard", "context": None,
+    "evidence": "kept",
+}  # fmt: skip
 # Written out by hand: options and defaults decide command lines, records and keys of maps.
 OPTIONS = {
     "sise": SISES,

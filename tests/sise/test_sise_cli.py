@@ -106,6 +106,14 @@ def test_options_go_to_a_method_that_knows_them(folder: Path) -> None:
     assert record["settings"]["precision"] == "auto"
 
 
+def test_what_a_mask_is_worth_goes_to_sise(folder: Path) -> None:
+    options = ("--evidence", "none", "--budget", "8")
+    assert explain(folder, "--image", str(folder / "a.png"), *options) == 0
+    record = json.loads((folder / "out" / "a.json").read_text())
+    assert record["settings"]["evidence"] == "none"
+    assert record["tiles"][0]["forwards"] == 1
+
+
 def test_help_names_the_methods_of_the_registry() -> None:
     # What no method knows would be an option that nobody can give.
     known = {name for method in METHODS for name in record_of(Settings(method))}

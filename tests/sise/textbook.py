@@ -1,7 +1,7 @@
 """SISE written straight from the paper, one mask at a time, in float64: slow, and plain to check.
 
 Equation numbers are the paper's. The gradient is that of the probability itself. Options that are
-not in the paper (fills, a sigmoid, the authors' later gate) are as plain.
+not in the paper (fills, what a mask is worth, a sigmoid, the authors' later gate) are as plain.
 """
 
 import copy
@@ -34,9 +34,11 @@ def explain(
     fill: str = "grey",
     output: str = "softmax",
     fusion: str = "hard",
+    evidence: str = "kept",
 ) -> np.ndarray:
     """The explanation map (H, W) of one image (3, H, W)."""
-    return fuse(visualization_maps(model, image, label, layers, mu, fill, output), fusion)
+    maps = visualization_maps(model, image, label, layers, mu, fill, output, evidence)
+    return fuse(maps, fusion)
 
 
 def visualization_maps(
@@ -47,6 +49,7 @@ def visualization_maps(
     mu: float = 0.0,
     fill: str = "grey",
     output: str = "softmax",
+    evidence: str = "kept",
 ) -> list[VisualizationMap]:
     """Equations 6 to 12 for each of `layers`."""
     model = copy.deepcopy(model).double().eval()
@@ -70,7 +73,9 @@ def visualization_maps(
     gradients = torch.autograd.grad(score, list(features.values()))
     with torch.no_grad():
         return [
-            _visualization_map(probability, image.detach(), maps[0], gradient[0], mu, fill)
+            _visualization_map(
+                probability, image.detach(), maps[0], gradient[0], mu, fill, evidence
+            )
             for maps, gradient in zip(features.values(), gradients, strict=True)
         ]
 
@@ -103,8 +108,9 @@ def soft_threshold(values: np.ndarray) -> float:
 
 
 def _visualization_map(
-    probability, image: torch.Tensor, features: torch.Tensor, gradients: torch.Tensor, mu, fill
-) -> VisualizationMap:
+    probability, image: torch.Tensor, features: torch.Tensor, gradients: torch.Tensor, mu, fill,
+    evidence,
+) -> VisualizationMap:  # fmt: skip
     alpha = gradients.sum(dim=(1, 2))  # equation 6
     beta = alpha.max()  # equation 8
     total = torch.zeros_like(image[0])
@@ -117,10 +123,17 @@ def _visualization_map(
             features[None, k : k + 1], size=image.shape[1:], mode="bilinear", align_corners=False
         )[0, 0]
         mask = (mask - mask.min()) / (mask.max() - mask.min())
-        masked = image * mask + _background(image, mask, fill) * (1 - mask)
-        total += probability(masked) * mask / mask.sum()  # equations 10 and 11
+        total += _worth(probability, image, mask, fill, evidence) * mask / mask.sum()  # equation 11
         count += 1
     return VisualizationMap((total / max(count, 1)).numpy(), count)  # equation 12
+
+
+def _worth(probability, image: torch.Tensor, mask: torch.Tensor, fill: str, evidence: str):
+    def shown(mask: torch.Tensor) -> torch.Tensor:
+        return probability(image * mask + _background(image, mask, fill) * (1 - mask))
+
+    kept, lost = shown(mask), probability(image) - shown(1 - mask)  # equation 10, and its opposite
+    return {"kept": kept, "removed": lost, "both": (kept + lost) / 2, "none": 1}[evidence]
 
 
 def _background(image: torch.Tensor, mask: torch.Tensor, fill: str) -> torch.Tensor:

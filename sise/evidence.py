@@ -1,0 +1,86 @@
+"""What a mask is worth: what the class keeps by the masked part of the image, or loses without it.
+
+The paper scores a mask by what is kept, Ψ(I ⊙ m): the preservation game of Fong and Vedaldi
+(ICCV 2017), whether the part suffices. Their deletion game asks whether it is needed: what the
+class loses when the part is removed, Ψ(I) − Ψ(I ⊙ (1 − m)). A part that removed raises the class's
+probability has a negative score.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+
+from sise.errors import SiseError
+from sise.sampling import MaskScorer, MaskSet
+
+Evidence = Literal["kept", "removed", "both", "none"]
+
+# Forward passes of an image once, and of each of its masks.
+_PASSES: dict[Evidence, tuple[int, int]] = {
+    "kept": (0, 1),
+    "removed": (1, 1),
+    "both": (1, 2),
+    "none": (0, 0),
+}
+
+
+def check_evidence(evidence: Evidence) -> None:
+    """Raise SiseError unless `evidence` is one of the words."""
+    if evidence not in get_args(Evidence):
+        raise SiseError(f"evidence {evidence!r}: one of {', '.join(get_args(Evidence))}")
+
+
+def passes_of(evidence: Evidence, masks: torch.Tensor) -> torch.Tensor:
+    """Forward passes that scoring `masks` (B,) of each image takes: (B,) int64."""
+    once, each = _PASSES[evidence]
+    return torch.where(masks > 0, once + each * masks, 0)
+
+
+def affordable(evidence: Evidence, passes: int) -> int:
+    """How many masks of an image `passes` forward passes can score."""
+    once, each = _PASSES[evidence]
+    return max(0, passes - once) // max(1, each)
+
+
+class EvidenceScorer:
+    """Scores masks as `evidence` says, by what `scorer` says of masked images.
+
+    "kept": Ψ(I ⊙ m), in [0, 1]. "removed": Ψ(I) − Ψ(I ⊙ (1 − m)), in [−1, 1]. "both": the mean of
+    the two. "none": 1, without a pass. Ψ(I) is scored like any mask, as one of ones: by the same
+    network, in the same precision and batch, once for an image that has masks. Else rounding
+    would add to every score of the image.
+    """
+
+    def __init__(self, evidence: Evidence, scorer: MaskScorer) -> None:
+        self._evidence = evidence
+        self._scorer = scorer
+        images = scorer.masker.images
+        wide = torch.promote_types(images.dtype, torch.float32)
+        # Ψ(I) (B,), NaN where it is not known yet.
+        self._whole = images.new_full((len(images),), torch.nan, dtype=wide)
+
+    def __call__(self, mask_sets: Sequence[MaskSet]) -> tuple[torch.Tensor, ...]:
+        """The score of every mask: (K,) for each element of `mask_sets`, in the masks' dtype.
+
+        Raises SiseError as `MaskScorer`.
+        """
+        if self._evidence == "none":
+            return tuple(part.masks.new_ones(len(part)) for part in mask_sets)
+        if self._evidence == "kept":
+            return self._scorer(mask_sets)
+        owners = torch.cat([part.owners for part in mask_sets])
+        with_masks = torch.bincount(owners, minlength=len(self._whole)) > 0
+        new = (with_masks & self._whole.isnan()).nonzero()[:, 0]
+        ones = MaskSet(mask_sets[0].masks.new_ones((len(new), 1, 1)), new)
+        rests = [MaskSet(1 - part.masks, part.owners) for part in mask_sets]
+        also = mask_sets if self._evidence == "both" else []
+        whole, *scores = self._scorer([ones, *rests, *also])
+        self._whole[new] = whole
+        lost = tuple(
+            self._whole[part.owners] - without
+            for part, without in zip(rests, scores[: len(rests)], strict=True)
+        )
+        if self._evidence == "removed":
+            return lost
+        return tuple((one + two) / 2 for one, two in zip(scores[len(rests) :], lost, strict=True))
