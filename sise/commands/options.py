@@ -79,6 +79,13 @@ def add_subjects(parser: ArgumentParser, limit: int | None) -> None:
         "of NEU-DET, pixel-truth: images with a mask, boxes: boxes instead of masks",
     )
     parser.add_argument(
+        "--classes",
+        type=Literal["all", "known"],
+        default="all",
+        help="all: the bundle must know the class of every item; known: only items whose class it "
+        "knows, by name",
+    )
+    parser.add_argument(
         "--only",
         type=Path | None,
         default=None,
@@ -136,7 +143,7 @@ def subjects(arguments: Namespace, command: str) -> "tuple[ModelBundle, Dataset,
     from sise import outputs
     from sise.datasets.opening import open_dataset
     from sise.devices import choose_device
-    from sise.evaluation.subject import check_classes, sample
+    from sise.evaluation.subject import check_classes, of_known_classes, sample
 
     dataset = open_dataset(
         arguments.data,
@@ -147,6 +154,8 @@ def subjects(arguments: Namespace, command: str) -> "tuple[ModelBundle, Dataset,
         arguments.seed,
     )
     bundle = bundles.load(arguments.bundle, choose_device(arguments.device))
+    if arguments.classes == "known":
+        dataset = of_known_classes(bundle, dataset)
     check_classes(bundle, dataset)
     inputs = (arguments.bundle, arguments.data)
     outputs.claim(arguments.out, _is_ours, inputs, command, OTHERS[command])

@@ -1,5 +1,6 @@
-"""Only the items of a dataset that a text file names."""
+"""Only some of a dataset's items: those that a text file names, or those of some classes."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,23 +13,50 @@ from sise.errors import DatasetError
 
 
 @dataclass(frozen=True)
-class Listed:
+class _Part:
+    dataset: Dataset
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.dataset.classes
+
+    def pixels(self, item: Item) -> npt.NDArray[np.uint8]:
+        return self.dataset.pixels(item)
+
+    def truth(self, item: Item) -> npt.NDArray[np.bool_]:
+        return self.dataset.truth(item)
+
+
+@dataclass(frozen=True)
+class OfClasses(_Part):
+    """The items of `dataset` whose class is one of `names`."""
+
+    names: Collection[str]
+
+    @property
+    def name(self) -> str:
+        found = [name for name in self.classes if name in self.names]
+        return f"{self.dataset.name}, {len(found)} of {len(self.classes)} classes"
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        wanted = {label for label, name in enumerate(self.classes) if name in self.names}
+        return tuple(item for item in self.dataset.items if item.label in wanted)
+
+
+@dataclass(frozen=True)
+class Listed(_Part):
     """The items of `dataset` that `file` names, in the dataset's order.
 
     The file has the id of an item or an image, which stands for all its items, on each line.
     Blank lines and lines that begin with # are skipped.
     """
 
-    dataset: Dataset
     file: Path
 
     @property
     def name(self) -> str:
         return f"{self.dataset.name}, {len(self.items)} items of {self.file.name}"
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.dataset.classes
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
@@ -45,12 +73,6 @@ class Listed:
                 )
             wanted.add(name)
         return tuple(item for item in self.dataset.items if wanted & {item.id, item.image})
-
-    def pixels(self, item: Item) -> npt.NDArray[np.uint8]:
-        return self.dataset.pixels(item)
-
-    def truth(self, item: Item) -> npt.NDArray[np.bool_]:
-        return self.dataset.truth(item)
 
     def _lines(self) -> list[str]:
         try:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from sise.bundle import ModelBundle
 from sise.datasets.dataset import Dataset, Item
+from sise.datasets.listed import OfClasses
 from sise.errors import DatasetError
 from sise.logits import class_names
 
@@ -33,14 +34,29 @@ class Subject:
 
 
 def check_classes(bundle: ModelBundle, dataset: Dataset) -> None:
-    """Raise DatasetError unless the model knows every class of the dataset."""
+    """Raise DatasetError unless the model knows the class of every item."""
     known = class_names(bundle.card.classes)
     unknown = [name for name in dataset.classes if name not in known]
+    if not unknown:
+        return
+    labels = {item.label for item in dataset.items}
+    unknown = [name for name in unknown if dataset.classes.index(name) in labels]
     if unknown:
         raise DatasetError(
-            f"{dataset.name} has the classes {', '.join(unknown)}, which the bundle does not know; "
-            f"its classes are {', '.join(known)}"
+            f"{dataset.name} has the classes {', '.join(unknown)}, which the bundle does not know "
+            f"(--classes known leaves them out); its classes are {', '.join(known)}"
         )
+
+
+def of_known_classes(bundle: ModelBundle, dataset: Dataset) -> Dataset:
+    """The items whose class the model knows, by name. Raises DatasetError if it knows none."""
+    known = class_names(bundle.card.classes)
+    part = OfClasses(dataset, frozenset(known))
+    if not part.items:
+        raise DatasetError(
+            f"{dataset.name} has no item of a class that the bundle knows: {', '.join(known)}"
+        )
+    return part
 
 
 def read(bundle: ModelBundle, dataset: Dataset, item: Item) -> Subject:

@@ -216,3 +216,35 @@ def test_without_pycocotools_the_cure_is_said(
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(DatasetError, match=r'pip install "steel-sise\[coco\]"'):
         open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("split", ["train2017", "val2017"])
+def test_real_coco_against_its_json(steel_data: Path, split: str) -> None:
+    pytest.importorskip("pycocotools", reason='needs the extra "coco"')
+    dataset = open_dataset(steel_data / "coco_mini", split=split)
+    text = (steel_data / "coco_mini" / "annotations" / f"instances_{split}.json").read_text()
+    entries = json.loads(text)["annotations"]
+    categories = sorted(json.loads(text)["categories"], key=lambda one: one["id"])
+    names = {one["id"]: one["name"] for one in categories}
+    files = {one["id"]: Path(one["file_name"]).stem for one in json.loads(text)["images"]}
+    assert list(dataset.classes) == [one["name"] for one in categories]
+    by_item: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        name = f"{files[entry['image_id']]}-{names[entry['category_id']]}"
+        by_item.setdefault(name, []).append(entry)
+    assert {item.id for item in dataset.items} == by_item.keys()
+    assert len(dataset.items) == {"train2017": 302, "val2017": 284}[split]
+
+    crowds = 0
+    for item in dataset.items:
+        entry = by_item[item.id][-1]
+        if entry["iscrowd"]:  # run lengths down the columns, outside and inside by turns
+            crowds += 1
+            runs = entry["segmentation"]["counts"]
+            truth = dataset.truth(item)
+            crowd = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(truth.shape, order="F")
+            assert crowd.any()
+            assert truth[crowd].all()
+        elif len(by_item[item.id]) == 1 and entry["area"] > 40_000:  # the polygons' own area
+            assert dataset.truth(item).sum() == pytest.approx(entry["area"], rel=0.02)
+    assert crowds == {"train2017": 8, "val2017": 5}[split]

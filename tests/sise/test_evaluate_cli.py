@@ -109,6 +109,64 @@ def test_a_damaged_image_is_left_out_and_told(
     assert len(json.loads((out / "evaluation.json").read_text())["unreadable"]) == 1
 
 
+def test_classes_that_the_model_does_not_know_are_left_out_if_asked(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own steel"
+    for name in ("inclusion", "scale", "scratches"):
+        for folder in ("images", "masks"):
+            (own / folder / name).mkdir(parents=True)
+            drawn = np.zeros((32, 32), np.uint8)
+            drawn[9:12, 9:20] = 200
+            Image.fromarray(drawn).save(own / folder / name / "1.png")
+    (own / "masks" / "scratches" / "1.png").unlink()  # as a class without defects
+    options = ("--methods", "noise", "--metrics", "ebpg")
+    assert evaluate(model, own, tmp_path / "out", *options) == 2
+    error = capsys.readouterr().err
+    assert "has the classes scale, which the bundle does not know (--classes known" in error
+    assert evaluate(model, own, tmp_path / "out", *options, "--classes", "known") == 0
+    rows = pd.read_parquet(tmp_path / "out" / "per_image.parquet")
+    assert rows[["item", "group", "label", "truth"]].to_numpy().tolist() == [
+        ["inclusion/1", "inclusion/1", "inclusion", "pixels"]
+    ]
+    card = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert card["dataset"]["name"] == "own steel, 2 of 3 images, 2 of 3 classes"
+    for path in own.glob("*/inclusion/1.png"):
+        path.unlink()
+    assert evaluate(model, own, tmp_path / "out", *options, "--classes", "known") == 2
+    assert "has no item of a class that the bundle knows: crazing" in capsys.readouterr().err
+
+
+def test_real_photographs_and_a_model_of_a_few_of_their_classes(
+    tmp_path: Path, steel_data: Path
+) -> None:
+    pytest.importorskip("pycocotools", reason='needs the extra "coco"')
+    names = ("tabby", "zebra", "banana", "maillot")
+    card = bundle.ModelCard("squeezenet1_1", names, (33, 33), (0.5,) * 3, (0.2,) * 3)
+    bundle.save(tmp_path / "bundle", card, bundle.build_network("squeezenet1_1", len(names)))
+    options = (
+        "--methods",
+        "noise",
+        "--metrics",
+        "ebpg",
+        "--split",
+        "val2017",
+        "--classes",
+        "known",
+    )
+    coco = steel_data / "coco_mini"
+    assert evaluate(tmp_path / "bundle", coco, tmp_path / "out", *options) == 0
+    rows = pd.read_parquet(tmp_path / "out" / "per_image.parquet")
+    entries = json.loads((coco / "annotations" / "instances_val2017.json").read_text())
+    number = {one["id"]: one["name"] for one in entries["categories"]}
+    expected = {
+        (one["image_id"], number[one["category_id"]])
+        for one in entries["annotations"]
+        if number[one["category_id"]] in names
+    }
+    assert {(int(row.image), row.label) for row in rows.itertuples()} == expected
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
