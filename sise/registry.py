@@ -63,6 +63,9 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     }
 )
 
+TRUTH = "truth"
+"""The ground truth itself as a row beside the methods of an evaluation; no model makes it."""
+
 
 @dataclass(frozen=True)
 class MethodSpec:
@@ -75,6 +78,8 @@ class MethodSpec:
     @property
     def title(self) -> str:
         """For tables: the method's, with the options."""
+        if self.is_truth:
+            return "ground truth"
         said = ", ".join(f"{key} {value}" for key, value in self.options.items())
         title = METHODS[self.method].title
         return f"{title} ({said})" if said else title
@@ -86,7 +91,11 @@ class MethodSpec:
 
     @property
     def trivial(self) -> bool:
-        return METHODS[self.method].trivial
+        return not self.is_truth and METHODS[self.method].trivial
+
+    @property
+    def is_truth(self) -> bool:
+        return self.method == TRUTH
 
 
 def parse_spec(text: str) -> MethodSpec:
@@ -96,6 +105,10 @@ def parse_spec(text: str) -> MethodSpec:
     finite.
     """
     name, _, said = text.partition(":")
+    if name == TRUTH:
+        if text != TRUTH:
+            raise SiseError(f"method {text!r}: {TRUTH} has no options")
+        return MethodSpec(TRUTH, TRUTH, MappingProxyType({}))
     if name not in METHODS:
         raise SiseError(f"method {name!r}: one of {', '.join(METHODS)}")
     try:
@@ -137,6 +150,8 @@ def make_explainer(spec: MethodSpec, model: "nn.Module", shared: Mapping[str, An
 
     Raises SiseError for options that make no sense.
     """
+    if spec.is_truth:
+        raise SiseError(f"{TRUTH!r} is no method but a row of sise evaluate; leave it out")
     known = defaults(spec.method)
     options = {key: value for key, value in shared.items() if key in known}
     try:

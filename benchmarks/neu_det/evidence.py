@@ -45,7 +45,7 @@ def main(
         "compile": False,
     }
     score = ModelScore(explained, shared)
-    dataset = open_dataset(data, listed=only)
+    dataset = open_dataset(data, subset="boxes", listed=only)
     rows = []
     for item in sample(dataset.items, limit):
         subject = read(explained, dataset, item)

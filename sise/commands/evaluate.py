@@ -15,7 +15,8 @@ from sise.commands.options import (
 )
 from sise.evaluation.paper import METHODS
 
-TRIVIAL = ["centre-gaussian", "noise", "sobel", "untrained:budget=94"]
+BESIDE = ["centre-gaussian", "noise", "sobel", "untrained:budget=94", "truth"]
+"""Trivial maps and the ground truth: what tells a method from arithmetic."""
 
 
 def parser() -> ArgumentParser:
@@ -31,9 +32,9 @@ def parser() -> ArgumentParser:
         "--methods",
         type=str,
         nargs="+",
-        default=["sise", *METHODS[:-1], *TRIVIAL],
+        default=["sise", *METHODS[:-1], *BESIDE],
         help="names of methods, with options if wanted: sise:budget=94 rise:n_masks=2000,seed=1; "
-        "the first is what the others are tested against",
+        "the first is what the others are tested against; truth is the ground truth itself",
     )
     add_fills(options, ["grey", "blur"])
     options.add_argument(

@@ -114,13 +114,20 @@ def legend(summary: Summary) -> list[str]:
         "brackets; it moves the numbers, so that only like fills compare.",
         "Best in bold, second best underlined, among methods that use the model; equal means "
         "share a place. Trivial baselines, which know nothing that the model has learnt, come "
-        "last.",
+        "after them.",
         f"[low, high]: 95 % interval of the mean, by drawing images with replacement "
         f"{summary.resamples:,} times (percentile bootstrap, seed {summary.seed}). Items of one "
         f"image stay together{grouped}. Fewer than {FEWEST} images: none.",
         "An item for which a metric is undefined (no map, empty ground truth) is left out of its "
         "mean; n says how many remain where some are missing.",
     ]
+    if any(row.is_truth for row in summary.whole.rows):
+        said.append(
+            "Ground truth is no method: it is the truth itself as a map, the deepest pixels first "
+            "and, after all of its own, the nearest. Nothing surpasses it by EBPG and Bbox. By "
+            "Drop, Increase and left, a map that does has found what the model uses and the truth "
+            "does not hold."
+        )
     if len(summary.whole.truths) > 1:
         said.append(
             "The truth of some classes is their pixels, of others boxes: a metric against the one "
@@ -153,7 +160,7 @@ def findings(summary: Summary) -> list[str]:
     columns = [one for one in the_papers(summary) if row.cells[one.name].estimate.defined]
     if not columns:
         return said
-    others = [one for one in summary.whole.rows if not one.trivial and one is not row]
+    others = [one for one in summary.whole.rows if one.uses_model and one is not row]
     verdicts = [
         comparison.verdict
         for other in others

@@ -17,9 +17,10 @@ from sise.engine import Engine, RunOptions
 from sise.errors import DatasetError, ImageError
 from sise.evaluation.store import Made, MapStore, RowStore, identity
 from sise.evaluation.subject import Subject, check_classes, read
+from sise.evaluation.truth import explainer as explainer_of_truth
 from sise.logits import probabilities
 from sise.metrics import METRICS, STEPS, MetricInput, ModelQuery, measure
-from sise.registry import MethodSpec, make_explainer
+from sise.registry import TRUTH, MethodSpec, make_explainer
 
 MAPS, ROWS, TABLE = "maps", "rows.jsonl", "per_image.parquet"
 
@@ -122,7 +123,11 @@ def evaluate(
     """
     check_classes(bundle, dataset)
     device = next(bundle.model.parameters()).device
-    explainers = [(spec, make_explainer(spec, bundle.model, plan.shared)) for spec in plan.specs]
+    explainers = {
+        spec.text: make_explainer(spec, bundle.model, plan.shared)
+        for spec in plan.specs
+        if not spec.is_truth
+    }
     maps, rows = MapStore(out / MAPS), RowStore(out / ROWS)
     known = identity(bundle, plan.shared, device)
     score = ModelScore(bundle, plan.shared)
@@ -132,8 +137,11 @@ def evaluate(
         except (DatasetError, ImageError) as error:
             yield Done(item, (), str(error))
             continue
+        own = explainers | {TRUTH: explainer_of_truth(subject, score)}
+        identities = {TRUTH: known | {"truth": subject.truth_sha256}}
         made = [
-            (spec, maps.made(spec, explainer, subject, known)) for spec, explainer in explainers
+            (spec, maps.made(spec, own[spec.text], subject, identities.get(spec.text, known)))
+            for spec in plan.specs
         ]
         asked = f"{subject.truth_sha256} {plan.fills} {plan.steps} {plan.metrics or (*METRICS,)}"
         keys = [f"{one.key} {asked}" for _, one in made]

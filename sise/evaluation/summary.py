@@ -55,8 +55,8 @@ def summarise(
     Images of one group stay together; without such a column, each is one of its own.
 
     `reference` is a method's text; if left out, plain "sise" or else the first SISE. `fill` is
-    the run's first. Trivial methods come last, the others in the order of the rows. Raises
-    SiseError for rows that are none, come twice, or lack the reference.
+    the run's first. Trivial methods and the truth come last, the others in the order of the rows.
+    Raises SiseError for rows that are none, come twice, or lack the reference.
     """
     if rows.empty:
         raise SiseError("no row to sum up: not one item was measured")
@@ -65,7 +65,7 @@ def summarise(
         method, item = rows[twice].iloc[0][["method", "item"]]
         raise SiseError(f"two rows for {method} on {item}; keep one")
     columns = tuple(column(name) for name in rows.columns if name not in FACTS)
-    methods = tuple(sorted(rows["method"].unique(), key=lambda text: parse_spec(text).trivial))
+    methods = tuple(sorted(rows["method"].unique(), key=_place))
     against = _reference(methods, reference)
     settings = _Settings(columns, methods, against, seed, resamples, flips)
     whole = _board("", rows, settings, tested=True)
@@ -74,6 +74,11 @@ def summarise(
         for name, part in rows.groupby("label", sort=True)
     )
     return Summary(columns, against, whole, classes, fill, resamples, flips, seed)
+
+
+def _place(method: str) -> int:
+    spec = parse_spec(method)
+    return spec.trivial + 2 * spec.is_truth
 
 
 def column(name: str) -> Column:
@@ -110,14 +115,16 @@ def _board(name: str, rows: pd.DataFrame, settings: _Settings, tested: bool) -> 
     """The methods on the items of `rows`; differences from the reference only if `tested`."""
     columns, methods = settings.columns, settings.methods
     values, groups = _values(rows, settings)
-    trivial = [parse_spec(text).trivial for text in methods]
+    specs = [parse_spec(text) for text in methods]
+    trivial = [spec.trivial for spec in specs]
+    unranked = [spec.trivial or spec.is_truth for spec in specs]
     baselines = _best(values, trivial, columns)
     reference = methods.index(settings.reference) if tested and settings.reference else None
     differences = _against(values, [reference] * len(columns))
     margins = _against(values, baselines) * [-1 if c.better == "lower" else 1 for c in columns]
     own, against, over = _estimates([values, differences, margins], groups, settings)
     p, corrected = _tests(differences, groups, settings)
-    ranks = _ranks(np.array([[one.mean for one in row] for row in own]), trivial, columns)
+    ranks = _ranks(np.array([[one.mean for one in row] for row in own]), unranked, columns)
 
     def cell(method: int, metric: int) -> Cell:
         comparison = margin = None
@@ -227,16 +234,16 @@ def _verdict(difference: float, corrected: float, better: Better) -> Verdict:
 
 
 def _ranks(
-    mean: Floats, trivial: Sequence[bool], columns: Sequence[Column]
+    mean: Floats, unranked: Sequence[bool], columns: Sequence[Column]
 ) -> list[list[int | None]]:
-    """1 for the best mean, 2 for the next, and so on, by method and metric; none for trivial ones.
+    """1 for the best mean, 2 for the next, and so on, by method and metric.
 
     Equal means share a rank.
     """
     rounded = mean.round(12)
-    ranks: list[list[int | None]] = [[None] * len(columns) for _ in trivial]
+    ranks: list[list[int | None]] = [[None] * len(columns) for _ in unranked]
     for metric, one in enumerate(columns):
-        able = [m for m, out in enumerate(trivial) if not out and not np.isnan(mean[m, metric])]
+        able = [m for m, out in enumerate(unranked) if not out and not np.isnan(mean[m, metric])]
         if one.better != "none":
             order = sorted({rounded[m, metric] for m in able}, reverse=one.better == "higher")
             for method in able:
@@ -250,5 +257,5 @@ def _row(rows: pd.DataFrame, text: str, items: int, cells: dict[str, Cell]) -> R
     if len(rows) < items:
         statuses[MISSING] = items - len(rows)
     cost = rows[["forwards", "seconds"]].mean()
-    return Row(text, spec.title, spec.trivial, cells, statuses,
+    return Row(text, spec.title, spec.trivial, spec.is_truth, cells, statuses,
                float(cost["forwards"]), float(cost["seconds"]))  # fmt: skip

@@ -72,7 +72,7 @@ class Margin:
 
 @dataclass(frozen=True)
 class Cell:
-    """A method's metric. `rank` is among methods that are not trivial; equals share one."""
+    """A method's metric. `rank` is among methods that use the model; equals share one."""
 
     estimate: Estimate
     rank: int | None
@@ -82,15 +82,24 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A method. `statuses` counts its items by status; `forwards` and `seconds` are means."""
+    """A method, or the ground truth taken as a map.
+
+    `statuses` counts its items by status; `forwards` and `seconds` are means.
+    """
 
     method: str
     title: str
     trivial: bool
+    is_truth: bool
     cells: Mapping[str, Cell]
     statuses: Mapping[str, int]
     forwards: float
     seconds: float
+
+    @property
+    def uses_model(self) -> bool:
+        """Whether it knows what the model has learnt: what is ranked."""
+        return not (self.trivial or self.is_truth)
 
     @property
     def without_map(self) -> Mapping[str, int]:

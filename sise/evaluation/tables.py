@@ -192,7 +192,7 @@ def _title(summary: Summary) -> str:
 
 
 def _name(row: Row) -> str:
-    return f"*{escaped(row.title)}*" if row.trivial else escaped(row.title)
+    return escaped(row.title) if row.uses_model else f"*{escaped(row.title)}*"
 
 
 def _measured(cell: Cell, column: Column, board: Board) -> str:

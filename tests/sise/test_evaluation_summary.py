@@ -65,6 +65,26 @@ def test_ranks_follow_the_direction_share_ties_and_leave_trivial_methods_out() -
     assert [row.method for row in summary.whole.rows] == ["sise", "gradcam", "rise", "noise"]
 
 
+def test_the_truth_comes_last_is_not_ranked_and_no_trivial_map() -> None:
+    table = rows(
+        {
+            "truth": {"ebpg": [1.0] * 8, "drop": [0.1] * 8},
+            "noise": {"ebpg": [0.1] * 8, "drop": [0.5] * 8},
+            "sise": {"ebpg": [0.4] * 8, "drop": [0.2] * 8},
+        }
+    )
+    whole = summarise(table, **FEW).whole
+    assert [row.method for row in whole.rows] == ["sise", "noise", "truth"]
+    truth, sise = whole.row("truth"), whole.row("sise")
+    assert (truth.title, truth.is_truth, truth.uses_model) == ("ground truth", True, False)
+    assert (truth.cells["ebpg"].rank, sise.cells["ebpg"].rank) == (None, 1)
+    margin = sise.cells["ebpg"].margin
+    assert margin is not None
+    assert (margin.baseline, margin.difference.mean) == ("noise", pytest.approx(0.3))
+    assert truth.cells["drop"].comparison is not None
+    assert truth.cells["drop"].comparison.verdict == "better"  # no method, but tested all the same
+
+
 def test_verdicts_are_on_the_method_and_follow_the_direction() -> None:
     rng = np.random.default_rng(0)
     base = rng.uniform(0.4, 0.6, 30)

@@ -38,6 +38,18 @@ def test_what_does_not_exist_is_told(text: str, complaint: str) -> None:
         parse_spec(text)
 
 
+def test_the_truth_is_a_row_and_no_method() -> None:
+    spec = parse_spec("truth")
+    assert (spec.title, spec.slug, spec.trivial, spec.is_truth) == (
+        "ground truth", "truth", False, True
+    )  # fmt: skip
+    assert not parse_spec("sise").is_truth
+    with pytest.raises(SiseError, match="'truth' is no method but a row of sise evaluate; leave"):
+        make_explainer(spec, small_cnn(), SHARED)
+    with pytest.raises(SiseError, match="method 'truth:a=1': truth has no options"):
+        parse_spec("truth:a=1")
+
+
 def test_two_choices_for_the_same_files_are_refused() -> None:
     with pytest.raises(SiseError, match=r"'sise:mu=0\.3' and 'sise:mu= 0\.3' are the same"):
         parse_specs(["sise:mu=0.3", "sise:mu= 0.3"])
