@@ -65,13 +65,13 @@ class DefectClassifier(LightningModule):
         self.network = build_network(architecture, len(CLASS_NAMES))
         self.network.to(memory_format=torch.channels_last)
         self.mean, self.std = IMAGENET_MEAN, IMAGENET_STD
-        self.class_counts: tuple[int, ...] = (1,) * len(CLASS_NAMES)
+        self.class_frequencies: tuple[float, ...] = (1,) * len(CLASS_NAMES)
         self._confusion = MulticlassConfusionMatrix(len(CLASS_NAMES))
 
     def setup(self, stage: str) -> None:
-        """Take from the data module how its crops are normalised and how many there are."""
+        """Take from the data module how crops are normalised, and the classes' frequencies."""
         self.mean, self.std = self._data.mean, self._data.std
-        self.class_counts = self._data.class_counts
+        self.class_frequencies = self._data.class_frequencies
 
     @property
     def _data(self) -> RecastDataModule:
@@ -87,7 +87,7 @@ class DefectClassifier(LightningModule):
         loss = adjusted_cross_entropy(
             self(crops).float(),
             labels,
-            self.class_counts,
+            self.class_frequencies,
             self.logit_adjustment,
             self.label_smoothing,
         )
@@ -155,15 +155,15 @@ class DefectClassifier(LightningModule):
 def adjusted_cross_entropy(
     logits: torch.Tensor,
     labels: torch.Tensor,
-    class_counts: tuple[int, ...],
+    class_frequencies: tuple[float, ...],
     tau: float,
     label_smoothing: float,
 ) -> torch.Tensor:
     """Mean cross-entropy of logits (B, C) + τ·log π against labels (B,).
 
-    π is the frequency of each class, from its `class_counts` (C,), all positive. Menon et
-    al., Long-tail learning via logit adjustment, ICLR 2021, equation 10.
+    π is the frequency of each class, in proportion to `class_frequencies` (C,), all positive.
+    Menon et al., Long-tail learning via logit adjustment, ICLR 2021, equation 10.
     """
-    counts = torch.tensor(class_counts, dtype=torch.float32, device=logits.device)
-    adjusted = logits + tau * (counts / counts.sum()).log()
+    frequencies = torch.tensor(class_frequencies, dtype=torch.float32, device=logits.device)
+    adjusted = logits + tau * (frequencies / frequencies.sum()).log()
     return functional.cross_entropy(adjusted, labels, label_smoothing=label_smoothing)

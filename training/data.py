@@ -104,7 +104,8 @@ class RecastDataModule(LightningDataModule):
     normalises them itself, on its device. After `setup` the attributes `recast`, `mean`,
     `std` (per channel, of images scaled to [0, 1]), `input_size` (H, W) and `class_counts`
     (of the training split) are there. These counts and the balanced sampler go by the classes on
-    disk, whatever masking makes of a crop.
+    disk, whatever masking makes of a crop. `class_frequencies` are proportional to how often a
+    crop of each class is shown whole, as those that are to be classified are.
 
     Args:
         root: folder of the recast dataset (severstal-prep build).
@@ -154,6 +155,7 @@ class RecastDataModule(LightningDataModule):
         self.std: Triple = IMAGENET_STD
         self.input_size: tuple[int, int] = (0, 0)
         self.class_counts: tuple[int, ...] = ()
+        self.class_frequencies: tuple[float, ...] = ()
         self._sets: dict[str, CropDataset] = {}
 
     def setup(self, stage: str) -> None:
@@ -174,6 +176,7 @@ class RecastDataModule(LightningDataModule):
                 f"{self.root}: {absent} has no training crop; build the dataset from more strips, "
                 "or with another --seed"
             )
+        self.class_frequencies = self._frequencies()
         self.input_size = read_image(train.paths[0]).shape[:2]
         if self.normalization == "dataset":
             self.mean, self.std = channel_statistics(train.paths)
@@ -182,6 +185,15 @@ class RecastDataModule(LightningDataModule):
             "val": CropDataset(val, None, self.cache),
         }
         self._recast = recast
+
+    def _frequencies(self) -> tuple[float, ...]:
+        if not self.masking:
+            return self.class_counts
+        normal = normal_class(CLASS_NAMES)
+        whole = [self.masking.whole(label != normal) for label in range(len(self.class_counts))]
+        if not all(whole):
+            return self.class_counts
+        return tuple(n * share for n, share in zip(self.class_counts, whole, strict=True))
 
     def _masker(self, train: Crops) -> CropMasker | None:
         if not self.masking:

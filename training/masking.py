@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from severstal_prep.recast import NORMAL_NAME
 from sise.baselines import Fill, masked
 from training.errors import RecipeError
-
-NORMAL = "normal"
 
 Kind = Literal["empty", "random", "black_out", "alone"]
 MaskingFill = Literal["grey", "mean", "blur", "inpaint", "level"]
@@ -85,6 +84,11 @@ class Masking:
         """What records and cards say of it, as plain values; nothing of none."""
         return {"masking": asdict(self) | {"fill": list(self.fills)}} if self else {}
 
+    def whole(self, defect: bool) -> float:
+        """Share of the defect crops, or of the normal ones, that are to be shown unmasked."""
+        shares = self.random + self.empty + defect * (self.black_out + self.alone)
+        return round(1 - shares, 9)
+
     @property
     def fills(self) -> tuple[MaskingFill, ...]:
         """`fill` as a list."""
@@ -98,12 +102,12 @@ class Masking:
 
 def normal_class(classes: Sequence[str]) -> int:
     """The id of the class called normal. Raises RecipeError if there is none."""
-    if NORMAL not in classes:
+    if NORMAL_NAME not in classes:
         raise RecipeError(
-            f"data.masking needs a class called {NORMAL!r} for crops that lost their defect; "
+            f"data.masking needs a class called {NORMAL_NAME!r} for crops that lost their defect; "
             f"the dataset has {', '.join(classes)}"
         )
-    return classes.index(NORMAL)
+    return classes.index(NORMAL_NAME)
 
 
 class CropMasker:

@@ -301,6 +301,16 @@ def test_cached_masks_are_read_once(masked_root: Path) -> None:
     assert np.array_equal(data.train_dataloader().dataset[25][0].numpy(), read_image(crop))
 
 
+def test_frequencies_are_those_of_crops_shown_whole(masked_root: Path) -> None:
+    assert module(masked_root).class_frequencies == (8, 4, 4, 6, 4)
+    some = Masking(black_out=0.2, alone=0.1, random=0.15, empty=0.05)
+    data = module(masked_root, masking=some)
+    assert data.class_frequencies == pytest.approx((8 * 0.8, 2, 2, 3, 2))
+    assert data.class_counts == (8, 4, 4, 6, 4)
+    none = Masking(black_out=0.7, alone=0.1, random=0.1, empty=0.1)
+    assert module(masked_root, masking=none).class_frequencies == (8, 4, 4, 6, 4)
+
+
 @pytest.mark.slow
 def test_fit_on_generated_strips_records_its_masking(tmp_path: Path) -> None:
     sample, recast, out = (str(tmp_path / name) for name in ("sample", "recast", "run"))
