@@ -40,7 +40,7 @@ class Sample:
 
 def read_samples(root: Path) -> list[Sample]:
     """All images of NEU-DET, by name."""
-    dataset = NeuDet(root)
+    dataset = NeuDet(root, "boxes")
     return [Sample(dataset, item) for item in dataset.items]
 
 

@@ -36,6 +36,14 @@ def parser() -> ArgumentParser:
         help="names of methods, with options if wanted: sise:budget=94 rise:n_masks=2000,seed=1; "
         "the first is what the others are tested against; truth is the ground truth itself",
     )
+    options.add_argument(
+        "--pairs",
+        type=str,
+        nargs="+",
+        default=[],
+        help="two of --methods each that are compared with each other too: A B C D is A with B and "
+        "C with D",
+    )
     add_fills(options, ["grey", "blur"])
     options.add_argument(
         "--metrics",
@@ -60,13 +68,26 @@ def run(arguments: Namespace) -> int:
     from sise.evaluation.run import Plan
     from sise.registry import parse_specs
 
+    pairs = _pairs(arguments.pairs, arguments.methods)
     plan = Plan(
         parse_specs(arguments.methods),
         tuple(arguments.fills),
         shared_options(arguments),
         arguments.steps,
         None if arguments.metrics is None else tuple(arguments.metrics),
+        pairs,
     )
     done = evaluated(arguments, plan, "evaluate")
     print(publish(done, arguments.rows, arguments.seed))
     return UNREADABLE_INPUTS if done.unreadable else 0
+
+
+def _pairs(given: list[str], methods: list[str]) -> tuple[tuple[str, str], ...]:
+    from sise.errors import SiseError
+
+    for text in given:
+        if text not in methods:
+            raise SiseError(f"--pairs {text}: not one of --methods; name it there, alike")
+    if len(given) % 2:
+        raise SiseError(f"--pairs: {given[-1]} has no second method; name two for each pair")
+    return tuple(zip(given[::2], given[1::2], strict=True))

@@ -142,6 +142,12 @@ def legend(summary: Summary) -> list[str]:
             f"{summary.family} tests. No mark means that no difference was shown, not that there "
             f"is none. Classes are not tested one by one."
         )
+    if summary.whole.pairs:
+        said.append(
+            f"Pairs: the first method less the second, image by image, with the test and marks as "
+            f"above (▲ the first is better) and a Holm correction of their own, over "
+            f"{summary.family_of_pairs} tests."
+        )
     if any(row.trivial for row in summary.whole.rows):
         said.append(
             "Margin: how far a method is better than the best trivial baseline of that metric, "

@@ -17,28 +17,32 @@ from sise.evaluation.pictures import Line, as_jpeg, caption, grid, shown
 from sise.evaluation.run import MAPS, TABLE, Evaluation
 from sise.evaluation.store import MapStore
 from sise.evaluation.summary import summarise
-from sise.evaluation.tables import frame, frame_by_class, markdown
+from sise.evaluation.tables import frame, frame_by_class, frame_of_pairs, markdown
 from sise.explanation import OK
 from sise.images import write_whole
 
-GRID, RECORD = "grid.jpg", "evaluation.json"
+GRID, RECORD, PAIRS = "grid.jpg", "evaluation.json", "pairs.csv"
 FORMAT = "steel-sise evaluation 1"
 
 
 def publish(run: Evaluation, per_class: int = 1, seed: int = 0) -> Path:
     """Write per_image.parquet, summary.md, .csv and .html, per_class.csv, grid.jpg and the record.
 
-    The first method of the plan is the one that others are tested against. Gives the page's path.
+    With pairs, pairs.csv too. The first method of the plan is the one that others are tested
+    against. Gives the page's path.
     Raises DatasetError if not one item could be read.
     """
     out, plan, rows = run.out, run.plan, run.table()
     architecture = run.bundle.card.architecture
     write_whole(out / TABLE, lambda path: rows.to_parquet(path, index=False))
-    summary = summarise(rows, plan.specs[0].text, seed, fill=plan.fills[0])
+    summary = summarise(rows, plan.specs[0].text, seed, fill=plan.fills[0], pairs=plan.pairs)
     theirs = paper.reported(run.dataset.name, architecture)
     title = f"{run.dataset.name}, {architecture}"
     write_table(out / "summary.csv", frame(summary))
     write_table(out / "per_class.csv", frame_by_class(summary))
+    (out / PAIRS).unlink(missing_ok=True)  # of an earlier run's pairs
+    if plan.pairs:
+        write_table(out / PAIRS, frame_of_pairs(summary))
     write_text(out / "summary.md", markdown(summary, title, theirs))
     record = write_grid_and_record(run, rows, per_class)
     pictures = [Picture(GRID, "Maps of every method", caption(per_class))]

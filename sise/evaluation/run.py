@@ -33,8 +33,8 @@ class Plan:
 
     The first of `fills` is the paper's place; metrics under the others are named `drop@blur`.
     `steps` are those of insertion and deletion, `metrics` the names of those wanted: all, if None.
-    `shared` are options of the explainers:
-    precision, batch_size, backend, compile, output.
+    `shared` are options of the explainers: precision, batch_size, backend, compile, output.
+    `pairs` of the methods' texts are compared with each other.
     """
 
     specs: tuple[MethodSpec, ...]
@@ -42,6 +42,7 @@ class Plan:
     shared: Mapping[str, Any]
     steps: int = STEPS
     metrics: tuple[str, ...] | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from sise.evaluation.summary_types import (
     Comparison,
     Estimate,
     Margin,
+    Pair,
     Row,
     Summary,
     Verdict,
@@ -49,6 +50,7 @@ def summarise(
     resamples: int = RESAMPLES,
     flips: int = FLIPS,
     fill: str = "grey",
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> Summary:
     """Sum up the rows of an evaluation, one per method and item (columns: `FACTS` and metrics).
 
@@ -56,7 +58,8 @@ def summarise(
 
     `reference` is a method's text; if left out, plain "sise" or else the first SISE. `fill` is
     the run's first. Trivial methods and the truth come last, the others in the order of the rows.
-    Raises SiseError for rows that are none, come twice, or lack the reference.
+    `pairs` of methods are compared besides. Raises SiseError for rows that are none, come twice,
+    or lack one of these.
     """
     if rows.empty:
         raise SiseError("no row to sum up: not one item was measured")
@@ -67,7 +70,9 @@ def summarise(
     columns = tuple(column(name) for name in rows.columns if name not in FACTS)
     methods = tuple(sorted(rows["method"].unique(), key=_place))
     against = _reference(methods, reference)
-    settings = _Settings(columns, methods, against, seed, resamples, flips)
+    for one in (one for pair in pairs for one in pair):
+        _check_method(methods, one, "a pair's method")
+    settings = _Settings(columns, methods, against, tuple(pairs), seed, resamples, flips)
     whole = _board("", rows, settings, tested=True)
     classes = tuple(
         _board(str(name), part, settings, tested=False)
@@ -91,12 +96,16 @@ def column(name: str) -> Column:
 
 def _reference(methods: Sequence[str], wanted: str | None) -> str | None:
     if wanted is not None:
-        if wanted not in methods:
-            raise SiseError(f"no rows of the reference {wanted!r}; there are {', '.join(methods)}")
+        _check_method(methods, wanted, "the reference")
         return wanted
     if "sise" in methods:
         return "sise"
     return next((text for text in methods if parse_spec(text).method == "sise"), None)
+
+
+def _check_method(methods: Sequence[str], wanted: str, what: str) -> None:
+    if wanted not in methods:
+        raise SiseError(f"no rows of {what} {wanted!r}; there are {', '.join(methods)}")
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,7 @@ class _Settings:
     columns: tuple[Column, ...]
     methods: tuple[str, ...]
     reference: str | None
+    pairs: tuple[tuple[str, str], ...]
     seed: int
     resamples: int
     flips: int
@@ -123,17 +133,17 @@ def _board(name: str, rows: pd.DataFrame, settings: _Settings, tested: bool) -> 
     differences = _against(values, [reference] * len(columns))
     margins = _against(values, baselines) * [-1 if c.better == "lower" else 1 for c in columns]
     own, against, over = _estimates([values, differences, margins], groups, settings)
-    p, corrected = _tests(differences, groups, settings)
+    others = np.array([text != settings.reference for text in methods])
+    p, corrected = _tests(differences, others, groups, settings)
     ranks = _ranks(np.array([[one.mean for one in row] for row in own]), unranked, columns)
 
     def cell(method: int, metric: int) -> Cell:
         comparison = margin = None
         if reference is not None and method != reference:
-            difference = against[method][metric]
-            verdict = _verdict(difference.mean, corrected[method, metric], columns[metric].better)
-            comparison = Comparison(
-                difference, float(p[method, metric]), float(corrected[method, metric]), verdict
-            )
+            comparison = _comparison(
+                against[method][metric], p[method, metric], corrected[method, metric],
+                columns[metric],
+            )  # fmt: skip
         baseline = baselines[metric]
         if baseline is not None and not trivial[method]:
             margin = Margin(methods[baseline], over[method][metric])
@@ -150,6 +160,24 @@ def _board(name: str, rows: pd.DataFrame, settings: _Settings, tested: bool) -> 
                  {one.name: cell(place, metric) for metric, one in enumerate(columns)})
             for place, text in enumerate(methods)
         ),
+        _pairs(values, groups, settings, tested) if settings.pairs else (),
+    )  # fmt: skip
+
+
+def _pairs(
+    values: Floats, groups: npt.NDArray[np.int64], settings: _Settings, tested: bool
+) -> tuple[Pair, ...]:
+    """The pairs, with a correction of their own; classes are not tested."""
+    places = [[settings.methods.index(text) for text in pair] for pair in settings.pairs]
+    differences = np.stack([values[:, one] - values[:, other] for one, other in places], axis=1)
+    (found,) = _estimates([differences], groups, settings)
+    p, corrected = _tests(differences, np.full(len(places), tested), groups, settings)
+    return tuple(
+        Pair(method, other, {
+            column.name: _comparison(found[pair][at], p[pair, at], corrected[pair, at], column)
+            for at, column in enumerate(settings.columns)
+        })
+        for pair, (method, other) in enumerate(settings.pairs)
     )  # fmt: skip
 
 
@@ -211,20 +239,27 @@ def _estimates(
 
 
 def _tests(
-    differences: Floats, groups: npt.NDArray[np.int64], settings: _Settings
+    differences: Floats,
+    tested: npt.NDArray[np.bool_],
+    groups: npt.NDArray[np.int64],
+    settings: _Settings,
 ) -> tuple[Floats, Floats]:
-    """p and corrected p, (methods, metrics), of metrics with a direction; else NaN."""
-    reference = settings.reference
-    able = np.array([
-        [text != reference and one.better != "none" for one in settings.columns]
-        for text in settings.methods
-    ])  # fmt: skip
-    able &= ~np.isnan(differences).all(axis=0)
+    """p and corrected p, (rows, metrics), of `tested` (rows,) and metrics with a direction.
+
+    NaN elsewhere. `differences` are (items, rows, metrics).
+    """
+    directed = np.array([one.better != "none" for one in settings.columns])
+    able = tested[:, None] & directed & ~np.isnan(differences).all(axis=0)
     p, corrected = np.full(able.shape, np.nan), np.full(able.shape, np.nan)
     if able.any():
         p[able] = sign_flip(per_image(differences[:, able], groups), settings.seed, settings.flips)
         corrected[able] = holm(p[able])
     return p, corrected
+
+
+def _comparison(difference: Estimate, p: float, corrected: float, column: Column) -> Comparison:
+    verdict = _verdict(difference.mean, corrected, column.better)
+    return Comparison(difference, float(p), float(corrected), verdict)
 
 
 def _verdict(difference: float, corrected: float, better: Better) -> Verdict:

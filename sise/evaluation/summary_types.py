@@ -63,6 +63,15 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """How `method` compares with `other`, by metric; differences are method less other."""
+
+    method: str
+    other: str
+    comparisons: Mapping[str, Comparison]
+
+
+@dataclass(frozen=True)
 class Margin:
     """How far this method is better than `baseline`, the best trivial one: above 0 is better."""
 
@@ -120,6 +129,7 @@ class Board:
     groups: int
     truths: tuple[str, ...]
     rows: tuple[Row, ...]
+    pairs: tuple[Pair, ...] = ()
 
     def row(self, method: str) -> Row:
         return next(row for row in self.rows if row.method == method)
@@ -164,6 +174,12 @@ class Summary:
         """How many tests Holm's correction is over: methods × metrics with a direction."""
         cells = (cell for row in self.whole.rows for cell in row.cells.values())
         return sum(one.comparison is not None and not math.isnan(one.comparison.p) for one in cells)
+
+    @property
+    def family_of_pairs(self) -> int:
+        """How many tests Holm's correction of the pairs is over."""
+        found = (one for pair in self.whole.pairs for one in pair.comparisons.values())
+        return sum(not math.isnan(one.p) for one in found)
 
     def title(self, method: str) -> str:
         return self.whole.row(method).title

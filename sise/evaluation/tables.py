@@ -9,7 +9,7 @@ import pandas as pd
 from sise.evaluation import formatting
 from sise.evaluation.formatting import escaped, markdown_table
 from sise.evaluation.paper import Reported
-from sise.evaluation.summary_types import Board, Cell, Column, Row, Summary
+from sise.evaluation.summary_types import Board, Cell, Column, Comparison, Row, Summary
 from sise.registry import METHODS, parse_spec
 
 CLASSES_SIDE_BY_SIDE = 12
@@ -34,6 +34,8 @@ def markdown(summary: Summary, title: str, reported: Reported | None = None) -> 
             parts += [f"## {heading}", main_table(summary.whole, columns)]
     if summary.reference is not None:
         parts += [f"## Where {_title(summary)} stands", standings(summary)]
+    if summary.whole.pairs:
+        parts += ["## Pairs", pairs(summary)]
     if reported is not None:
         parts += ["## The paper's figures beside ours", beside(summary, reported)]
     if any(row.trivial for row in summary.whole.rows):
@@ -64,6 +66,17 @@ def standings(summary: Summary) -> str:
                  for side in (one.beaten, one.undecided, one.ahead))  # fmt: skip
         lines.append([formatting.heading(column), place, *sides])
     return _table(["metric", "place", "better than", "no difference shown", "worse than"], lines)
+
+
+def pairs(summary: Summary) -> str:
+    """Pairs × metrics with a direction: the difference, its interval and the test's mark."""
+    columns = formatting.directed(summary)
+    return _table(
+        ["pair", *map(formatting.heading, columns)],
+        ([f"{escaped(summary.title(pair.method))} less {escaped(summary.title(pair.other))}",
+          *(_compared(pair.comparisons[one.name], one) for one in columns)]
+         for pair in summary.whole.pairs),
+    )  # fmt: skip
 
 
 def margins(summary: Summary) -> str:
@@ -152,6 +165,28 @@ def frame_by_class(summary: Summary) -> pd.DataFrame:
     )
 
 
+def frame_of_pairs(summary: Summary) -> pd.DataFrame:
+    """A row per class ("" for all), pair and metric; classes are not tested."""
+    return pd.DataFrame(
+        [
+            {"class": board.name, "method": pair.method, "other": pair.other, "metric": name}
+            | _differing(comparison)
+            for board in (summary.whole, *summary.classes)
+            for pair in board.pairs
+            for name, comparison in pair.comparisons.items()
+        ]
+    )
+
+
+def _differing(comparison: Comparison) -> dict[str, Any]:
+    difference = comparison.difference
+    return {
+        "difference": difference.mean, "difference_low": difference.low,
+        "difference_high": difference.high, "pairs": difference.items,
+        "p": comparison.p, "p_corrected": comparison.corrected,
+    }  # fmt: skip
+
+
 def _plain(summary: Summary, board: Board) -> Iterable[Mapping[str, Any]]:
     for row in board.rows:
         for column in summary.columns:
@@ -159,11 +194,8 @@ def _plain(summary: Summary, board: Board) -> Iterable[Mapping[str, Any]]:
             estimate = cell.estimate
             line: dict[str, Any] = {}
             if cell.comparison is not None:
-                difference = cell.comparison.difference
-                line |= {"difference": difference.mean, "difference_low": difference.low,
-                         "difference_high": difference.high, "pairs": difference.items,
-                         "p": cell.comparison.p, "p_corrected": cell.comparison.corrected,
-                         "against_reference": cell.comparison.verdict}  # fmt: skip
+                line |= _differing(cell.comparison)
+                line["against_reference"] = cell.comparison.verdict
             if cell.margin is not None:
                 margin = cell.margin.difference
                 line |= {"trivial": cell.margin.baseline, "margin": margin.mean,
@@ -220,6 +252,12 @@ def _margin(cell: Cell, column: Column) -> str:
     if difference.low > 0:
         text = f"**{text}**"
     return f"{text} {formatting.interval(difference, column, signed=True)}".strip()
+
+
+def _compared(comparison: Comparison, column: Column) -> str:
+    text = formatting.number(comparison.difference.mean, column, signed=True)
+    bounds = formatting.interval(comparison.difference, column, signed=True)
+    return " ".join(filter(None, (text, bounds, formatting.MARKS[comparison.verdict])))
 
 
 def _with_margin(cell: Cell, column: Column) -> str:

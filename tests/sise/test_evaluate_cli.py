@@ -59,8 +59,9 @@ def test_evaluate_writes_all_that_it_promises(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["/bin/sise", "evaluate", "--out", "out dir"])
     out = tmp_path / "out dir"
-    methods = ["sise:budget=8", "gradcam", "noise"]
-    assert evaluate(model, data, out, "--methods", *methods) == 0
+    methods = ["sise:budget=8", "gradcam", "noise", "truth"]
+    pairs = ("--pairs", "gradcam", "noise")
+    assert evaluate(model, data, out, "--methods", *methods, *pairs) == 0
     assert capsys.readouterr().out.strip() == str(out / "summary.html")
     rows = pd.read_parquet(out / "per_image.parquet")
     assert rows.groupby("method", sort=False).size().to_dict() == dict.fromkeys(methods, 14)
@@ -70,9 +71,14 @@ def test_evaluate_writes_all_that_it_promises(
     table = pd.read_csv(out / "summary.csv").set_index(["method", "metric"])
     mean = rows.loc[rows["method"] == "gradcam", "ebpg"].mean()
     assert table.loc[("gradcam", "ebpg"), "mean"] == pytest.approx(mean)
+    pair = pd.read_csv(out / "pairs.csv").set_index(["class", "metric"])
+    values = rows.pivot(index="item", columns="method", values="ebpg")
+    difference = (values["gradcam"] - values["noise"]).mean()  # of items that both define
+    assert pair.loc[(np.nan, "ebpg"), "difference"] == pytest.approx(difference)
     text, page = (out / "summary.md").read_text(), (out / "summary.html").read_text()
     assert "Grad-CAM" in text
     assert "Grad-CAM" in page
+    assert "Grad-CAM less noise" in page
     assert "grid.jpg" in page
     with Image.open(out / "grid.jpg") as picture:
         picture.load()
@@ -174,6 +180,8 @@ def test_real_photographs_and_a_model_of_a_few_of_their_classes(
         (("--methods", "noise", "noise"), "are the same"),
         (("--methods", "noise", "--metrics", "auc"), "no metric auc; there are ebpg"),
         (("--methods", "noise", "--split", "test"), "has no splits"),
+        (("--methods", "noise", "--pairs", "noise", "rise"), "--pairs rise: not one of --methods"),
+        (("--methods", "noise", "--pairs", "noise"), "--pairs: noise has no second method; name"),
         (("--methods", "noise", "--layout", "voc"), "no dataset of the layout voc here"),
     ],
 )

@@ -246,3 +246,36 @@ def test_one_item_has_means_and_nothing_else() -> None:
     assert math.isnan(comparison.p)
     assert comparison.verdict == "undecided"
     assert summary.family == 0
+
+
+def test_pairs_are_compared_with_a_correction_of_their_own() -> None:
+    base = np.linspace(0.2, 0.6, 30)
+    noise = np.random.default_rng(1).normal(0, 0.001, 30)
+    table = rows(
+        {
+            "sise": {"ebpg": list(base), "border": list(base)},
+            "rise": {"ebpg": list(base + 0.1 + noise), "border": list(base)},
+            "gradcam": {"ebpg": list(base + 0.3), "border": list(base)},
+        },
+        ["a", "b"] * 15,
+    )
+    summary = summarise(table, **FEW, pairs=[("rise", "gradcam"), ("gradcam", "sise")])
+    first, second = summary.whole.pairs
+    found = first.comparisons["ebpg"]
+    assert found.difference.mean == pytest.approx(-0.2 + noise.mean())
+    assert found.difference.low < found.difference.mean < found.difference.high
+    assert (found.verdict, second.comparisons["ebpg"].verdict) == ("worse", "better")
+    # All 500 flips but the real one are less extreme; two tests, of which border is none.
+    assert found.p == pytest.approx(1 / 501)
+    assert found.corrected == pytest.approx(2 / 501)
+    assert summary.family_of_pairs == 2
+    assert math.isnan(first.comparisons["border"].p)
+    against = summary.whole.row("gradcam").cells["ebpg"].comparison
+    assert against is not None
+    assert second.comparisons["ebpg"].difference == against.difference
+    for board in summary.classes:
+        (one, _) = board.pairs
+        assert one.comparisons["ebpg"].difference.items == 15
+        assert math.isnan(one.comparisons["ebpg"].p)
+    with pytest.raises(SiseError, match="no rows of a pair's method 'lime'; there are sise"):
+        summarise(table, **FEW, pairs=[("sise", "lime")])

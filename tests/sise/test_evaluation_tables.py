@@ -152,6 +152,26 @@ def test_numbers_in_words() -> None:
     assert [formatting.chance(p) for p in (0.0004, 0.03, float("nan"))] == ["< 0.001", "0.030", "–"]
 
 
+def test_the_table_of_pairs() -> None:
+    base = np.tile([0.4, 0.6], 10)
+    values = {
+        name: {"ebpg": list(base + more)}
+        for name, more in {"sise": 0.0, "rise:seed=1": 0.1, "noise": 0.0}.items()
+    }
+    table = rows(values, ["a", "b"] * 10)
+    pairs = [("rise:seed=1", "sise"), ("sise", "noise")]
+    found = summarise(table, resamples=100, flips=500, pairs=pairs)
+    cells = lines(tables.pairs(found))
+    assert cells["RISE (seed 1) less SISE"] == ["+10.0 [+10.0, +10.0] ▲"]
+    assert cells["SISE less noise"] == ["+0.0 [+0.0, +0.0]"]
+    assert "## Pairs" in tables.markdown(found, "t")
+    assert "over 2 tests" in " ".join(formatting.legend(found))
+    plain = tables.frame_of_pairs(found)
+    assert plain.groupby("class").size().to_dict() == {"": 2, "a": 2, "b": 2}
+    assert plain["difference"].tolist() == pytest.approx([0.1, 0] * 3)
+    assert plain["p"].isna().tolist() == [False, False, True, True, True, True]
+
+
 def test_groups_and_two_kinds_of_truth_are_told() -> None:
     table = rows({"sise": {"ebpg": [0.5] * 8}}, ["a", "b"] * 4)
     table["group"] = ["g", "h"] * 4
