@@ -21,10 +21,11 @@ from sise.context import Continuation
 from sise.evidence import Evidence
 from sise.explainer import SISE
 from sise.explanation import Explainer
+from sise.fusion import Fusion
 from sise.metrics import KEPT_SHARE, drop, top_share
 
 MU = 0.0
-FUSION: Literal["hard"] = "hard"
+FUSION: Fusion = "hard"
 BUDGET: Budget = 98  # two passes for the feature maps, and six batches of 16 masks
 FILL: FillName = "grey"
 # Measured, and chosen by a stated rule, in docs/steel.md.
@@ -56,6 +57,7 @@ class SiseOptions:
     fill: FillName = FILL
     context: Continuation | None = CONTEXT
     evidence: Evidence = EVIDENCE
+    fusion: Fusion = FUSION
     backend: Backend = "torch"
 
 
@@ -73,7 +75,7 @@ def make_explainer(
     return SISE(
         classifier.bundle.model,
         mu=MU,
-        fusion=FUSION,
+        fusion=options.fusion,
         budget=options.budget,
         fill=options.fill,
         context=options.context,

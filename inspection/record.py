@@ -37,6 +37,7 @@ from sise.context import Continuation
 from sise.devices import device_name
 from sise.evidence import Evidence
 from sise.explanation import OK, REVISION
+from sise.fusion import Fusion
 from sise.metrics import KEPT_SHARE
 
 ExplainWhich = Literal["all", "flagged"]
@@ -73,6 +74,7 @@ class Settings:
     fill: FillName = FILL
     context: Continuation | None = CONTEXT
     evidence: Evidence = EVIDENCE
+    fusion: Fusion = FUSION
     backend: BackendName = "auto"
     truth: Path | None = None
     earlier: tuple[Path, ...] = ()
@@ -174,7 +176,7 @@ def sise_parameters(options: SiseOptions, precision: str) -> dict[str, Any]:
     return {
         "method": "SISE",
         "mu": MU,
-        "fusion": FUSION,
+        "fusion": options.fusion,
         "budget": options.budget,
         "budget_in_words": budget_in_words(options.budget),
         "masks": "every feature map with average gradient above mu times the layer's largest",

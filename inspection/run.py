@@ -99,6 +99,7 @@ def resolve(settings: Settings) -> Run:
         fill=settings.fill,
         context=settings.context,
         evidence=settings.evidence,
+        fusion=settings.fusion,
         backend=resolve_backend(settings.backend, classifier.device),
     )
     labels = None if settings.truth is None else read_labels(settings.truth)

@@ -1,4 +1,4 @@
-"""Phase 4: the cascade that fuses the layers' visualization maps (figure 5)."""
+"""Phase 4: the layers' visualization maps become one: the cascade of figure 5, or a product."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -8,7 +8,7 @@ import torch
 from sise.errors import SiseError
 from sise.masks import normalise
 
-Fusion = Literal["hard", "soft"]
+Fusion = Literal["hard", "soft", "geometric"]
 
 _BINS = 256
 _SOFT_GATE_SLOPE = 100.0
@@ -24,16 +24,33 @@ def fuse(visualization_maps: Sequence[torch.Tensor], fusion: Fusion = "hard") ->
     is the gate of the authors' later code: F ← (F + V_b) · sigmoid(100·(V_b − t/256)). There t is
     the lowest level of Otsu's upper class, of V_b rounded to levels 0 to 256 (the last counted as
     255), and raised to 1.5·t where fewer than a tenth of the pixels reach that level. A constant
-    V_b gates nothing. Raises SiseError for another word.
+    V_b gates nothing.
+
+    "geometric" (ours) is the square of the normalised maps' geometric mean, (V₁ · … · V_B)^(2/B):
+    a pixel counts where all layers agree, and no layer's Otsu threshold makes ties of half the
+    pixels. A constant V_b is left out of the mean; one map alone stays as it is.
+
+    Raises SiseError for another word.
     """
     if fusion not in get_args(Fusion):
         raise SiseError(f"fusion {fusion!r}: one of {', '.join(get_args(Fusion))}")
-    first, *deeper = [normalise(maps)[0] for maps in visualization_maps]
+    normalised = [normalise(maps)[0] for maps in visualization_maps]
+    if fusion == "geometric":
+        return normalise(_geometric(torch.stack(normalised)))[0]
+    first, *deeper = normalised
     fused = first
     for maps in deeper:
         gate = _hard_gate(maps) if fusion == "hard" else _soft_gate(maps)
         fused = (fused + maps) * gate
     return normalise(fused)[0]
+
+
+def _geometric(maps: torch.Tensor) -> torch.Tensor:
+    """Of maps (layers, B, H, W) in [0, 1]: (B, H, W)."""
+    varied = maps.amax(dim=(2, 3)) > 0
+    product = torch.where(varied[:, :, None, None], maps, torch.ones_like(maps)).prod(dim=0)
+    power = (2 / varied.sum(dim=0).clamp(min=2)).to(product)
+    return product ** power[:, None, None]
 
 
 def otsu_thresholds(maps: torch.Tensor) -> torch.Tensor:

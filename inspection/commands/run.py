@@ -82,6 +82,13 @@ def parser() -> ArgumentParser:
         "none: all masks count alike",
     )
     options.add_argument(
+        "--fusion",
+        type=Literal["hard", "soft", "geometric"],
+        default="hard",
+        help="how the network's layers become one map: hard, the paper's; soft, its authors' later "
+        "code; geometric: a pixel counts where all layers agree",
+    )
+    options.add_argument(
         "--backend",
         type=Literal["auto", "torch", "openvino"],
         default="auto",

@@ -100,10 +100,11 @@ def parser() -> ArgumentParser:
     )
     options.add_argument(
         "--fusion",
-        type=Literal["hard", "soft"] | None,
-        metavar="{hard,soft}",
+        type=Literal["hard", "soft", "geometric"] | None,
+        metavar="{hard,soft,geometric}",
         default=None,
-        help="how SISE fuses layers: hard, the paper's, unless told",
+        help="how SISE fuses layers: hard, the paper's, unless told; soft, the authors' later code; "
+        "geometric: where all layers agree",
     )
     options.add_argument(
         "--layers",

@@ -96,12 +96,18 @@ def test_the_explainer_is_sise_on_the_classifiers_model_under_a_budget() -> None
 
 def test_the_options_reach_the_explainer() -> None:
     options = SiseOptions(
-        budget=None, fill="blur", context=None, evidence="removed", backend="openvino"
+        budget=None,
+        fill="blur",
+        context=None,
+        evidence="removed",
+        fusion="soft",
+        backend="openvino",
     )
     explainer = make_explainer(toy_classifier(), options, 4)
     assert explainer.budget is None
     assert explainer.context is None
     assert explainer.evidence == "removed"
+    assert explainer.fusion == "soft"
     assert explainer.engine.options.fill == "blur"
     assert explainer.engine.options.backend == "openvino"
 

@@ -94,15 +94,18 @@ def test_options_of_the_explanation_are_obeyed_and_recorded(
     worth = "what the class loses when its part of the patch is removed"
     options = ("--precision", "fp32", "--budget", json.dumps(budget), "--fill", "blur")
     options += ("--context", "edge", "--evidence", "removed", "--backend", "torch")
+    options += ("--fusion", "geometric")
     assert run(bundle, batch, out, *options) == 0
     row = pd.read_parquet(out / "results.parquet").iloc[0]
     assert least < row["forwards"] <= most
     sise = json.loads((out / "batch.json").read_text("utf-8"))["config"]["sise"]
     assert (sise["budget"], sise["fill"]) == (budget, "blur")
     assert (sise["context"], sise["backend"]) == ("edge", "torch")
+    assert sise["fusion"] == "geometric"
     assert (sise["evidence"], sise["evidence_in_words"]) == ("removed", worth)
     page = (out / "index.html").read_text("utf-8")
     assert words in page
+    assert "geometric fusion" in page
     stated = f"masked-out pixels: the patch, blurred; surroundings: edge; worth of a mask: {worth};"
     assert stated in page
 

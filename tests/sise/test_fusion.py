@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import stats
 from skimage.filters import threshold_otsu
 from textbook import VisualizationMap
 from textbook import fuse as textbook_fuse
@@ -42,11 +43,6 @@ def test_otsu_of_smooth_maps_agrees_with_scikit_image_to_the_last_bin() -> None:
 
 def test_otsu_of_a_constant_map_is_its_constant() -> None:
     assert otsu_thresholds(torch.full((1, 3, 3), 0.25)).tolist() == [0.25]
-
-
-def test_a_map_alone_is_only_normalised() -> None:
-    fused = fuse([torch.tensor([[[1.0, 3.0], [5.0, 2.0]]])])
-    assert fused.tolist() == [[[0.0, 0.5], [1.0, 0.25]]]
 
 
 def test_hard_fusion_by_hand() -> None:
@@ -93,8 +89,10 @@ def test_a_constant_visualization_map_gates_nothing() -> None:
 def test_each_image_of_a_batch_is_fused_alone() -> None:
     generator = torch.Generator().manual_seed(3)
     maps = [torch.rand(4, 8, 8, generator=generator) for _ in range(3)]
-    one_by_one = torch.cat([fuse([layer[i : i + 1] for layer in maps]) for i in range(4)])
-    assert torch.equal(fuse(maps), one_by_one)
+    maps[1][2] = 0.5
+    for fusion in get_args(Fusion):
+        alone = [fuse([layer[i : i + 1] for layer in maps], fusion) for i in range(4)]
+        assert torch.equal(fuse(maps, fusion), torch.cat(alone))
 
 
 def soft_gate(values: Sequence[float]) -> torch.Tensor:
@@ -146,6 +144,46 @@ def test_soft_fusion_is_that_of_the_authors_code(values: np.ndarray, power: floa
     assert np.allclose(fuse(singles, "soft")[0], textbook_fuse(again, "soft"), atol=2e-5)
 
 
+def test_geometric_fusion_by_hand() -> None:
+    # Of two maps, their product: (0, 1/4, 1/2, 1) · (1, 0, 1/2, 1/4), divided by its maximum 1/4.
+    two = [torch.tensor([[[0.0, 1.0, 2.0, 4.0]]]), torch.tensor([[[4.0, 0.0, 2.0, 1.0]]])]
+    assert fuse(two, "geometric")[0, 0].tolist() == pytest.approx([0, 0, 1, 1])
+    # Of four, the root of the product: √(1/4 · 1/4 · 1 · 1) = 1/4 beside √1; a constant map counts
+    # for none of them, so that (1/4)^(2/3) is left of three.
+    quarter, whole = torch.tensor([[[0.0, 0.25, 1.0]]]), torch.tensor([[[0.0, 1.0, 1.0]]])
+    four = fuse([quarter, quarter, whole, whole], "geometric")
+    assert four[0, 0].tolist() == pytest.approx([0, 0.25, 1])
+    three = fuse([quarter, torch.full((1, 1, 3), 0.7), whole, whole], "geometric")
+    assert three[0, 0].tolist() == pytest.approx([0, 0.25 ** (2 / 3), 1])
+
+
+@given(
+    hnp.arrays(np.float64, (4, 6, 6), elements=st.floats(0, 1).map(lambda value: round(value, 3)))
+)
+def test_geometric_fusion_is_the_square_of_scipys_geometric_mean(maps: np.ndarray) -> None:
+    if (np.ptp(maps, axis=(1, 2)) == 0).any():
+        return
+    low, high = (side(axis=(1, 2), keepdims=True) for side in (maps.min, maps.max))
+    with np.errstate(divide="ignore"):
+        mean = stats.gmean((maps - low) / (high - low), axis=0) ** 2
+    span = np.ptp(mean)
+    expected = (mean - mean.min()) / span if span > 0 else np.zeros_like(mean)
+    if span > 1e-9:
+        fused = fuse(list(torch.from_numpy(maps)[:, None]), "geometric")[0]
+        assert np.allclose(fused, expected, atol=1e-6)
+
+
+def test_one_map_alone_is_only_normalised_by_each_fusion() -> None:
+    alone = torch.tensor([[[1.0, 3.0], [5.0, 2.0]]])
+    for fusion in get_args(Fusion):
+        assert fuse([alone], fusion).tolist() == [[[0.0, 0.5], [1.0, 0.25]]]
+
+
+def test_constant_maps_alone_give_zeros() -> None:
+    for fusion in get_args(Fusion):
+        assert not fuse([torch.full((1, 2, 2), 0.7)] * 3, fusion).any()
+
+
 def test_an_unknown_fusion_is_refused_by_name() -> None:
-    with pytest.raises(SiseError, match="'medium': one of hard, soft"):
+    with pytest.raises(SiseError, match="'medium': one of hard, soft, geometric"):
         fuse([torch.zeros(1, 2, 2)], "medium")  # type: ignore[arg-type]

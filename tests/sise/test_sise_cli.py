@@ -130,4 +130,4 @@ def test_help_does_not_wait_for_pytorch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "--fusion {hard,soft}" in done.stdout
+    assert "--fusion {hard,soft,geometric}" in done.stdout
