@@ -15,8 +15,10 @@ from sise.commands.options import (
 )
 from sise.evaluation.paper import METHODS
 
-BESIDE = ["centre-gaussian", "noise", "sobel", "untrained:budget=94", "truth"]
-"""Trivial maps and the ground truth: what tells a method from arithmetic."""
+BESIDE = [
+    "sise:evidence=none", "centre-gaussian", "noise", "sobel", "untrained:budget=94", "truth",
+]  # fmt: skip
+"""What tells a method from arithmetic: masks without scores, trivial maps, the ground truth."""
 
 
 def parser() -> ArgumentParser:
