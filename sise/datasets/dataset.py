@@ -26,6 +26,11 @@ class Item:
     group: str = ""
     truth: Truth = "pixels"
 
+    @property
+    def unit(self) -> str:
+        """What intervals and tests draw as one: the group, or the image alone."""
+        return self.group or self.image
+
 
 class Dataset(Protocol):
     """Labelled images of one layout. Nothing is read before it is asked for."""

@@ -21,6 +21,8 @@ from sise.errors import DatasetError
 CARD_NAME = "dataset.json"
 MANIFEST_NAME = "manifest.parquet"
 COLUMNS = ("crop_id", "split", "class_id", "crop_path", "mask_path")
+GROUP = "group_id"
+"""Column of strips that show the same steel, and of all their crops; older datasets lack it."""
 SPLITS = ("train", "val", "test")
 SUBSETS = ("paper",)
 NORMAL = "normal"
@@ -125,7 +127,7 @@ class SeverstalCrops:
             if name in crops:
                 raise DatasetError(f"{source}: there are two of it; build the dataset again")
             crops[name] = (
-                Item(name, name, int(row.class_id)),
+                Item(name, name, int(row.class_id), str(getattr(row, GROUP, ""))),
                 inside(self.root, row.crop_path, source),
                 inside(self.root, row.mask_path, source),
             )

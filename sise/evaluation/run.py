@@ -159,7 +159,7 @@ def _facts(dataset: Dataset, item: Item) -> Row:
     return {
         "item": item.id,
         "image": item.image,
-        "group": item.group or item.image,
+        "group": item.unit,
         "label": dataset.classes[item.label],
         "truth": item.truth,
     }

@@ -157,6 +157,7 @@ class Experiment:
             "seed": state.seed,
             "item": subject.item.id,
             "image": subject.item.image,
+            "group": subject.item.unit,
             "label": self.dataset.classes[subject.item.label],
             "status": made.status,
             "score": made.score,
@@ -200,8 +201,8 @@ class Experiment:
 
 
 def peers(subjects: Sequence[Subject], subject: Subject, most: int) -> list[Subject]:
-    """The next `most` subjects of the same class, of other images, beginning again at the end."""
+    """The next `most` subjects of the same class, of other groups, beginning again at the end."""
     same = [one for one in subjects if one.target == subject.target]
     place = same.index(subject)
     turned = same[place + 1 :] + same[:place]
-    return [one for one in turned if one.item.image != subject.item.image][:most]
+    return [one for one in turned if one.item.unit != subject.item.unit][:most]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from sise.evaluation.formatting import NOTHING, bounded, escaped, markdown_table
 from sise.evaluation.statistics import estimates
+from sise.evaluation.summary import groups_of
 from sise.registry import MethodSpec
 from sise.sanity.run import CENTRE, ORIGINAL, OTHER_IMAGE, UNTRAINED
 from sise.sanity.similarity import MEASURES
@@ -29,7 +30,7 @@ def summarise(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     for (method, kind, step), group in rows.groupby(keys, sort=False):
         values = group[list(COLUMNS)].to_numpy(dtype=np.float64)
         seeds = group.groupby("seed")[list(COLUMNS)].mean()
-        every = estimates(values, group["image"].to_numpy(str), seed)
+        every = estimates(values, groups_of(group).to_numpy(str), seed)
         stage = group["stage"].iloc[0] if group["stage"].nunique() == 1 else ""
         lines += [
             {

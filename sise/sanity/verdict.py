@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sise.evaluation.statistics import FEWEST, estimates
+from sise.evaluation.summary import groups_of
 from sise.evaluation.summary_types import Estimate
 from sise.sanity.run import OTHER_IMAGE, UNTRAINED
 from sise.sanity.similarity import MEASURES
@@ -64,7 +65,7 @@ def judge(rows: pd.DataFrame, margin: float = MARGIN, seed: int = 0) -> Verdict:
 
 
 def _find(rows: pd.DataFrame, measure: str, margin: float, seed: int) -> Finding:
-    images = rows.groupby("item")["image"].first()
+    images = groups_of(rows).groupby(rows["item"]).first()
     final, floor = (
         rows[rows["kind"] == kind].groupby("item")[measure].mean().reindex(images.index)
         for kind in (UNTRAINED, OTHER_IMAGE)

@@ -44,7 +44,10 @@ def test_items_pixels_and_truth_of_a_built_dataset(built: Path) -> None:
     assert dataset.name == f"recast Severstal, {split}"
     assert dataset.classes == CLASS_NAMES == ("normal", "class 1", "class 2", "class 3", "class 4")
     # Six crops; the four without a defect are no items.
-    assert dataset.items == (Item("a_x288", "a_x288", 2), Item("a_x32", "a_x32", 2))
+    assert dataset.items == (
+        Item("a_x288", "a_x288", 2, "a"),  # of the strip "a"
+        Item("a_x32", "a_x32", 2, "a"),
+    )
     for item, columns in zip(dataset.items, (slice(0, 10), slice(246, 256)), strict=True):
         expected = np.zeros((256, 256), bool)
         expected[10:15, columns] = True
@@ -92,6 +95,13 @@ def test_items_are_the_defect_crops_of_the_split(tmp_path: Path) -> None:
     assert [(item.id, item.label) for item in open_dataset(root).items] == [("a", 1), ("c", 4)]
     assert [item.id for item in open_dataset(root, split="train").items] == ["d"]
     assert [item.id for item in open_dataset(root, "recast", "val").items] == ["e"]
+
+
+def test_crops_of_one_group_are_of_one_group(tmp_path: Path) -> None:
+    rows = [row("a", 1, group_id=4), row("b", 2, group_id=4), row("c", 2, group_id=11)]
+    assert [item.group for item in open_dataset(write(tmp_path, rows)).items] == ["4", "4", "11"]
+    older = write(tmp_path / "older", [row("a", 1)])
+    assert [item.group for item in open_dataset(older).items] == [""]
 
 
 def test_the_papers_subset(tmp_path: Path) -> None:
