@@ -103,8 +103,8 @@ def parser() -> ArgumentParser:
         type=Literal["hard", "soft", "geometric"] | None,
         metavar="{hard,soft,geometric}",
         default=None,
-        help="how SISE fuses layers: hard, the paper's, unless told; soft, the authors' later code; "
-        "geometric: where all layers agree",
+        help="how SISE fuses layers: hard, the paper's, unless told; soft, the authors' later "
+        "code; geometric: where all layers agree",
     )
     options.add_argument(
         "--layers",
