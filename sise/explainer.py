@@ -43,8 +43,8 @@ class SISE(LayersExplainer, MaskScoringExplainer):
             has settled. None, the paper's SISE, scores every mask.
         layers: names or modules to explain, shallow to deep; the blocks of the model's graph
             if None (see `blocks.find_blocks`).
-        fusion: "hard" (the paper's figure 5), "soft" (the authors' later code) or "geometric" (ours: a
-            pixel counts where all layers agree; see `fusion.fuse`).
+        fusion: "hard" (the paper's figure 5), "soft" (the authors' later code) or "geometric"
+            (ours: a pixel counts where all layers agree; see `fusion.fuse`).
         fill: what masked-out pixels become (see `baselines`): "grey" (the paper: 0 in the model's
             normalised input), "mean", "blur", "inpaint" or a colour (3,).
         context: how the image is continued beyond its border while its feature maps are taken
