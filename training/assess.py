@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from severstal_prep.dataset import CLASS_NAMES
 from severstal_prep.files import replacing
 from sise import bundle
 from sise.devices import choose_device
@@ -13,9 +12,8 @@ from sise.progress import note, track
 from training import paper_results
 from training.calibration import ECE_BINS
 from training.classification_report import ClassificationReport, write_confusion
-from training.crops import read_recast
+from training.crops import check_classes, read_recast
 from training.data import CropDataset, crop_loader
-from training.errors import TrainingError
 from training.evaluate import evaluate, predict
 from training.resources import memory_explained
 
@@ -40,17 +38,13 @@ def assess(
     processor, at most 8.
 
     Raises BundleError, DatasetError, DataError and UnreadableImageError for inputs that are
-    not what they should be, and TrainingError for a bundle of other classes, for
-    answers that are not finite, and if memory runs out.
+    not what they should be, or do not fit each other, and TrainingError for answers that are
+    not finite, and if memory runs out.
     """
     device = choose_device("auto")
     model = bundle.load(folder, device)
-    if model.card.classes != CLASS_NAMES:
-        raise TrainingError(
-            f"{folder}: a model of other classes ({', '.join(model.card.classes)}); "
-            f"the dataset has {', '.join(CLASS_NAMES)}"
-        )
     recast = read_recast(root)
+    check_classes(folder, model.card.classes, recast)
     same_data = model.card.dataset.get("card_sha256") == recast.sha256
     if not same_data:
         note(
@@ -64,8 +58,8 @@ def assess(
         logits, labels = predict(model.model, model.card.mean, model.card.std, batches, precision)
     report = ClassificationReport(
         title=f"{model.card.architecture}, {split} split ({recast.split_rule})",
-        evaluation=evaluate(logits, labels, CLASS_NAMES),
-        beside_paper=paper_results.is_papers_data(recast.counts()),
+        evaluation=evaluate(logits, labels, recast.classes),
+        beside_paper=paper_results.is_papers_data(recast.classes, recast.counts()),
     )
     origin = {
         "bundle_sha256": model.sha256,

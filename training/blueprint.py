@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import FiniteFloat
 
 from severstal_prep.checked import checked
-from severstal_prep.dataset import CLASS_NAMES
 
 if TYPE_CHECKING:
     from training.data import RecastDataModule
@@ -42,7 +41,7 @@ class Blueprint:
         recast = data.recast
         return cls(
             architecture=architecture,
-            classes=CLASS_NAMES,
+            classes=recast.classes,
             input_size=data.input_size,
             mean=data.mean,
             std=data.std,

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from severstal_prep.dataset import CLASS_NAMES
 from sise.architectures import build_network, load_state
 from sise.bundle import not_finite
 from training.blueprint import Blueprint
@@ -32,7 +31,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Rebuild the classifier that a checkpoint of `defect-train fit` holds.
 
     With weight averaging it is the averaged one. Raises CheckpointError for a file that is
-    missing, damaged, no checkpoint of this tool, of other classes, or not finite.
+    missing, damaged, no checkpoint of this tool, or not finite.
     """
     content = read_plain(path)
     try:
@@ -51,11 +50,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path}: {error}; the file was changed, take another checkpoint"
         ) from error
-    if blueprint.classes != CLASS_NAMES:
-        raise CheckpointError(
-            f"{path}: a classifier of other classes ({', '.join(blueprint.classes)}); "
-            f"this version knows {', '.join(CLASS_NAMES)}"
-        )
     names = not_finite(state)
     if names:
         raise CheckpointError(

@@ -32,11 +32,12 @@ def as_text(report: ClassificationReport) -> str:
     """The results as a table of plain text, some 80 columns wide."""
     results = report.evaluation
     lines = [report.title, ""]
-    lines.append(f"{'class':<10}{'crops':>7}{'recall':>9}{'95 %':>15}{'precision':>11}")
+    width = _width(results)
+    lines.append(f"{'class':<{width}}{'crops':>7}{'recall':>9}{'95 %':>15}{'precision':>11}")
     if report.beside_paper:
         lines[-1] += f"{'paper recall':>14}"
     for class_id, result in enumerate(results.classes):
-        line = _class_line(result)
+        line = _class_line(result, width)
         if report.beside_paper:
             line += f"{paper_results.RECALL[class_id]:>14.3f}"
         lines.append(line)
@@ -50,9 +51,14 @@ def as_text(report: ClassificationReport) -> str:
     return "\n".join(lines)
 
 
-def _class_line(result: ClassResult) -> str:
+def _width(results: Evaluation) -> int:
+    """Of the column of class names."""
+    return max(10, *(len(result.name) + 2 for result in results.classes))
+
+
+def _class_line(result: ClassResult, width: int) -> str:
     return (
-        f"{result.name:<10}{result.crops:>7}{_rate(result.recall):>9}"
+        f"{result.name:<{width}}{result.crops:>7}{_rate(result.recall):>9}"
         f"{_interval(result.recall_interval):>15}{_rate(result.precision):>11}"
     )
 
@@ -87,10 +93,11 @@ def _summary(report: ClassificationReport) -> list[str]:
 
 def _matrix_lines(results: Evaluation) -> list[str]:
     names = [result.name for result in results.classes]
-    lines = [" " * 10 + "".join(f"{name:>10}" for name in names)]
+    width = _width(results)
+    lines = [" " * width + "".join(f"{name:>{width}}" for name in names)]
     for name, row in zip(names, results.normalised(), strict=True):
-        shares = (f"{'-' if np.isnan(share) else f'{share:.3f}':>10}" for share in row)
-        lines.append(f"{name:<10}" + "".join(shares))
+        shares = (f"{'-' if np.isnan(share) else f'{share:.3f}':>{width}}" for share in row)
+        lines.append(f"{name:<{width}}" + "".join(shares))
     return lines
 
 

@@ -11,7 +11,6 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from severstal_prep.dataset import CLASS_NAMES
 from sise.architectures import build_network
 from sise.bundle import not_finite
 from training.blueprint import Blueprint
@@ -24,7 +23,7 @@ from training.schedule import Schedule, Steps
 class DefectClassifier(LightningModule):
     """A CNN that maps crops to a logit per class, trained with cross-entropy.
 
-    `forward` takes crops (B, H, W, 3) uint8 and returns logits (B, 5) float. It logs
+    `forward` takes crops (B, H, W, 3) uint8 and returns logits (B, num_classes) float. It logs
     `train/loss`, `val/loss`, `val/top1`, `val/macro_recall` and `learning_rate` per epoch.
 
     A loss that is not finite ends the training with a DivergedError before the optimizer's step,
@@ -40,6 +39,7 @@ class DefectClassifier(LightningModule):
         logit_adjustment: τ of Menon et al. 2021: the logits' τ·log(class frequency) is added in
             the loss alone, so that rare classes get a wider margin; 0 is plain cross-entropy.
         label_smoothing: share of the target probability that is spread over all classes.
+        num_classes: how many classes the dataset has; fit reads it from the card.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class DefectClassifier(LightningModule):
         schedule: Schedule = Steps(),  # noqa: B008 frozen
         logit_adjustment: float = 0.0,
         label_smoothing: float = 0.0,
+        num_classes: int = 5,
     ) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
@@ -62,11 +63,11 @@ class DefectClassifier(LightningModule):
         self.schedule = schedule
         self.logit_adjustment = logit_adjustment
         self.label_smoothing = label_smoothing
-        self.network = build_network(architecture, len(CLASS_NAMES))
+        self.network = build_network(architecture, num_classes)
         self.network.to(memory_format=torch.channels_last)
         self.mean, self.std = IMAGENET_MEAN, IMAGENET_STD
-        self.class_frequencies: tuple[float, ...] = (1,) * len(CLASS_NAMES)
-        self._confusion = MulticlassConfusionMatrix(len(CLASS_NAMES))
+        self.class_frequencies: tuple[float, ...] = (1,) * num_classes
+        self._confusion = MulticlassConfusionMatrix(num_classes)
 
     def setup(self, stage: str) -> None:
         """Take from the data module how crops are normalised, and the classes' frequencies."""

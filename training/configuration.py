@@ -13,11 +13,12 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-from severstal_prep.dataset import card_sha256
+from severstal_prep.dataset import card_sha256, read_card
 from severstal_prep.usage import in_words
 from sise.outputs import check_apart
 from sise.precision import has_bfloat16
 from training.classifier import DefectClassifier
+from training.crops import SplitCard
 from training.data import RecastDataModule
 from training.errors import RecipeError
 from training.finish import complete_thresholds
@@ -94,16 +95,18 @@ class FitCLI(LightningCLI):
             help="probability from which a patch is flagged, by class (default: 0.5 for each)",
         )
         parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
 
     def before_instantiate_classes(self) -> None:
         """Look at the run folder before anything costly is made."""
         check_trainer_options(self.config.trainer)
-        complete_thresholds(self.config.thresholds)
         self.run = RunFolder(self.config.out or Path("runs") / self.recipe.name)
         self.config_text = self.parser.dump(self.config, skip_none=False)
         configuration = yaml.safe_load(self.config_text)
         check_finite(configuration)
         dataset_sha256 = card_sha256(self.config.data.root)
+        classes = read_card(self.config.data.root, SplitCard)["classes"]
+        complete_thresholds(self.config.thresholds, classes)
         check_apart(self.run.path, [Path(self.config.data.root)])
         self.state = self.run.state(configuration, dataset_sha256)
 

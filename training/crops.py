@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import Field
 
 from severstal_prep import dataset
 from severstal_prep.images import read_image
@@ -58,13 +59,21 @@ class CheckedDataset:
     def counts(self, split: str | None = None) -> tuple[int, ...]:
         """Crops per class id, of one split or of all."""
         rows = self.manifest if split is None else self.manifest[self.manifest["split"] == split]
-        counts = np.bincount(rows["class_id"], minlength=len(dataset.CLASS_NAMES))
+        counts = np.bincount(rows["class_id"], minlength=len(self.classes))
         return tuple(int(count) for count in counts)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by class id, as the card has them."""
+        return tuple(self.card["classes"])
 
     @property
     def split_rule(self) -> str:
         """How the dataset was split: "grouped" or "paper"."""
         return str(self.card["settings"]["split"])
+
+
+ClassName = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ class SplitCard:
 
     settings: SplitSettings
     differs_from_recipe: dict[str, Any]
+    classes: Annotated[list[ClassName], Field(min_length=2)]
 
 
 def read_recast(root: Path) -> CheckedDataset:
@@ -102,14 +112,30 @@ def read_recast(root: Path) -> CheckedDataset:
     return recast
 
 
+def check_classes(path: Path, classes: Sequence[str], recast: CheckedDataset) -> None:
+    """Raise DataError unless the classifier at `path` has the dataset's classes, in its order."""
+    if tuple(classes) != recast.classes:
+        raise DataError(
+            f"{path}: a model of other classes ({', '.join(classes)}); "
+            f"{recast.root} has {', '.join(recast.classes)}"
+        )
+
+
 def _check_rows(recast: CheckedDataset) -> None:
-    file = recast.root / dataset.MANIFEST_NAME
+    file, classes = recast.root / dataset.MANIFEST_NAME, recast.classes
+    if len(set(classes)) < len(classes):
+        raise DataError(
+            f"{recast.root / dataset.CARD_NAME}: classes: two of one name; build it again"
+        )
     columns = ["class_id", "split", "crop_path", "mask_path"]
     for row, (class_id, split, *names) in enumerate(
         recast.manifest[columns].itertuples(index=False)
     ):
-        if not 0 <= class_id < len(dataset.CLASS_NAMES):
-            raise DataError(f"{file}, row {row}: class {class_id} is not 0 to 4; build it again")
+        if not 0 <= class_id < len(classes):
+            raise DataError(
+                f"{file}, row {row}: class {class_id} is not 0 to {len(classes) - 1}; "
+                "build it again"
+            )
         if split not in dataset.SPLITS:
             raise DataError(f"{file}, row {row}: split {split!r} is unknown; build it again")
         for name in names:

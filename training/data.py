@@ -1,7 +1,7 @@
 """The recast dataset as Lightning's data module: batches of uint8 crops and class ids."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,12 +11,13 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from severstal_prep.dataset import CLASS_NAMES
+from severstal_prep.dataset import read_card
 from severstal_prep.images import read_image
 from training.augment import Augmentation, Augmenter
 from training.crops import (
     CheckedDataset,
     Crops,
+    SplitCard,
     channel_statistics,
     check_masks,
     read_mask,
@@ -171,37 +172,43 @@ class RecastDataModule(LightningDataModule):
         train, val = recast.crops("train"), recast.crops("val")
         self.class_counts = recast.counts("train")
         if 0 in self.class_counts:
-            absent = CLASS_NAMES[self.class_counts.index(0)]
+            absent = recast.classes[self.class_counts.index(0)]
             raise DataError(
                 f"{self.root}: {absent} has no training crop; build the dataset from more strips, "
                 "or with another --seed"
             )
-        self.class_frequencies = self._frequencies()
+        self.class_frequencies = self._frequencies(recast.classes)
         self.input_size = read_image(train.paths[0]).shape[:2]
         if self.normalization == "dataset":
             self.mean, self.std = channel_statistics(train.paths)
+        masker = self._masker(train, recast.classes)
         self._sets = {
-            "train": CropDataset(train, Augmenter(self.augment), self.cache, self._masker(train)),
+            "train": CropDataset(train, Augmenter(self.augment), self.cache, masker),
             "val": CropDataset(val, None, self.cache),
         }
         self._recast = recast
 
-    def _frequencies(self) -> tuple[float, ...]:
+    def _frequencies(self, classes: Sequence[str]) -> tuple[float, ...]:
         if not self.masking:
             return self.class_counts
-        normal = normal_class(CLASS_NAMES)
+        normal = normal_class(classes)
         whole = [self.masking.whole(label != normal) for label in range(len(self.class_counts))]
         if not all(whole):
             return self.class_counts
         return tuple(n * share for n, share in zip(self.class_counts, whole, strict=True))
 
-    def _masker(self, train: Crops) -> CropMasker | None:
+    def _masker(self, train: Crops, classes: Sequence[str]) -> CropMasker | None:
         if not self.masking:
             return None
-        normal = normal_class(CLASS_NAMES)
+        normal = normal_class(classes)
         if self.masking.needs_masks:
             check_masks(train, normal)
         return CropMasker(self.masking, self.mean, normal)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the dataset's card names; raises DatasetError as `read_card`."""
+        return len(read_card(self.root, SplitCard)["classes"])
 
     @property
     def recast(self) -> CheckedDataset:

@@ -3,7 +3,7 @@
 `fit` ends so, and `defect-train export` does nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,19 @@ import torch
 from scipy.special import softmax
 
 from severstal_prep.checked import checked
-from severstal_prep.dataset import CLASS_NAMES
+from severstal_prep.recast import NORMAL_NAME
 from sise import bundle
 from sise.devices import choose_device
 from sise.precision import Precision
 from sise.progress import track
 from training.calibration import Floats, fit_temperature
 from training.checkpoint import Checkpoint, read_checkpoint
-from training.crops import Crops, read_recast
+from training.crops import Crops, check_classes, read_recast
 from training.data import CropDataset, crop_loader
 from training.errors import RecipeError, TrainingError
 from training.evaluate import Evaluation, evaluate, predict
 from training.resources import memory_explained
 
-DEFECT_CLASSES = CLASS_NAMES[1:]
 DEFAULT_THRESHOLD = 0.5
 QUANTILES = 201
 """At 0, 0.5, …, 100 %."""
@@ -59,11 +58,13 @@ def export(
 
     Raises CheckpointError, DatasetError, DataError and RecipeError (thresholds).
     """
-    complete_thresholds(thresholds)
     read = read_checkpoint(checkpoint)
+    complete_thresholds(thresholds, read.blueprint.classes)
     validation = None
     if root is not None:
-        crops, device = read_recast(root).crops("val"), choose_device("auto")
+        recast, device = read_recast(root), choose_device("auto")
+        check_classes(checkpoint, read.blueprint.classes, recast)
+        crops = recast.crops("val")
         with memory_explained("--batch-size", "--num-workers"):
             validation = validate(read, crops, device, precision, batch_size, num_workers)
     return write_bundle(out, read, validation, thresholds)
@@ -124,7 +125,7 @@ def write_bundle(
         mean=plan.mean,
         std=plan.std,
         temperature=1.0 if validation is None else validation.temperature,
-        thresholds=complete_thresholds(thresholds),
+        thresholds=complete_thresholds(thresholds, plan.classes),
         dataset=plan.dataset,
         metrics={"epoch": checkpoint.epoch}
         | early
@@ -157,19 +158,20 @@ def metrics(validation: Validation) -> dict[str, Any]:
     }
 
 
-def complete_thresholds(chosen: Mapping[str, float]) -> dict[str, float]:
-    """A threshold per defect class, 0.5 unless chosen.
+def complete_thresholds(chosen: Mapping[str, float], classes: Sequence[str]) -> dict[str, float]:
+    """A threshold for each of the `classes` but "normal", 0.5 unless chosen.
 
     Raises RecipeError for a name that is no defect class, or a value outside (0, 1].
     """
+    defects = [name for name in classes if name != NORMAL_NAME]
     for name, value in chosen.items():
-        if name not in DEFECT_CLASSES:
+        if name not in defects:
             raise RecipeError(
-                f"thresholds: {name!r} is no defect class; one of {', '.join(DEFECT_CLASSES)}"
+                f"thresholds: {name!r} is no defect class; one of {', '.join(defects)}"
             )
         if not 0 < value <= 1:
             raise RecipeError(f"thresholds: {name} must be above 0 and at most 1, not {value}")
-    return dict.fromkeys(DEFECT_CLASSES, DEFAULT_THRESHOLD) | dict(chosen)
+    return dict.fromkeys(defects, DEFAULT_THRESHOLD) | dict(chosen)
 
 
 _FIGURES = ("top1", "majority", "macro_recall", "ece_before_temperature", "ece")

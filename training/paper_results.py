@@ -6,6 +6,8 @@ Sampling and Block-Wise Feature Aggregation, AAAI-21, appendix: tables 3 and 5.
 
 from collections.abc import Sequence
 
+from severstal_prep.dataset import CLASS_NAMES
+
 TOP1 = 0.8658
 TOP3 = 0.9960
 
@@ -29,10 +31,10 @@ DEFECT_CROPS = (1336, 210, 11666, 1388)
 """Table 3: crops of classes 1 to 4, train and test together."""
 
 
-def is_papers_data(crops_per_class: Sequence[int]) -> bool:
+def is_papers_data(classes: Sequence[str], crops_per_class: Sequence[int]) -> bool:
     """Whether a dataset has the paper's defect crops: then it was recast from all of Severstal.
 
     The numbers of crops identify it; the normal ones depend on what counts as black, and are
     not compared.
     """
-    return tuple(crops_per_class[1:]) == DEFECT_CROPS
+    return tuple(classes) == CLASS_NAMES and tuple(crops_per_class[1:]) == DEFECT_CROPS

@@ -66,7 +66,7 @@ def _opened(root: Path, layout: str, split: str | None, subset: str | None, seed
     if subset is not None and layout not in ("recast", "neu-det"):
         raise DatasetError(f"{root}: the layout {layout} has no subsets; leave out {subset!r}")
     if layout == "recast":
-        return recast.SeverstalCrops(root, "test" if split is None else split, subset, seed)
+        return recast.RecastCrops(root, "test" if split is None else split, subset, seed)
     if layout == "voc":
         return voc.Voc(root, "test" if split is None else split)
     if layout == "coco":

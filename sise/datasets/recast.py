@@ -1,4 +1,4 @@
-"""The Severstal dataset recast for classification, as `severstal-prep build` writes it.
+"""A dataset recast for classification, as `severstal-prep build` and `build-masks` write it.
 
 Read by the columns of its manifest. The items are the defect crops of one split; normal crops
 have nothing to be localised and are none.
@@ -26,6 +26,7 @@ GROUP = "group_id"
 SPLITS = ("train", "val", "test")
 SUBSETS = ("paper",)
 NORMAL = "normal"
+SEVERSTAL = (NORMAL, "class 1", "class 2", "class 3", "class 4")
 DRAWN_CLASS = 3
 DRAWN = 500
 """The paper's subset has all of the other defect classes and this many of `DRAWN_CLASS`."""
@@ -36,11 +37,11 @@ class RecastCard:
     """What is needed of a dataset's card."""
 
     format: Literal["recast severstal 1"]
-    classes: Annotated[tuple[str, ...], Field(min_length=DRAWN_CLASS + 1)]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
-class SeverstalCrops:
+class RecastCrops:
     """The defect crops of `split` of the dataset in folder `root`; items by crop_id.
 
     `subset` "paper" leaves all test crops of classes 1, 2 and 4 and 500 of class 3, drawn by
@@ -66,7 +67,8 @@ class SeverstalCrops:
 
     @property
     def name(self) -> str:
-        name = f"recast Severstal, {self.split}"
+        of = "Severstal" if self.classes == SEVERSTAL else "dataset"
+        name = f"recast {of}, {self.split}"
         if self.subset is None:
             return name
         crops = sum(item.label == DRAWN_CLASS for item, _, _ in self._crops.values())
@@ -79,12 +81,18 @@ class SeverstalCrops:
         """With the normal class, so that a label is the manifest's `class_id`."""
         path = self.root / CARD_NAME
         try:
-            return checked(RecastCard, read_json(path)).classes
+            classes = checked(RecastCard, read_json(path)).classes
         except (OSError, ValueError) as error:
             raise DatasetError(
                 f"{path}: not the card of a recast dataset ({error}); "
                 "make one with severstal-prep build"
             ) from error
+        if self.subset is not None and classes != SEVERSTAL:
+            raise DatasetError(
+                f"{path}: the subset {self.subset!r} is of Severstal's classes, and these are "
+                f"{', '.join(classes)}; leave it out"
+            )
+        return classes
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
@@ -99,12 +107,12 @@ class SeverstalCrops:
         return tuple(item for place, item in enumerate(items) if place not in left_out)
 
     def pixels(self, item: Item) -> npt.NDArray[np.uint8]:
-        """The crop (256, 256, 3), the grey image three times."""
+        """The crop (H, W, 3); of a grey one three times the same."""
         _, crop, _ = self._crops[item.id]
         return read_pixels(crop, self._source(item.id))
 
     def truth(self, item: Item) -> npt.NDArray[np.bool_]:
-        """(256, 256): the defect's pixels, those of the mask file that are not black."""
+        """(H, W): the defect's pixels, those of the mask file that are not black."""
         _, _, path = self._crops[item.id]
         mask = read_pixels(path, self._source(item.id))[..., 0] > 0
         check_size(mask.shape, self.pixels(item), str(path))

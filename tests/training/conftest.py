@@ -1,7 +1,7 @@
 """A recast dataset of small crops whose class shows in their brightness."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ def write_recast(
     crops: dict[str, tuple[int, ...]] | None = None,
     split_rule: str = "grouped",
     side: int = SIDE,
+    classes: Sequence[str] = CLASS_NAMES,
     **changes: Any,
 ) -> Path:
     """Write a recast dataset of grey crops, brighter from class to class, one strip each.
@@ -48,8 +49,8 @@ def write_recast(
         {
             "settings": {"recipe": "paper", "split": split_rule, "seed": 0},
             "differs_from_recipe": {},
-            "classes": list(CLASS_NAMES),
-            "counts": class_counts(manifest),
+            "classes": list(classes),
+            "counts": class_counts(manifest, len(classes)),
         },
     )
     return root

@@ -72,6 +72,10 @@ def test_paper_numbers_agree_with_each_other() -> None:
 
 
 def test_papers_data_is_known_by_its_defect_crops() -> None:
-    assert paper_results.is_papers_data((23744, 1336, 210, 11666, 1388))
-    assert paper_results.is_papers_data((59000, 1336, 210, 11666, 1388)), "normals may differ"
-    assert not paper_results.is_papers_data((100, 9, 6, 47, 16))
+    assert paper_results.is_papers_data(CLASS_NAMES, (23744, 1336, 210, 11666, 1388))
+    assert paper_results.is_papers_data(CLASS_NAMES, (59000, 1336, 210, 11666, 1388)), (
+        "normals may differ"
+    )
+    assert not paper_results.is_papers_data(CLASS_NAMES, (100, 9, 6, 47, 16))
+    own = ("normal", "pit", "scratch", "stain", "edge")
+    assert not paper_results.is_papers_data(own, (23744, 1336, 210, 11666, 1388))
