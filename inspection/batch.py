@@ -18,8 +18,8 @@ import pandas as pd
 from inspection.errors import BatchError
 from inspection.frames import arrays
 from severstal_prep.errors import UnreadableImageError
-from severstal_prep.images import decode_image, looks_like_image, read_bytes
-from severstal_prep.training_crops import CROP_SIDE, STRIP_HEIGHT
+from severstal_prep.images import decode_image, looks_like_image, mirrored, read_bytes
+from severstal_prep.training_crops import CROP_SIDE
 
 _LOOKED_INTO = 10_000
 """Files in a folder that is passed over, at most."""
@@ -181,14 +181,16 @@ def _name(path: Path, root: Path) -> str:
     return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
 
 
-def read(strips: pd.DataFrame) -> pd.DataFrame:
+def read(strips: pd.DataFrame, side: int = CROP_SIDE) -> pd.DataFrame:
     """Stage "read": add pixels, width, height and reason to rows with path and strip_sha256.
 
+    `side` is that of a patch in px. A strip that is smaller is mirrored at its right and lower
+    edge, as `severstal-prep build-masks` does; one of less than half a patch cannot be inspected.
     `pixels` is (height, width, 3) uint8 RGB, or None where `reason` (otherwise "") tells why
     the strip cannot be inspected.
     """
     rows = [
-        _read_strip(Path(path), sha256)
+        _read_strip(Path(path), sha256, side)
         for path, sha256 in zip(strips["path"], strips["strip_sha256"], strict=True)
     ]
     return strips.assign(
@@ -199,7 +201,7 @@ def read(strips: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _read_strip(path: Path, sha256: str) -> tuple[npt.NDArray[np.uint8] | None, str]:
+def _read_strip(path: Path, sha256: str, side: int) -> tuple[npt.NDArray[np.uint8] | None, str]:
     try:
         content = read_bytes(path)
         pixels = decode_image(content, path)
@@ -208,9 +210,6 @@ def _read_strip(path: Path, sha256: str) -> tuple[npt.NDArray[np.uint8] | None, 
     if hashlib.sha256(content).hexdigest() != sha256:
         return None, "the file changed during the inspection; run again once it is written"
     height, width = pixels.shape[:2]
-    if height != STRIP_HEIGHT or width < CROP_SIDE:
-        return None, (
-            f"{width} × {height} px; a strip is {STRIP_HEIGHT} px high and at least "
-            f"{CROP_SIDE} px wide"
-        )
-    return pixels, ""
+    if 2 * min(height, width) < side:
+        return None, f"{width} × {height} px, less than half of the model's {side} px"
+    return mirrored(pixels, side), ""

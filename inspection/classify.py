@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,6 @@ from inspection.policy import NORMAL, probability_column
 from inspection.results import patch_key
 from severstal_prep.images import to_grey
 from severstal_prep.recast import BLACK_LEVEL
-from severstal_prep.training_crops import CROP_SIDE
 from sise.bundle import ModelBundle
 from sise.devices import choose_device
 from sise.precision import Forward, forward_in, resolve
@@ -33,6 +32,7 @@ PATCH_COLUMNS = [
     "coil",
     "strip_sha256",
     "width",
+    "height",
     "left",
     "top",
     "size",
@@ -56,8 +56,13 @@ class Classifier:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the model's outputs; the first is "normal"."""
+        """Class names in the order of the model's outputs; one is "normal"."""
         return self.bundle.card.classes
+
+    @property
+    def patch(self) -> int:
+        """Side of a patch in px: the model's input."""
+        return self.bundle.card.input_size[0]
 
 
 def load_classifier(
@@ -73,10 +78,10 @@ def load_classifier(
     other classes or input size, SiseError for a GPU that is not there.
     """
     card = sise.bundle.read_card(folder)
-    if card.classes[:1] != (NORMAL,):
+    if NORMAL not in card.classes:
         raise ModelError(
-            f"{folder}: its classes are {', '.join(card.classes)}; inspection needs a model whose "
-            f"first class is {NORMAL!r}, followed by defect classes"
+            f"{folder}: its classes are {', '.join(card.classes)}; inspection needs a model with a "
+            f"class {NORMAL!r}, trained on crops without a defect"
         )
     if len(card.classes) < 2:
         raise ModelError(f"{folder}: the model has no defect class")
@@ -88,11 +93,9 @@ def load_classifier(
                 f"{folder}: its classes {other!r} and {name!r} would share the column "
                 f"{probability_column(name)}; give one another name"
             )
-    if card.input_size != (CROP_SIDE, CROP_SIDE):
-        raise ModelError(
-            f"{folder}: made for images of {card.input_size}, but patches are "
-            f"{CROP_SIDE} × {CROP_SIDE}"
-        )
+    height, width = card.input_size
+    if height != width:
+        raise ModelError(f"{folder}: made for images of {width}×{height} px; patches are squares")
     place = choose_device(device)
     bundle = sise.bundle.load(folder, place)
     dtype = resolve(precision, place)
@@ -108,17 +111,20 @@ def load_classifier(
 def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.DataFrame:
     """Stage "classify": a row per patch, from rows of read strips (with `pixels`).
 
-    Patches cover each strip completely. Columns: strip_id, coil, strip_sha256, width, left,
-    top, size (px), patch_key, black_fraction and white_fraction (shares of pixels too dark and too
-    bright for steel), and a probability per class (see `probability_column`), NaN where the model's
-    answer is not finite.
+    Patches cover each strip completely, in rows every `stride` px where it is higher than one.
+    Columns: strip_id, coil, strip_sha256, width and height of the strip, left, top, size (px),
+    patch_key, black_fraction and white_fraction (shares of pixels too dark and too bright for
+    steel), and a probability per class (see `probability_column`), NaN where the model's answer
+    is not finite.
     """
-    patches = []
+    patches, side = [], classifier.patch
     tiles: list[npt.NDArray[np.uint8]] = []
     for strip in rows(strips):
         pixels = strip.pixels
-        for left in tile_lefts(pixels.shape[1], CROP_SIDE, stride):
-            tile = pixels[:, left : left + CROP_SIDE]
+        height, width = pixels.shape[:2]
+        tops, lefts = (tile_lefts(length, side, stride) for length in (height, width))
+        for top, left in product(tops, lefts):
+            tile = pixels[top : top + side, left : left + side]
             grey = to_grey(tile)
             tiles.append(tile)
             patches.append(
@@ -126,11 +132,12 @@ def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.Da
                     strip.strip_id,
                     strip.coil,
                     strip.strip_sha256,
-                    pixels.shape[1],
+                    width,
+                    height,
                     left,
-                    0,
-                    CROP_SIDE,
-                    patch_key(strip.strip_sha256, left, 0, CROP_SIDE),
+                    top,
+                    side,
+                    patch_key(strip.strip_sha256, left, top, side),
                     float((grey < BLACK_LEVEL).mean()),
                     float((grey >= WHITE_LEVEL).mean()),
                 )

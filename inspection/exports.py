@@ -120,7 +120,7 @@ def coco(report: OpenedReport, regions: Sequence[Region]) -> dict[str, Any]:
                 "id": images[strip.strip_id],
                 "file_name": strip.strip_id,
                 "width": int(strip.width),
-                "height": STRIP_HEIGHT,
+                "height": int(getattr(strip, "height", STRIP_HEIGHT)),
                 "sha256": strip.strip_sha256,
                 "coil": strip.coil,
             }

@@ -73,7 +73,7 @@ def draw_strip(
 ) -> None:
     """Write a strip, and the strip with its patches' maps laid over.
 
-    Rows have left, heat (H, W) uint8 and map_status. Where patches overlap, their maps
+    Rows have left and top, heat (H, W) uint8 and map_status. Where patches overlap, their maps
     are blended (see `merge_tiles`).
     """
     raw, over = strip_paths(strip_sha256)
@@ -81,7 +81,7 @@ def draw_strip(
     shown = patches[patches["map_status"] == OK]
     maps = [to_unit(heat) for heat in shown["heat"]]
     height, width = strip.shape[:2]
-    merged = merge_tiles(maps, list(shown["left"]), width, height)
+    merged = merge_tiles(maps, list(shown["left"]), width, height, list(shown["top"]))
     write_jpeg(report / over, overlay(strip, merged), QUALITY)
 
 

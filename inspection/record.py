@@ -47,13 +47,17 @@ KEPT = 2
 """Goes up with every change of what is kept of an explanation, `sise.explanation.REVISION` with
 every change of the map itself: what was kept before is not used, and a report is made anew."""
 
+ROWS = 1
+"""Goes up with every change of what is kept of a strip's patches, or of how they are laid out."""
+
 COMPLETE, QUALITY_RULE, NOT_INSPECTED = 0, 3, 4
 _LIBRARIES = ("steel-sise", "torch", "torchvision", "numpy", "pandas", "pillow", "scikit-image")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line asks for. `stride` in px; `policy` None is the packaged one.
+    """What the command line asks for. `stride` in px, None for seven eighths of
+    a patch; `policy` None is the packaged one.
 
     `truth` is a label file, `earlier` folders of earlier reports, `by` what a point of the
     control chart is. `mm_per_px` is the size of a pixel, along the strip and across; None if it
@@ -65,7 +69,7 @@ class Settings:
     out: Path
     explain: ExplainWhich = "flagged"
     policy: Path | None = None
-    stride: int = 224
+    stride: int | None = None
     precision: PrecisionName = "auto"
     device: DeviceName = "auto"
     batch_size: int | Literal["auto"] = "auto"
@@ -97,6 +101,12 @@ class Run:
     labels: Labels | None = None
     earlier: tuple[OpenedReport, ...] = ()
 
+    @property
+    def stride(self) -> int:
+        """Px between patches."""
+        given = self.settings.stride
+        return max(1, self.classifier.patch * 7 // 8) if given is None else given
+
     def prediction_parts(self) -> dict[str, Any]:
         """All that a strip's probabilities depend on, but the strip."""
         return {
@@ -104,14 +114,15 @@ class Run:
             "bundle": self.classifier.bundle.sha256,
             "device": self.classifier.device.type,
             "precision": self.classifier.precision,
-            "stride": self.settings.stride,
+            "stride": self.stride,
+            "rows": ROWS,
             "white_level": WHITE_LEVEL,
         }
 
     def explanation_parts(self) -> dict[str, Any]:
         """All that a patch's map and measures depend on, but the patch and its target."""
         parts = self.prediction_parts() | sise_parameters(self.sise, self.classifier.precision)
-        del parts["stride"], parts["white_level"]
+        del parts["stride"], parts["rows"], parts["white_level"]
         return parts | {"second_method": SECOND_METHOD}
 
 
@@ -208,7 +219,8 @@ def config(run: Run) -> dict[str, Any]:
     settings = run.settings
     return {
         "explain": settings.explain,
-        "stride": settings.stride,
+        "stride": run.stride,
+        "patch": run.classifier.patch,
         "precision": run.classifier.precision,
         "device": run.classifier.device.type,
         "batch_size": settings.batch_size,

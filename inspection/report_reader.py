@@ -33,7 +33,7 @@ class OpenedReport:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the model's outputs; the first is "normal"."""
+        """Class names in the order of the model's outputs; one is "normal"."""
         return tuple(self.record["bundle"]["classes"])
 
 

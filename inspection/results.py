@@ -142,6 +142,7 @@ def strip_schema(classes: Sequence[str]) -> pa.Schema:
             _field("strip_sha256", pa.string(), "SHA-256 of the file; empty if it cannot be read"),
             _field("bytes", pa.int64(), "size of the file"),
             _field("width", pa.int32(), "px; null if not inspected"),
+            _field("height", pa.int32(), "px; null if not inspected"),
             _field("status", pa.string(), "inspected, unreadable or not judged"),
             _field("reason", pa.string(), "why it was not inspected, else empty"),
             _field("patches", pa.int32(), "patches classified"),

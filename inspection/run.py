@@ -34,7 +34,6 @@ from inspection.results import (
     write_table,
 )
 from inspection.stages import classify_batch, dispose, explain_batch
-from severstal_prep.training_crops import CROP_SIDE
 from sise.outputs import check_apart
 from sise.progress import note
 
@@ -81,8 +80,6 @@ def inspect(settings: Settings) -> Finished:
 
 def resolve(settings: Settings) -> Run:
     """Check and load everything that a run needs, before any work is done."""
-    if not 1 <= settings.stride <= CROP_SIDE:
-        raise BatchError(f"--stride must be 1 to {CROP_SIDE} px, not {settings.stride}")
     size = settings.mm_per_px
     if size is not None and not (isfinite(size) and size > 0):
         raise BatchError(f"--mm-per-px must be a positive number of mm, not {size:g}")
@@ -93,6 +90,9 @@ def resolve(settings: Settings) -> Run:
     classifier = load_classifier(
         settings.bundle, settings.device, settings.precision, settings.batch_size
     )
+    stride = settings.stride
+    if stride is not None and not 1 <= stride <= classifier.patch:
+        raise BatchError(f"--stride must be 1 to {classifier.patch} px, not {stride}")
     thresholds = resolve_thresholds(policy, classifier.classes, classifier.bundle.card.thresholds)
     options = SiseOptions(
         budget=settings.budget,

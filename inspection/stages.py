@@ -42,17 +42,17 @@ _ADDED = [
     "map_path",
     "runner_up_map_path",
 ]
-_IDENTITY = ["strip_id", "left", "patch_key"]
+_IDENTITY = ["strip_id", "left", "top", "patch_key"]
 _TEXTS = ["region_contour", "runner_up", "runner_up_status", "runner_up_map_path"]
 
 
 def classify_batch(run: Run, folder: ReportFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Stages "read" and "classify" over the batch: rows of patches, and rows of strips.
 
-    Strips get width, status ("inspected", "unreadable" or "not judged") and reason; only inspected
-    ones have patches.
+    Strips get width, height, status ("inspected", "unreadable" or "not judged") and reason; only
+    inspected ones have patches.
     """
-    tables = [classify(read(strip_rows([])), run.classifier, run.settings.stride)]
+    tables = [classify(read(strip_rows([])), run.classifier, run.stride)]
     statuses: list[str] = []
     reasons: list[str] = []
     for table, reason in track(_classified(run, folder), len(run.batch.strips), "classify"):
@@ -68,8 +68,9 @@ def classify_batch(run: Run, folder: ReportFolder) -> tuple[pd.DataFrame, pd.Dat
         reasons.append(reason)
     strips = strip_rows(run.batch.strips).assign(status=statuses, reason=reasons)
     patches = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
-    widths = patches.drop_duplicates("strip_id").set_index("strip_id")["width"]
-    return patches, strips.assign(width=strips["strip_id"].map(widths))
+    sizes = patches.drop_duplicates("strip_id").set_index("strip_id")
+    sides = {name: strips["strip_id"].map(sizes[name]) for name in ("width", "height")}
+    return patches, strips.assign(**sides)
 
 
 def _classified(run: Run, folder: ReportFolder) -> Iterator[tuple[pd.DataFrame, str]]:
@@ -98,9 +99,9 @@ def _prediction_key(run: Run, strip_sha256: str) -> str:
 def _classify_fresh(
     strips: list[StripFile], run: Run, folder: ReportFolder
 ) -> Iterator[tuple[pd.DataFrame, str]]:
-    read_strips = read(strip_rows(strips))
+    read_strips = read(strip_rows(strips), run.classifier.patch)
     readable = read_strips[read_strips["reason"] == ""]
-    predictions = classify(readable, run.classifier, run.settings.stride)
+    predictions = classify(readable, run.classifier, run.stride)
     for strip in rows(read_strips):
         own = predictions[predictions["strip_id"] == strip.strip_id]
         if not strip.reason:
@@ -172,7 +173,8 @@ def _explained(
 ) -> Iterator[pd.DataFrame]:
     """A one-row frame per patch, strip by strip, so that one strip's pixels are held at a time."""
     for strip_id, own in chosen.groupby("strip_id", sort=False):
-        strip = read(strips.loc[strips["strip_id"] == strip_id, ["path", "strip_sha256"]]).iloc[0]
+        here = strips.loc[strips["strip_id"] == strip_id, ["path", "strip_sha256"]]
+        strip = read(here, run.classifier.patch).iloc[0]
         if strip["reason"]:
             raise BatchError(f"{strip['path']}: {strip['reason']}")
         maps = []
@@ -181,7 +183,7 @@ def _explained(
                 own.loc[[index]], strip["pixels"], run, folder, explainer, gradcam
             )
             drawn = pictures.draw_patches(patch, folder.root)
-            maps.append(drawn[["left", "heat", "map_status"]])
+            maps.append(drawn[["left", "top", "heat", "map_status"]])
             yield drawn.drop(columns=["pixels", "heat", "runner_up_heat"])
         pictures.draw_strip(strip["pixels"], pd.concat(maps), strip["strip_sha256"], folder.root)
 
@@ -197,8 +199,8 @@ def _explain_patch(
     """The row with pixels, heat (H, W) uint8, map_status, forwards and measures; with the
     runner-up's columns, and its map as `runner_up_heat` (H, W) uint8, None if it is not asked
     for."""
-    left, size = int(patch["left"].iloc[0]), int(patch["size"].iloc[0])
-    patch = _with_array(patch, "pixels", strip[:, left : left + size])
+    left, top, size = (int(patch[name].iloc[0]) for name in ("left", "top", "size"))
+    patch = _with_array(patch, "pixels", strip[top : top + size, left : left + size])
 
     def compute() -> pd.DataFrame:
         explained = explain(patch, run.classifier, explainer)
@@ -255,7 +257,9 @@ def _stored_or(
     **role: str,
 ) -> pd.DataFrame:
     """The explanation of a one-row patch for its target: stored, or computed, stored and logged."""
-    strip_id, left, patch_key, target = (patch[name].iloc[0] for name in (*_IDENTITY, "target"))
+    strip_id, left, top, patch_key, target = (
+        patch[name].iloc[0] for name in (*_IDENTITY, "target")
+    )
     key = content_key(**run.explanation_parts(), patch=patch_key, target=target, **role)
     stored = folder.explanations.get(key)
     if stored is None:
@@ -266,6 +270,7 @@ def _stored_or(
             "explained",
             strip_id=strip_id,
             left=int(left),
+            top=int(top),
             target=target,
             **role,
             map_status=stored["map_status"].iloc[0],

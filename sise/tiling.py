@@ -1,4 +1,4 @@
-"""Strips wider than the model's input: cut into tiles, and their maps put together."""
+"""Images larger than the model's input: cut into tiles, and their maps put together."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,20 +23,27 @@ def tile_lefts(width: int, size: int, stride: int) -> tuple[int, ...]:
 
 
 def merge_tiles(
-    maps: Sequence[npt.NDArray[np.floating[Any]]], lefts: Sequence[int], width: int, height: int
+    maps: Sequence[npt.NDArray[np.floating[Any]]],
+    lefts: Sequence[int],
+    width: int,
+    height: int,
+    tops: Sequence[int] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """One map (height, width) float32 from the maps of tiles at `lefts`.
+    """One map (height, width) float32 from the maps of tiles at `lefts`, in one row without `tops`.
 
     Where tiles overlap, the one gives way to the other: a mean with weights that fall linearly
     to each tile's ends, but not to the strip's. So no tile shows its border. Where there is one
     tile its map stays as it is; where there is none the map is 0.
     """
     total = np.zeros((height, width))
-    weight = np.zeros(width)
-    for values, left in zip(maps, lefts, strict=True):
-        tile = slice(left, left + values.shape[1])
-        falling = _feather(left, values.shape[1], width)
-        total[:, tile] += falling * values
+    weight = np.zeros((height, width))
+    for values, left, top in zip(maps, lefts, tops or [0] * len(maps), strict=True):
+        rows, columns = values.shape
+        tile = np.s_[top : top + rows, left : left + columns]
+        falling = _feather(left, columns, width)
+        if rows < height:
+            falling = _feather(top, rows, height)[:, None] * falling
+        total[tile] += falling * values
         weight[tile] += falling
     merged = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
     return merged.astype(np.float32)

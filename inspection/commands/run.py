@@ -33,7 +33,9 @@ def parser() -> ArgumentParser:
         "YAML file of thresholds and disposition rules; the packaged one if left out",
     )
     options.add_argument(
-        "--stride", type=PositiveInt, default=224, help="px between patches, at most 256"
+        "--stride",
+        type=PositiveInt | None,
+        help="px between patches, at most a patch (default: seven eighths of one)",
     )
     options.add_argument(
         "--precision",

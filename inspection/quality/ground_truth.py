@@ -9,7 +9,7 @@ import pandas as pd
 
 from inspection.frames import rows
 from inspection.outlines import svg_path
-from inspection.quality.labels import Truth, add_truth, true_mask
+from inspection.quality.labels import Truth, add_truth, true_patch
 from inspection.quality.localisation import localise
 from inspection.quality.outcomes import add_outcome
 
@@ -40,5 +40,4 @@ def add_ground_truth(
 
 
 def _contour(patch: Any, truth: Truth) -> str:
-    mask = true_mask(truth, patch.strip_id, patch.target or patch.true_class)
-    return svg_path(mask[:, patch.left : patch.left + patch.size])
+    return svg_path(true_patch(truth, patch, patch.target or patch.true_class))

@@ -76,14 +76,14 @@ def read_truth(csv: Path, strips: pd.DataFrame, classes: Sequence[str]) -> Truth
 
 
 def match(labels: Labels, strips: pd.DataFrame, classes: Sequence[str]) -> Truth:
-    """What labels say of the inspected of these rows of strips (strip_id, status, width).
+    """What labels say of the inspected of these rows of strips (strip_id, status, width, height).
 
     A strip is known to the file by its file name, which may differ in Unicode form, case or suffix
     as long as it is clear. A file that lists some strip without defects
     is taken to list all it knows, so that the truth of others is unknown; one that lists
     defective strips only, as Kaggle's own, says by silence that a strip is normal.
 
-    Raises TruthError as `check_labels`, and for a strip that is not 1600 px wide.
+    Raises TruthError as `check_labels`, and for a strip that is not 1600×256 px large.
     """
     names, _ = _names(labels, list(strips["strip_id"]), classes)
     inspected = strips[strips["status"] == "inspected"]
@@ -91,10 +91,11 @@ def match(labels: Labels, strips: pd.DataFrame, classes: Sequence[str]) -> Truth
     for strip in rows(inspected):
         if strip.strip_id not in names:
             continue
-        if strip.width != STRIP_WIDTH:
+        height = getattr(strip, "height", STRIP_HEIGHT)
+        if (strip.width, height) != (STRIP_WIDTH, STRIP_HEIGHT):
             raise TruthError(
-                f"{labels.csv}: {strip.strip_id} is {strip.width:.0f} px wide, but labels are of "
-                f"strips of {STRIP_WIDTH} px; leave it out of the label file"
+                f"{labels.csv}: {strip.strip_id} has {strip.width:.0f}×{height:.0f} px, but labels "
+                f"are of strips of {STRIP_WIDTH}×{STRIP_HEIGHT} px; leave it out of the label file"
             )
         known[strip.strip_id] = labels.strips[names[strip.strip_id]]
     normal_by_silence = all(annotation.labels for annotation in labels.strips.values())
@@ -184,13 +185,18 @@ def _pixels(patch: Any, truth: Truth, defects: Sequence[str]) -> list[int]:
     if annotation is None:
         return [0] * len(defects)
     labels = {CLASS_NAMES[class_id]: runs for class_id, runs in annotation.labels.items()}
-    begin = patch.left * STRIP_HEIGHT
-    return [
-        labels[name].pixels_between(begin, begin + patch.size * STRIP_HEIGHT)
-        if name in labels
-        else 0
-        for name in defects
-    ]
+    if patch.size == STRIP_HEIGHT:
+        begin, end = patch.left * STRIP_HEIGHT, (patch.left + patch.size) * STRIP_HEIGHT
+        return [
+            labels[name].pixels_between(begin, end) if name in labels else 0 for name in defects
+        ]
+    return [int(true_patch(truth, patch, name).sum()) if name in labels else 0 for name in defects]
+
+
+def true_patch(truth: Truth, patch: Any, class_name: str) -> npt.NDArray[np.bool_]:
+    """A class's labelled pixels on a patch (a row of strip_id, left, top, size): (size, size)."""
+    down, across = (slice(start, start + patch.size) for start in (patch.top, patch.left))
+    return true_mask(truth, patch.strip_id, class_name)[down, across]
 
 
 def true_mask(truth: Truth, strip_id: str, class_name: str) -> npt.NDArray[np.bool_]:

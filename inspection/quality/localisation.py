@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from inspection.frames import rows
-from inspection.quality.labels import Truth, true_mask
+from inspection.quality.labels import Truth, true_patch
 from inspection.report_reader import read_map
 from sise.metrics import bbox, ebpg
 from sise.status import OK
@@ -54,7 +54,7 @@ def _localise(patch: Any, truth: Truth, report: Path) -> tuple[float, float, flo
 def _mask(patch: Any, truth: Truth) -> npt.NDArray[np.bool_] | None:
     if patch.map_status != OK:
         return None
-    return true_mask(truth, patch.strip_id, patch.target)[:, patch.left : patch.left + patch.size]
+    return true_patch(truth, patch, patch.target)
 
 
 def summarise(patches: pd.DataFrame) -> Localisation:

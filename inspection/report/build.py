@@ -23,6 +23,7 @@ from inspection.report.model import (
     Proposal,
     Strip,
 )
+from severstal_prep.training_crops import STRIP_HEIGHT
 
 SEVERITY = tuple(reversed(DISPOSITIONS))
 
@@ -35,7 +36,7 @@ def build(
     marks = class_marks(record["bundle"]["classes"], record["config"]["thresholds"])
     shown = tuple(_strip(strip) for strip in rows(strips))
     cards = _cards(patches, shown, marks)
-    pareto = _pareto(cards, marks[1:])
+    pareto = _pareto(cards, [mark for mark in marks if mark.name != NORMAL])
     policy, config = record["policy"], record["config"]
     return BatchReport(
         batch=record["batch"],
@@ -104,6 +105,7 @@ def _strip(strip: Any) -> Strip:
         thumb=strip.thumb_path,
         raw=strip.raw_path,
         overlay=strip.overlay_path,
+        height=int(getattr(strip, "height", STRIP_HEIGHT)) if inspected else 0,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inspection.report.model import Fact
+from severstal_prep.training_crops import CROP_SIDE
 
 
 def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
@@ -14,6 +15,7 @@ def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
         record["policy"],
         record["config"]["sise"],
     )
+    side = config.get("patch", CROP_SIDE)
     thresholds = ", ".join(f"{name} {value:.3g}" for name, value in config["thresholds"].items())
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
     return (
@@ -24,7 +26,7 @@ def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
         Fact("Thresholds", thresholds),
         Fact("Policy SHA-256", policy["sha256"], code=True),
         Fact("Configuration SHA-256", record["config_sha256"], code=True),
-        Fact("Tiling", f"patches of 256 × 256 px every {config['stride']} px, full coverage"),
+        Fact("Tiling", f"patches of {side} × {side} px every {config['stride']} px, full coverage"),
         Fact(
             "Not judged",
             f"patches with more than {config['black_threshold']:.0%} of their pixels black",

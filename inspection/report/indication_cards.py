@@ -45,6 +45,7 @@ def make_card(
         runner_up=_runner_up(patch, by_name),
         truth=_truth(patch),
         patch_key=patch["patch_key"],
+        top=patch["top"],
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from inspection.charts.drawing import Drawing
 from inspection.quality.figures import TruthFigures
+from severstal_prep.training_crops import STRIP_HEIGHT
 
 GLYPHS = 6
 
@@ -116,6 +117,7 @@ class IndicationCard:
     runner_up: RunnerUp | None
     truth: Truth | None
     patch_key: str
+    top: int = 0
 
     @property
     def right(self) -> int:
@@ -141,6 +143,7 @@ class Strip:
     thumb: str
     raw: str
     overlay: str
+    height: int = STRIP_HEIGHT
 
     @property
     def inspected(self) -> bool:

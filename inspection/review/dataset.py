@@ -11,22 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
+from inspection.policy import NORMAL
 from inspection.review.database import Database
 from inspection.review.errors import ExportError
-from inspection.review.originals import read_strip, strip_path
+from inspection.review.originals import corner, read_strip, strip_path
 from inspection.review.queries import all_batches
 from inspection.review.reviewed import Reviewed, reviewed_patches
 from severstal_prep import dataset
 from severstal_prep.grouping import group_near_duplicates, strip_hash
 from severstal_prep.images import is_grey, to_grey, write_png
 from severstal_prep.manifest import with_places
+from severstal_prep.masked_crops import masked_crop_id
 from severstal_prep.recast import BLACK_LEVEL
 from severstal_prep.split import absent_classes
 from severstal_prep.strips import crop_id
-from severstal_prep.training_crops import CROP_SIDE
 from sise.outputs import check_apart
 from sise.progress import track
 
@@ -35,12 +37,14 @@ _NAME_LENGTH = 16
 
 @dataclass(frozen=True)
 class Labelled:
-    """A patch to export: the strip's file and SHA-256, the left edge in px, the class id."""
+    """A patch to export: the strip's file and SHA-256, its place there (see `originals.place`), its
+    size in px, and its class."""
 
     path: Path
     strip_sha256: str
-    left: int
-    class_id: int
+    place: int
+    size: int
+    class_name: str
 
     @property
     def strip_id(self) -> str:
@@ -50,9 +54,10 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Exported:
-    """A written dataset: crops per class and split, and patches left out because people
-    disagree on them within a batch or between batches."""
+    """A written dataset: its class names, crops per class and split, and patches left out because
+    people disagree on them within a batch or between batches."""
 
+    classes: tuple[str, ...]
     counts: dict[str, dict[str, int]]
     absent: tuple[str, ...]
     disputed: int
@@ -62,22 +67,30 @@ def export(database: Database, out: Path, seed: int = 0) -> Exported:
     """Write the decided patches of all batches as a recast dataset at `out`: all or nothing.
 
     Strips, and near-duplicates of strips, stay on one side of the split. Masks are unknown:
-    `mask_path` is "" and `defect_pixels` 0. Raises ExportError if `out` exists, nothing is
-    decided or a class is unknown, StripError if a strip is missing or has changed.
+    `mask_path` is "" and `defect_pixels` 0. The classes are those of the batches' models, class 0
+    "normal". Raises ExportError if `out` exists, if nothing is decided, and for patches of
+    different sizes, StripError if a strip is missing or has changed.
     """
     if out.exists():
         raise ExportError(f"{out}: exists already; name another --out")
     with database.reading() as connection:
         rows = all_batches(connection)
         check_apart(out, [Path(f) for row in rows for f in (row.report_folder, row.strips_folder)])
+        classes = _classes(rows)
     chosen, disputed = _choose(database)
     if not chosen:
         raise ExportError(f"{database.name}: no patch is decided; review some first")
+    sizes = sorted({patch.size for patch in chosen})
+    if len(sizes) > 1:
+        raise ExportError(
+            f"{database.name}: patches of {' and '.join(map(str, sizes))} px, of models of "
+            "different input sizes; review them in databases of their own"
+        )
     temporary = out.with_name(f".{out.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        exported = _write(temporary, chosen, seed, disputed)
+        exported = _write(temporary, chosen, classes, seed, disputed)
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -97,43 +110,50 @@ def _choose(database: Database) -> tuple[list[Labelled], int]:
                 if patch.human is None:
                     continue
                 labelled = _label(batch, patch, patch.human)
-                if labels.setdefault(key, labelled).class_id != labelled.class_id:
+                if labels.setdefault(key, labelled).class_name != labelled.class_name:
                     disputed.add(key)
     return [labels[key] for key in sorted(labels) if key not in disputed], len(disputed)
 
 
+def _classes(batches: Sequence[sa.Row[Any]]) -> tuple[str, ...]:
+    """The classes of all batches, "normal" first, then in the order of the largest model."""
+    by_size = sorted(batches, key=lambda batch: -len(batch.classes))
+    names = dict.fromkeys(name for batch in by_size for name in batch.classes)
+    return (NORMAL, *(name for name in names if name != NORMAL))
+
+
 def _label(batch: sa.Row[Any], patch: Reviewed, human: str) -> Labelled:
-    if human not in dataset.CLASS_NAMES:
-        raise ExportError(
-            f"batch {batch.name!r}: a recast dataset has no class {human!r}, only "
-            f"{', '.join(dataset.CLASS_NAMES)}"
-        )
     path = strip_path(batch.strips_folder, patch.strip)
-    return Labelled(path, patch.strip_sha256, patch.left, dataset.CLASS_NAMES.index(human))
+    return Labelled(path, patch.strip_sha256, patch.left, batch.patch_size, human)
 
 
-def _write(root: Path, chosen: Sequence[Labelled], seed: int, disputed: int) -> Exported:
+def _write(
+    root: Path, chosen: Sequence[Labelled], classes: Sequence[str], seed: int, disputed: int
+) -> Exported:
     by_strip = dict[str, list[Labelled]]()
     for patch in chosen:
         by_strip.setdefault(patch.strip_sha256, []).append(patch)
     rows, hashes = [], dict[str, str]()
     for sha256, own in track(by_strip.items(), len(by_strip), "cut crops"):
-        strip = read_strip(own[0].path, sha256)
+        strip = read_strip(own[0].path, sha256, own[0].size)
         grey = to_grey(strip)
         hashes[own[0].strip_id] = strip_hash(grey)
         pixels = grey if is_grey(strip, grey) else strip
         for patch in own:
-            columns = slice(patch.left, patch.left + CROP_SIDE)
-            name = crop_id(patch.strip_id, patch.left)
-            write_png(root / f"{name}.png", pixels[:, columns])
+            left, top = corner(patch.place, pixels.shape[1])
+            square = np.s_[top : top + patch.size, left : left + patch.size]
+            name = crop_id(patch.strip_id, left)
+            if top:
+                name = masked_crop_id(patch.strip_id, left, top)
+            write_png(root / f"{name}.png", pixels[square])
             rows.append(
                 {
                     "crop_id": name,
                     "strip_id": patch.strip_id,
-                    "left": patch.left,
-                    "class_id": patch.class_id,
+                    "left": left,
+                    "class_id": classes.index(patch.class_name),
                     "defect_pixels": 0,
-                    "black_fraction": float((grey[:, columns] < BLACK_LEVEL).mean()),
+                    "black_fraction": float((grey[square] < BLACK_LEVEL).mean()),
                     "strip_sha256": sha256,
                 }
             )
@@ -141,7 +161,7 @@ def _write(root: Path, chosen: Sequence[Labelled], seed: int, disputed: int) -> 
     groups = group_near_duplicates(list(hashes), list(hashes.values()))
     group = dict(zip(hashes, groups, strict=True))
     manifest = _place(root, manifest.assign(group_id=manifest["strip_id"].map(group)), seed)
-    return _finish(root, manifest, seed, disputed)
+    return _finish(root, manifest, classes, seed, disputed)
 
 
 def _place(root: Path, manifest: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -153,26 +173,28 @@ def _place(root: Path, manifest: pd.DataFrame, seed: int) -> pd.DataFrame:
     return placed
 
 
-def _finish(root: Path, manifest: pd.DataFrame, seed: int, disputed: int) -> Exported:
+def _finish(
+    root: Path, manifest: pd.DataFrame, classes: Sequence[str], seed: int, disputed: int
+) -> Exported:
     from severstal_prep.overview import write_overview  # matplotlib takes a second to import
 
-    counts = dataset.class_counts(manifest)
+    counts = dataset.class_counts(manifest, len(classes))
     absent = tuple(
-        f"{dataset.CLASS_NAMES[class_id]} in {split}"
+        f"{classes[class_id]} in {split}"
         for class_id, split in absent_classes(
             manifest["split"].tolist(), manifest["class_id"].tolist()
         )
     )
-    never = tuple(name for i, name in enumerate(dataset.CLASS_NAMES) if not counts["total"][str(i)])
+    never = tuple(name for i, name in enumerate(classes) if not counts["total"][str(i)])
     dataset.write_manifest(root, manifest)
-    write_overview(root / dataset.OVERVIEW_NAME, root, manifest, dataset.CLASS_NAMES)
+    write_overview(root / dataset.OVERVIEW_NAME, root, manifest, classes)
     dataset.write_card(
         root,
         {
             "settings": {"recipe": "review", "split": "grouped", "seed": seed},
             "differs_from_recipe": {},
             "black_level": BLACK_LEVEL,
-            "classes": list(dataset.CLASS_NAMES),
+            "classes": list(classes),
             "counts": counts,
             "absent": [*absent, *never],
             "dropped": {"disputed": disputed},
@@ -184,4 +206,4 @@ def _finish(root: Path, manifest: pd.DataFrame, seed: int, disputed: int) -> Exp
             "versions": dataset.library_versions(),
         },
     )
-    return Exported(counts, (*absent, *never), disputed)
+    return Exported(tuple(classes), counts, (*absent, *never), disputed)

@@ -13,7 +13,7 @@ from inspection.review.schema import batches, decisions, patches, sampled, sampl
 Row = sa.Row[Any]
 
 Place = tuple[str, int | None]
-"""A strip's name, and the left edge of a patch in px; None for the strip itself."""
+"""A strip's name, and the place of a patch (see `originals.place`); None for the strip itself."""
 
 
 def all_batches(connection: sa.Connection) -> Sequence[Row]:

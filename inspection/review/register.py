@@ -17,9 +17,11 @@ from inspection.report_reader import NOT_FINITE, OpenedReport
 from inspection.results import content_key
 from inspection.review.database import Database
 from inspection.review.errors import RegistrationError
+from inspection.review.originals import place
 from inspection.review.queries import batch_by_fingerprint, strips_of
 from inspection.review.schema import batches, patches, strips
 from severstal_prep.files import file_sha256
+from severstal_prep.training_crops import CROP_SIDE
 
 _STRIPS = "strips.parquet"
 _PATCHES = "results.parquet"
@@ -87,6 +89,7 @@ def register(database: Database, report: OpenedReport, strips_folder: Path | Non
                 bundle_sha256=record["bundle"]["sha256"],
                 architecture=record["bundle"]["architecture"],
                 classes=record["bundle"]["classes"],
+                patch_size=(record.get("config") or {}).get("patch", CROP_SIDE),
                 inspected=datetime.fromisoformat(record["ended"]),
                 registered=datetime.now(UTC),
                 **renewed,
@@ -122,7 +125,7 @@ def _insert_rows(connection: sa.Connection, batch_id: int, report: OpenedReport)
     rows = [
         {
             "strip_id": numbers[row["strip_id"]],
-            "left": int(row["left"]),
+            "left": place(row),
             "patch_key": row["patch_key"],
             "steel": bool(row["steel"]),
             "flagged": bool(row["flagged"]),

@@ -63,6 +63,7 @@ batches = Table(
     Column("inspected", UtcDateTime, nullable=False),
     Column("registered", UtcDateTime, nullable=False),
     Column("settings", String(64), nullable=False, server_default=""),
+    Column("patch_size", Integer, nullable=False, server_default="256"),
 )
 
 strips = Table(
@@ -83,6 +84,7 @@ patches = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("strip_id", ForeignKey("strips.id"), nullable=False),
+    # In px of all rows of patches, one row after another: see `originals.place`.
     Column("left", Integer, nullable=False),
     Column("patch_key", String(64), nullable=False),
     Column("steel", Boolean, nullable=False),

@@ -156,7 +156,9 @@ def test_read_tells_why_a_strip_cannot_be_inspected(folder: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (256, 512, 3), np.uint8)
     write_png(folder / "good.png", pixels)
     write_png(folder / "high.png", strip_image(height=300))
-    write_png(folder / "narrow.png", strip_image(width=255))
+    write_png(folder / "low.png", strip_image(height=127))
+    narrow = np.random.default_rng(1).integers(0, 256, (256, 250, 3), np.uint8)
+    write_png(folder / "narrow.png", narrow)
     write_jpeg(folder / "cut.jpg", pixels)
     whole = (folder / "cut.jpg").read_bytes()
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
@@ -166,12 +168,15 @@ def test_read_tells_why_a_strip_cannot_be_inspected(folder: Path) -> None:
     assert rows.loc["good.png", "reason"] == ""
     np.testing.assert_array_equal(rows.loc["good.png", "pixels"], pixels)
     assert rows.loc["good.png", ["width", "height"]].tolist() == [512, 256]
-    assert rows.loc["high.png", "reason"].startswith("512 × 300 px; a strip is 256 px high")
-    assert rows.loc["narrow.png", "reason"].startswith("255 × 256 px")
+    assert rows.loc["high.png", ["reason", "height"]].tolist() == ["", 300]
+    assert rows.loc["low.png", "reason"] == "512 × 127 px, less than half of the model's 256 px"
+    mirrored = rows.loc["narrow.png", "pixels"]
+    np.testing.assert_array_equal(mirrored[:, :250], narrow)
+    np.testing.assert_array_equal(mirrored[:, 250:], narrow[:, 248:242:-1])
     assert "truncated" in rows.loc["cut.jpg", "reason"]
     assert "empty" in rows.loc["void.jpg", "reason"]
     assert "not an image" in rows.loc["text.jpg", "reason"]
-    assert rows["pixels"].isna().sum() == 5
+    assert rows["pixels"].isna().sum() == 4
 
 
 def test_a_file_that_changed_since_it_was_listed_is_not_inspected(folder: Path) -> None:

@@ -185,7 +185,7 @@ def test_labels_that_do_not_fit_are_refused_with_the_cure(csv: Path) -> None:
         read_truth(csv, strip_rows("z.png"), CLASS_NAMES)
     with pytest.raises(TruthError, match=r"two strips of the batch, 1/a\.png and 2/a\.png"):
         read_truth(csv, strip_rows("1/a.png", "2/a.png"), CLASS_NAMES)
-    with pytest.raises(TruthError, match=r"a\.png is 800 px wide"):
+    with pytest.raises(TruthError, match=r"a\.png has 800×256 px"):
         read_truth(csv, strip_rows("a.png", width=800), CLASS_NAMES)
     with pytest.raises(TruthError, match="row 2: class 3 is no class of the model"):
         read_truth(csv, strip_rows("a.png"), CLASS_NAMES[:3])
@@ -228,6 +228,7 @@ def test_maps_are_held_against_the_true_mask_of_the_class_they_explain(
         {
             "strip_id": "a.png",
             "left": [1120, 1120, 1120, 448],
+            "top": 0,
             "size": 256,
             "target": ["class 4", "class 3", "class 4", "class 4"],
             "map_status": ["ok", "ok", "constant map", "ok"],

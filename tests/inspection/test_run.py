@@ -30,7 +30,7 @@ def batch(tmp_path: Path) -> Path:
     write_strip(folder / "cam 1" / "s.png", strip(1600, bright=[40, 1500], black=[740]))
     write_strip(folder / "cam 2" / "s.png", strip(1600))
     write_strip(folder / "narrow.png", strip(256, bright=[0]))
-    write_strip(folder / "high.png", np.zeros((300, 512, 3), np.uint8))
+    write_strip(folder / "low.png", np.zeros((100, 512, 3), np.uint8))
     (folder / "void.jpg").write_bytes(b"")
     (folder / "readme.txt").write_text("x")
     return folder
@@ -119,16 +119,16 @@ def test_strips_have_a_disposition_and_the_rule_for_it(
     assert rows["disposition"].to_dict() == {
         "cam 1/s.png": "hold",
         "cam 2/s.png": "accept",
-        "high.png": "hold",
+        "low.png": "hold",
         "narrow.png": "hold",
         "void.jpg": "hold",
     }
     assert rows.loc["cam 1/s.png", "rule"] == "rule 3, any indication: at least 1 patch flagged"
     assert rows.loc["cam 2/s.png", "rule"] == "no rule fired"
-    assert rows.loc["high.png", "rule"].startswith("not inspected: 512 × 300 px")
+    assert rows.loc["low.png", "rule"].startswith("not inspected: 512 × 100 px")
     assert rows.loc["cam 1/s.png", ["patches", "flagged", "flagged_class_1"]].tolist() == [7, 3, 2]
-    assert rows.loc["high.png", "status"] == "unreadable"
-    assert pd.isna(rows.loc["high.png", "width"])
+    assert rows.loc["low.png", "status"] == "unreadable"
+    assert pd.isna(rows.loc["low.png", "width"])
     assert finished.record["exit_status"] == 4
     assert finished.record["counts"] == {
         "entries": 6,
@@ -410,7 +410,7 @@ def test_the_card_names_all_that_the_report_is_made_of(
     assert card["config"]["precision"] == "fp32"
     assert len(card["config_sha256"]) == len(card["policy"]["sha256"]) == 64
     assert [entry["strip_id"] for entry in card["inputs"]] == [
-        "cam 1/s.png", "cam 2/s.png", "high.png", "narrow.png", "void.jpg"
+        "cam 1/s.png", "cam 2/s.png", "low.png", "narrow.png", "void.jpg"
     ]  # fmt: skip
     assert card["skipped"] == [{"name": "readme.txt", "reason": "not an image (.txt)"}]
     assert card["started"] == "2026-11-22T22:38:00+00:00"

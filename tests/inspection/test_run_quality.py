@@ -335,7 +335,7 @@ def test_labels_of_a_strip_of_another_width_leave_no_half_report(
     labels = write_labels(tmp_path / "labels.csv", ("d.png", 1, "1 1"))
     explainer = FakeExplainer()
     out = tmp_path / "out"
-    with pytest.raises(TruthError, match=r"d\.png is 800 px wide"):
+    with pytest.raises(TruthError, match=r"d\.png has 800×256 px"):
         inspect_toy(batch, out, explainer, truth=labels)
     assert explainer.targets == []
     assert sorted(path.name for path in out.iterdir()) == ["img", "log.jsonl", "work"]

@@ -96,10 +96,9 @@ function toggleRunnerUp(card) {
 
 function drawWhere(button, card) {
   const image = find("img", button);
-  Object.assign(image, { src: source(card.strip.thumb), width: card.strip.width, height: card.size });
+  Object.assign(image, { src: source(card.strip.thumb), width: card.strip.width, height: card.strip.height });
   const place = find("span", button);
-  place.style.left = `${(100 * card.left) / card.strip.width}%`;
-  place.style.width = `${(100 * card.size) / card.strip.width}%`;
+  layOver(place, card);
   button.dataset.focus = "strip";
   button.setAttribute("aria-label",
     `Open the strip: the patch lies at ${placeOf(card)} of ${number(card.strip.width)} px`);
@@ -136,10 +135,10 @@ function factsOf(card) {
     const mm2 = REPORT.mmPerPx === null ? "" : `, ${number(Math.round(region.area * REPORT.mmPerPx ** 2))}${THIN}mm²`;
     facts.push(fact("Explained region", `${number(region.area)}${THIN}px${mm2}`,
       percent(region.area / card.size ** 2)));
-    const corner = `at ${number(card.left + region.left)}, ${region.top}`;
+    const corner = `at ${number(card.left + region.left)}, ${number(card.top + region.top)}`;
     const size = `${region.width} × ${region.height}${THIN}px`;
     facts.push(fact("Its box on the strip", size, REPORT.mmPerPx === null ? corner
-      : `${corner} (${metric(card.left + region.left)}, ${metric(region.top)})`));
+      : `${corner} (${metric(card.left + region.left)}, ${metric(card.top + region.top)})`));
   }
   if (card.runnerUp?.similarity !== null && card.runnerUp?.similarity !== undefined) {
     facts.push(fact("Map against runner-up's", card.runnerUp.similarity.toFixed(2), "correlation"));

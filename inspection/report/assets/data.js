@@ -24,6 +24,7 @@ for (const card of CARDS) {
   card.strip = STRIPS[Number(card.strip)]; // the column holds its index
   card.strip.cards.push(card);
   card.right = card.left + card.size;
+  card.bottom = card.top + card.size;
   card.text = `${card.number} ${card.strip.id}`.toLowerCase();
   if (card.trust) {
     const [kept, drop, dropRank, removed, left, leftRank, agreement, agreementRank] = card.trust;
@@ -45,10 +46,26 @@ for (const card of CARDS) {
 
 const glyph = (index) => clone(`glyph-${index}`);
 
-/** Where a card's patch lies: "224–480 px, 112–240 mm". */
+/** Where a card's patch lies: "224–480 px, 112–240 mm"; on a strip of several rows of patches with
+ * the way down: "98–210 × 0–112 px". */
 function placeOf(card) {
-  const px = `${number(card.left)}–${number(card.right)}${THIN}px`;
+  const px = `${spanOf(card, number)}${THIN}px`;
   return REPORT.mmPerPx === null ? px : `${px}, ${metric(card.left)} to ${metric(card.right)}`;
+}
+
+function spanOf(card, written = String) {
+  const across = `${written(card.left)}–${written(card.right)}`;
+  return card.strip.height > card.size ? `${across} × ${written(card.top)}–${written(card.bottom)}` : across;
+}
+
+/** Lay an element over the patch on a picture of its strip. */
+function layOver(element, card) {
+  const { width, height } = card.strip;
+  element.style.left = `${(100 * card.left) / width}%`;
+  element.style.width = `${(100 * card.size) / width}%`;
+  if (height === card.size) return;
+  element.style.top = `${(100 * card.top) / height}%`;
+  element.style.bottom = `${(100 * (height - card.bottom)) / height}%`;
 }
 
 /** What a card is called where its picture cannot be seen. */

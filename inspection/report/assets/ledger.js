@@ -14,7 +14,8 @@ const NAME_SHELF = "steel-sise reviewer";
 const served = location.protocol.startsWith("http") && location.pathname.match(/\/reports\/(\d+)\/[^/]*$/);
 let server = served ? `../../api/batches/${served[1]}` : null;
 
-const patchSubject = (card) => ({ strip: card.strip.id, left: card.left });
+// `left` counts the px of all rows of the strip, one row after another (docs/review.md).
+const patchSubject = (card) => ({ strip: card.strip.id, left: card.top * card.strip.width + card.left });
 const stripSubject = (strip) => ({ strip: strip.id, left: null });
 /** @type {(subject: {strip: string, left?: number | null}) => string} */
 const subjectKey = ({ strip, left }) => JSON.stringify([strip, left ?? null]);

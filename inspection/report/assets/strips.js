@@ -2,6 +2,7 @@
 // The strip map: every strip of the batch on one scale, with its flagged patches.
 
 const ROOMY = 20; // strips up to which each has its picture
+const ROW_HEIGHT = 128; // px, of what is no long strip
 
 function drawStripMap() {
   const holder = find("#strip-map");
@@ -72,10 +73,12 @@ function drawRow(strip) {
   const bar = find(".bar", row);
   if (strip.inspected) {
     bar.style.width = `${(100 * strip.width) / REPORT.widest}%`;
-    bar.style.aspectRatio = `${strip.width} / 256`;
+    bar.style.aspectRatio = `${strip.width} / ${strip.height}`;
+    // What is no strip, but nearly a square, would else fill the window.
+    if (strip.width < 4 * strip.height) bar.style.maxWidth = `${(ROW_HEIGHT * strip.width) / strip.height}px`;
     const image = find("img", bar);
     if (STRIPS.length > ROOMY) image.remove();
-    else Object.assign(image, { src: source(strip.thumb), loading: "lazy", width: strip.width, height: 256 });
+    else Object.assign(image, { src: source(strip.thumb), loading: "lazy", width: strip.width, height: strip.height });
     bar.append(...strip.cards.filter((card) => card.flagged).map((card) => drawMark(card)));
   } else {
     const missing = find(".missing", row);
@@ -102,8 +105,7 @@ function drawMark(card, after = () => {}) {
     title: `${name} · ${probability(card.score)} · ${placeOf(card)}`,
   }, glyph(card.class));
   mark.setAttribute("aria-label", `${name}, ${probability(card.score)}, ${placeOf(card)}`);
-  mark.style.left = `${(100 * card.left) / card.strip.width}%`;
-  mark.style.width = `${(100 * card.size) / card.strip.width}%`;
+  layOver(mark, card);
   mark.addEventListener("click", (event) => {
     event.preventDefault();
     after();

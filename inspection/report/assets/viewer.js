@@ -20,7 +20,7 @@ function openViewer(strip, card = null) {
     const [raw, over] = every("img", view);
     const stack = find(".stack", view);
     stack.style.width = `${strip.width}px`;
-    for (const image of [raw, over]) Object.assign(image, { width: strip.width, height: 256 });
+    for (const image of [raw, over]) Object.assign(image, { width: strip.width, height: strip.height });
     raw.src = source(strip.raw || strip.thumb);
     raw.alt = `Strip ${strip.id}`;
     over.hidden = !strip.overlay;

@@ -22,13 +22,13 @@ def run(arguments: Namespace) -> int:
     """Export; the crops per class on stdout, what is missing on stderr."""
     from inspection.review.database import open_database
     from inspection.review.dataset import export
-    from severstal_prep.dataset import CLASS_NAMES
     from sise.progress import note
 
     exported = export(open_database(arguments.db), arguments.out, arguments.seed)
-    for class_id, name in enumerate(CLASS_NAMES):
+    width = max(8, *map(len, exported.classes))
+    for class_id, name in enumerate(exported.classes):
         numbers = [f"{part} {counts[str(class_id)]}" for part, counts in exported.counts.items()]
-        print(f"{name:8} {', '.join(numbers)}")
+        print(f"{name:{width}} {', '.join(numbers)}")
     print(f"{arguments.out}: written")
     if exported.disputed:
         note(f"left out: {exported.disputed} patches on which people disagree")

@@ -64,7 +64,9 @@ def file_routes(site: Site) -> APIRouter:
             patch = patch_at(connection, batch_id, number, left) if known else None
         if patch is None:
             raise HTTPException(404, "no such patch")
-        return Response(patch_png(batch.strips_folder, patch), media_type="image/png")
+        return Response(
+            patch_png(batch.strips_folder, patch, batch.patch_size), media_type="image/png"
+        )
 
     @router.get("/reports/{batch_id}/{name:path}")
     def report(batch_id: int, name: str) -> Response:

@@ -165,12 +165,13 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(
     report = registered_report(database, tmp_path, {"a.png": ["class 1"]})
     decide(database, report, entry(1, "confirm", "a.png", 0))
     with database.writing() as connection:
-        connection.execute(sa.text("ALTER TABLE batches DROP COLUMN settings"))
+        for column in ("settings", "patch_size"):
+            connection.execute(sa.text(f"ALTER TABLE batches DROP COLUMN {column}"))
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
     again = open_database(url)
     with again.reading() as connection:
         (row,) = newest_batches(connection, 5)
-    assert (row.name, row.settings) == ("b", "")
+    assert (row.name, row.settings, row.patch_size) == ("b", "", 256)
     assert not register(again, read_report(report))
     with again.reading() as connection:
         assert len(newest_batches(connection, 5)[0].settings) == 64
