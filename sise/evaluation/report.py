@@ -20,6 +20,7 @@ from sise.evaluation.summary import summarise
 from sise.evaluation.tables import frame, frame_by_class, frame_of_pairs, markdown
 from sise.explanation import OK
 from sise.images import write_whole
+from sise.metrics import METRICS
 
 GRID, RECORD, PAIRS = "grid.jpg", "evaluation.json", "pairs.csv"
 FORMAT = "steel-sise evaluation 1"
@@ -109,10 +110,14 @@ def _record(run: Evaluation) -> dict[str, Any]:
             "name": dataset.name,
             "items": len(items),
             "images": len({item.image for item in items}),
+            "groups": len({item.unit for item in items}),
             "per_class": dict(counts),
+            "truth": dict(Counter(item.truth for item in items)),
         },
         "unreadable": run.unreadable,
         "methods": {spec.text: spec.title for spec in plan.specs},
+        "pairs": [list(pair) for pair in plan.pairs],
+        "metrics": list(plan.metrics or METRICS),
         "fills": list(plan.fills),
         "steps": plan.steps,
         "options": dict(plan.shared),

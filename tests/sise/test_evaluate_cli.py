@@ -85,6 +85,8 @@ def test_evaluate_writes_all_that_it_promises(
         assert picture.width > 500
     card = json.loads((out / "evaluation.json").read_text())
     assert card["dataset"]["per_class"] == {"crazing": 7, "inclusion": 7}
+    assert card["dataset"]["groups"] == card["dataset"]["truth"]["boxes"] == 14
+    assert card["pairs"] == [["gradcam", "noise"]]
     assert card["command"] == "sise evaluate --out 'out dir'"
     assert card["unreadable"] == []
 
