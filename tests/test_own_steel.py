@@ -63,8 +63,8 @@ def test_own_pictures_become_a_report_and_training_data_again(own: Path, tmp_pat
     assert training.cli.main(texts("test", "--run", run, "--data.root", recast)) == 0
     assert list(json.loads((run / "test" / "test.json").read_text())["per_class"]) == CLASSES
 
-    evaluation = ["evaluate", "--bundle", run / "bundle", "--data", recast, "--limit", 6]
-    evaluation += ["--methods", "gradcam", "--out", tmp_path / "evaluation"]
+    evaluation = ["evaluate", "--bundle", run / "bundle", "--data", recast, "--limit", 3]
+    evaluation += ["--methods", "gradcam", "--metrics", "ebpg", "--out", tmp_path / "evaluation"]
     assert sise.cli.main(texts(*evaluation)) == 0
 
     batch = tmp_path / "batch"

@@ -119,3 +119,32 @@ def test_settings_are_resolved(tmp_path: Path) -> None:
     assert (classifier.precision, classifier.batch_size) == ("bf16", 3)
     assert classifier.device == torch.device("cpu")
     assert load_classifier(tmp_path / "b", "cpu", "fp32").batch_size == 8
+
+
+def test_an_image_higher_than_a_patch_is_covered_in_rows() -> None:
+    pixels = np.full((300, 512, 3), 128, np.uint8)
+    pixels[256:, :64] = 255  # seen by the lower left patch alone
+    rows = classify(read_rows(pixels), toy_classifier(), 224)
+    assert list(zip(rows["top"], rows["left"], strict=True)) == [
+        (0, 0), (0, 224), (0, 256), (44, 0), (44, 224), (44, 256)
+    ]  # fmt: skip
+    assert rows[["width", "height", "size"]].drop_duplicates().values.tolist() == [[512, 300, 256]]
+    assert rows["patch_key"][3] == patch_key("0.png", 0, 44, 256)
+    logits = np.array([2, 40 * 44 * 64 / 256**2, 0, 0, 0])
+    expected = np.exp(logits[1]) / np.exp(logits).sum()
+    plain = 1 / np.exp([2, 0, 0, 0, 0]).sum()
+    np.testing.assert_allclose(
+        rows["p_class_1"], [plain, plain, plain, expected, plain, plain], atol=1e-6
+    )
+
+
+def test_patches_are_as_large_as_the_model_takes_and_normal_may_stand_anywhere(
+    tmp_path: Path,
+) -> None:
+    card = replace(CARD, input_size=(112, 112), classes=("pit", "normal", "Kratzer"))
+    classifier = load_classifier(save(tmp_path / "b", card), "cpu", "fp32")
+    assert classifier.patch == 112
+    rows = classify(read_rows(strip(256)[:200, :200]), classifier, 98)
+    assert rows[["left", "top"]].values.tolist() == [[0, 0], [88, 0], [0, 88], [88, 88]]
+    probabilities = rows[["p_pit", "p_normal", "p_kratzer"]]
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)

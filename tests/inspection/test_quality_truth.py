@@ -245,3 +245,13 @@ def test_maps_are_held_against_the_true_mask_of_the_class_they_explain(
         1, pytest.approx(0.5), pytest.approx(0.5), pytest.approx(100 / 65536)
     )
     assert summarise(measured.iloc[1:]) == Localisation(0, None, None, None)
+
+
+def test_patches_smaller_than_a_strip_have_their_own_rows_of_the_truth(truth: Truth) -> None:
+    patches = pd.DataFrame(
+        {"strip_id": "a.png", "left": [1152, 1152, 1205], "top": [0, 112, 4], "size": 128}
+    )
+    # Class 4 lies at x 1200 to 1209, y 0 to 9.
+    added = add_truth(patches, truth, CLASS_NAMES)
+    assert list(added["true_px_class_4"]) == [100, 0, 5 * 6]
+    assert list(added["true_class"]) == ["class 4", "normal", "class 4"]

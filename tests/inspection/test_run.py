@@ -14,6 +14,8 @@ from toys import FakeExplainer, strip, write_strip
 from inspection import folder as folder_module
 from inspection.checksums import CHECKSUMS
 from inspection.errors import BatchError, PolicyError, ReportFolderError
+from inspection.exports import export
+from inspection.report_reader import open_report
 from inspection.results import patch_key
 from inspection.run import Finished
 from inspection.summary import summarise
@@ -454,3 +456,29 @@ def test_an_image_that_is_passed_over_is_named_and_makes_the_run_incomplete(
     assert reason in finished.folder.index.read_text("utf-8")
     summary = summarise(finished.record, finished.folder.index, 1, False)
     assert "0 unreadable; 2 other files skipped, 1 of them images" in summary
+
+
+def test_an_image_of_two_rows_of_patches_is_inspected_shown_and_exported(
+    tmp_path: Path, inspect_toy: Inspect
+) -> None:
+    pixels = np.full((300, 512, 3), 128, np.uint8)
+    pixels[236:300, 448:] = 255  # 64×64 px in the corner: only the lower right patch flags it
+    write_strip(tmp_path / "batch" / "plate.png", pixels)
+    out = tmp_path / "out"
+    finished = inspect_toy(tmp_path / "batch", out)
+    flagged = patches(out).query("flagged")
+    assert flagged[["left", "top", "indicated"]].values.tolist() == [[256, 44, "class 1"]]
+    assert strips(out)[["width", "height"]].values.tolist() == [[512, 300]]
+    assert finished.record["config"]["patch"] == 256
+    assert finished.record["config"]["stride"] == 224
+    row = flagged.iloc[0]
+    np.testing.assert_allclose(read_image(out / row["raw_path"]), pixels[44:, 256:], atol=12)
+    over = read_image(out / strips(out)["overlay_path"].iloc[0])
+    assert over.shape == (300, 512, 3)
+    data = data_of(out)
+    assert (data["strips"]["height"], data["cards"]["top"]) == ([300], [44])
+    assert "256–512 × 44–300" in (out / "index.html").read_text()
+    coco, _ = export(open_report(out), tmp_path / "regions")
+    content = json.loads(coco.read_text())
+    assert (content["images"][0]["width"], content["images"][0]["height"]) == (512, 300)
+    assert content["annotations"][0]["bbox"] == [448, 236, 64, 64]

@@ -74,3 +74,16 @@ def test_a_step_between_tiles_is_spread_over_their_overlap() -> None:
     maps = [np.full((1, 256), float(index % 2)) for index in range(len(lefts))]
     steps = np.abs(np.diff(merge_tiles(maps, lefts, 1600, 1)[0]))
     assert steps.max() == pytest.approx(1 / 32, abs=1e-6)
+
+
+def test_tiles_of_two_rows_give_way_to_each_other_both_ways() -> None:
+    # Four tiles of 4×4 px that share 2 px both ways; where all meet, the first weighs 1.5 of 2
+    # across and 1.5 of 2 down at (2, 2), and 0.5 of 2 down at (3, 2).
+    maps = [np.full((4, 4), value) for value in (0.8, 0.4, 0.4, 0.4)]
+    merged = merge_tiles(maps, [0, 2, 0, 2], 6, 6, [0, 0, 2, 2])
+    assert merged[0].tolist() == pytest.approx([0.8, 0.8, 0.7, 0.5, 0.4, 0.4])
+    assert merged[2, 2] == pytest.approx(0.4 + 0.4 * 0.75 * 0.75)
+    assert merged[3, 2] == pytest.approx(0.4 + 0.4 * 0.25 * 0.75)
+    assert merged[:, 5].tolist() == pytest.approx([0.4] * 6)
+    alone = merge_tiles([np.full((4, 4), 0.8)], [2], 6, 6, [2])
+    assert np.array_equal(alone > 0, np.pad(np.ones((4, 4), bool), ((2, 0), (2, 0))))

@@ -53,6 +53,7 @@ function placeOf(card) {
   return REPORT.mmPerPx === null ? px : `${px}, ${metric(card.left)} to ${metric(card.right)}`;
 }
 
+/** @type {(card: Indication, written?: (value: number) => string) => string} */
 function spanOf(card, written = String) {
   const across = `${written(card.left)}–${written(card.right)}`;
   return card.strip.height > card.size ? `${across} × ${written(card.top)}–${written(card.bottom)}` : across;
