@@ -130,11 +130,12 @@ def drop(whole: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
 
 
 def left(whole: torch.Tensor, removed: torch.Tensor) -> torch.Tensor:
-    """Ψ(I ⊙ (1 − T)) / Ψ(I), what stays without the top 15 %: (B,), (B,) -> (B,) ≥ 0.
+    """min(1, Ψ(I ⊙ (1 − T)) / Ψ(I)), what stays without the top 15 %: (B,), (B,) -> (B,) in [0, 1].
 
-    Drop's counterpart: above 1 where the score rises. NaN where Ψ(I) is 0 or a score is NaN.
+    Drop's counterpart, and as that it does not count by how much a score rises. NaN where Ψ(I) is 0
+    or a score is NaN.
     """
-    return torch.where(whole == 0, torch.nan, removed / whole)
+    return torch.where(whole == 0, torch.nan, (removed / whole).clamp(max=1))
 
 
 def increase(whole: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
