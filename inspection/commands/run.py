@@ -65,7 +65,7 @@ def parser() -> ArgumentParser:
     options.add_argument(
         "--fill",
         type=Literal["grey", "mean", "blur", "inpaint"],
-        default="grey",
+        default="mean",
         help="what masked-out pixels become, in explaining and in measuring",
     )
     options.add_argument(
@@ -78,7 +78,7 @@ def parser() -> ArgumentParser:
     options.add_argument(
         "--evidence",
         type=Literal["kept", "removed", "both", "none"],
-        default="kept",
+        default="removed",
         help="what a mask is worth: the class's probability when only its part of the patch is "
         "kept, or what the class loses when that is removed; both: their mean, two passes a mask; "
         "none: all masks count alike",
@@ -86,7 +86,7 @@ def parser() -> ArgumentParser:
     options.add_argument(
         "--fusion",
         type=Literal["hard", "soft", "geometric"],
-        default="hard",
+        default="geometric",
         help="how the network's layers become one map: hard, the paper's; soft, its authors' later "
         "code; geometric: a pixel counts where all layers agree",
     )

@@ -5,7 +5,6 @@ import torch
 from toys import CLASSES, FakeExplainer, strip, toy_classifier
 
 from inspection.explain import (
-    EVIDENCE,
     SiseOptions,
     explain,
     explained_region,
@@ -85,10 +84,11 @@ def test_the_explainer_is_sise_on_the_classifiers_model_under_a_budget() -> None
     classifier = toy_classifier()
     explainer = make_explainer(classifier, SiseOptions(), 4)
     assert explainer.mu == 0.0
-    assert explainer.fusion == "hard"
+    assert explainer.fusion == "geometric"
+    assert explainer.engine.options.fill == "mean"
     assert explainer.budget == 98
     assert explainer.context == "reflect"
-    assert explainer.evidence == EVIDENCE
+    assert explainer.evidence == "removed"
     assert explainer.engine.model is classifier.bundle.model
     assert explainer.engine.options.batch_size == 4
     assert classifier.classes == CLASSES

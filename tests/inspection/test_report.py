@@ -254,8 +254,8 @@ def test_identity_names_the_hashes(report: Path, page: Page) -> None:
         card["policy"]["sha256"],
         card["config_sha256"],
         *(entry["sha256"] for entry in card["inputs"]),
-        "μ = 0, hard fusion",
-        "mean grey",
+        "μ = 0, geometric fusion",
+        "the patch's own mean",
         "0.5 mm",
         "defect-inspect verify",
     ):
