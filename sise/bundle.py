@@ -106,6 +106,9 @@ class ModelBundle:
 class Calibrated(nn.Module):
     """A classifier whose logits are divided by a fixed temperature."""
 
+    # SqueezeNet's end in a ReLU, and may all lie between 0 and 1.
+    returns_logits = True
+
     def __init__(self, network: nn.Module, temperature: float) -> None:
         super().__init__()
         self.network = network

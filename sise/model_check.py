@@ -86,7 +86,8 @@ def check_model(
     """Look at what `forward`, which runs `model`, returns for images like these (B, 3, H, W).
 
     Of one image and of two, three passes; of at most 15 more where a model's numbers look like
-    probabilities, and of 16 where it draws numbers. No more than `at_once`. Raises SiseError, with
+    probabilities, and of 16 where it draws numbers. A model whose attribute `returns_logits` is true,
+    as a bundle's, is taken at its word. No more than `at_once`. Raises SiseError, with
     the cure, for a model that cannot be explained with this `output`, and if not even one image
     fits into memory.
     """
@@ -106,6 +107,10 @@ def check_model(
             rows = _logits(model, forward, noise[:1])
         drawn = not torch.equal(before, _rng_state(images.device))
         _check_alike(model, forward, noise, alone, rows[:1], drawn)
+    if output != "probabilities" and getattr(model, "returns_logits", False):
+        if output == "softmax":
+            check_several(rows.shape[1])
+        return ModelOutputs(rows.shape[1], exclusive=False)
     kind = kind_of(forward, images, noise, rows, promised=output == "probabilities")
     if output != "probabilities" or kind == "percent":
         _check_meaning(kind, output)

@@ -7,9 +7,10 @@ import pytest
 import safetensors.torch
 import torch
 
+from sise import GradCAM
 from sise import bundle as bundles
 from sise.bundle import ModelCard
-from sise.errors import BundleError
+from sise.errors import BundleError, SiseError
 
 CLASSES = ("normal", "class 1", "class 2")
 
@@ -60,6 +61,21 @@ def test_the_temperature_divides_the_logits(tmp_path: Path, folder: Path) -> Non
     hot = bundles.save(tmp_path / "hot", card(temperature=4.0), network)
     images = torch.rand(1, 3, 64, 64)
     assert torch.allclose(hot.model(images) * 4, bundles.load(folder).model(images), rtol=1e-6)
+
+
+def test_the_logits_of_a_bundle_are_not_taken_for_probabilities(tmp_path: Path) -> None:
+    network = bundles.build_network("squeezenet1_1", 3)
+    head = network.classifier[1]
+    torch.nn.init.zeros_(head.weight)
+    head.weight.data[:, 0] = 1e-3  # before its ReLU; all that the network returns is in [0, 1]
+    torch.nn.init.constant_(head.bias, 0.1)
+    model = bundles.save(tmp_path / "bundle", card(), network).model
+    images = torch.randn(1, 3, 64, 64)
+    assert 0 < model(images).min() <= model(images).max() < 1
+    explanation = GradCAM(model)(images, 1)
+    assert explanation.scores.tolist() == pytest.approx([1 / 3])
+    with pytest.raises(SiseError, match="probabilities already"):
+        GradCAM(network.eval())(images, 1)
 
 
 def test_preprocessing_by_hand(folder: Path) -> None:
