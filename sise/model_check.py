@@ -86,10 +86,10 @@ def check_model(
     """Look at what `forward`, which runs `model`, returns for images like these (B, 3, H, W).
 
     Of one image and of two, three passes; of at most 15 more where a model's numbers look like
-    probabilities, and of 16 where it draws numbers. A model whose attribute `returns_logits` is true,
-    as a bundle's, is taken at its word. No more than `at_once`. Raises SiseError, with
-    the cure, for a model that cannot be explained with this `output`, and if not even one image
-    fits into memory.
+    probabilities, and of 16 where it draws numbers. No more than `at_once`. A model whose attribute
+    `returns_logits` is true, as a bundle's, is taken at its word. Raises SiseError, with the cure,
+    for a model that cannot be explained with this `output`, and if not even one image fits into
+    memory.
     """
     noise = noise_like(images, 2)
     before = _rng_state(images.device)
