@@ -25,6 +25,7 @@ from inspection.quality.weak import judge
 from sise.status import OK
 
 RESAMPLES = 2000
+BEST = 20
 UNTIL = WeakRule(max_drop=0.5, max_removed=0.5, min_agreement=0.2, failures=2)
 GRID = {
     "max_drop": (0.2, 0.5, 0.8, 0.95, 1.0),
@@ -32,6 +33,7 @@ GRID = {
     "min_agreement": (-1.0, 0.0, 0.1, 0.2, 0.3, 0.4),
     "failures": (1, 2, 3),
 }
+TRAINED = {"none": "trained as usual"}
 # A card is made from this probability on (the policy's default threshold).
 FLAGGED = 0.5
 MISSES: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
@@ -72,9 +74,13 @@ def main(rows: Path, out: Path) -> None:
         for (data, setting, part), of in shown.groupby(["data", "setting", "part"])
     }
     parts |= {f"all, today, {part}": of for part, of in today.groupby("part")}
+    parts |= {"all, today": today}
+    parts |= {f"{data}, today": of for data, of in today.groupby("data")}
     parts |= {
-        f"{data}, trained with masking, today": of
-        for data, of in today[today["training"] != "none"].groupby("data")
+        f"{data}, today, {training}": of
+        for (data, training), of in today.assign(
+            training=today["training"].map(TRAINED).fillna("trained with masking")
+        ).groupby(["data", "training"])
     }
     found: dict[str, Any] = {
         "made": {
@@ -92,7 +98,7 @@ def main(rows: Path, out: Path) -> None:
         },
     }
     out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    for candidate in found["candidates"][:10]:
+    for candidate in found["candidates"]:
         print(candidate)
 
 
@@ -111,7 +117,7 @@ def read(folder: Path) -> pd.DataFrame:
 
 
 def candidates(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """All rules of the grid, by Matthews' correlation of weak with a map no better than chance."""
+    """The best rules of the grid by Matthews' correlation of weak and no better than chance."""
     missed = MISSES["no better than chance"](rows).to_numpy()
     found = []
     for limits in product(*GRID.values()):
@@ -120,7 +126,7 @@ def candidates(rows: pd.DataFrame) -> list[dict[str, Any]]:
         found.append(
             {**vars(rule), "matthews": matthews(weak, missed), **reliability(weak, missed)}
         )
-    return sorted(found, key=lambda one: -one["matthews"])
+    return sorted(found, key=lambda one: -one["matthews"])[:BEST]
 
 
 def figures(rows: pd.DataFrame, chosen: WeakRule) -> dict[str, Any]:
@@ -153,6 +159,7 @@ def judged(rows: pd.DataFrame, missed: np.ndarray, rule: WeakRule) -> dict[str, 
     }
     return {
         **reliability(weak, missed),
+        "matthews": matthews(weak, missed),
         "weak_interval": interval(weak, rows),
         "precision_interval": interval(missed, rows, weak),
         "recall_interval": interval(weak, rows, missed),
