@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from severstal_prep.dataset import read_card
 from severstal_prep.images import read_image
+from sise.progress import note
 from training.augment import Augmentation, Augmenter
 from training.crops import (
     CheckedDataset,
@@ -177,6 +178,7 @@ class RecastDataModule(LightningDataModule):
                 f"{self.root}: {absent} has no training crop; build the dataset from more strips, "
                 "or with another --seed"
             )
+        self._check_masking(train, recast.classes)
         self.class_frequencies = self._frequencies(recast.classes)
         self.input_size = read_image(train.paths[0]).shape[:2]
         if self.normalization == "dataset":
@@ -187,6 +189,19 @@ class RecastDataModule(LightningDataModule):
             "val": CropDataset(val, None, self.cache),
         }
         self._recast = recast
+
+    def _check_masking(self, train: Crops, classes: Sequence[str]) -> None:
+        if not self.masking:
+            return
+        try:
+            normal = normal_class(classes)
+            if self.masking.needs_masks:
+                check_masks(train, normal)
+        except (DataError, RecipeError) as error:
+            if not self.masking.where_possible:
+                raise
+            note(f"no crops are masked: {error}")
+            self.masking = Masking()
 
     def _frequencies(self, classes: Sequence[str]) -> tuple[float, ...]:
         if not self.masking:
@@ -200,10 +215,7 @@ class RecastDataModule(LightningDataModule):
     def _masker(self, train: Crops, classes: Sequence[str]) -> CropMasker | None:
         if not self.masking:
             return None
-        normal = normal_class(classes)
-        if self.masking.needs_masks:
-            check_masks(train, normal)
-        return CropMasker(self.masking, self.mean, normal)
+        return CropMasker(self.masking, self.mean, normal_class(classes))
 
     @property
     def num_classes(self) -> int:

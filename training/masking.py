@@ -49,6 +49,8 @@ class Masking:
             input), mean (the crop's), blur, inpaint (all as in sise), level (an even grey at
             random). A blur keeps a ghost of the defect. An empty crop takes mean for blur and
             inpaint.
+        where_possible: for a dataset that masking cannot be had from (no normal class, or a
+            defect crop without its mask), train without it and say so, rather than refuse.
     """
 
     black_out: float = 0.0
@@ -57,11 +59,12 @@ class Masking:
     empty: float = 0.0
     clear: float = 0.5
     gone: float = 0.05
-    fill: MaskingFill | tuple[MaskingFill, ...] = ("grey", "inpaint")
+    fill: MaskingFill | tuple[MaskingFill, ...] = ("grey", "mean", "inpaint")
+    where_possible: bool = False
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name != "fill" and not 0 <= value <= 1:
+            if name not in ("fill", "where_possible") and not 0 <= value <= 1:
                 raise RecipeError(f"data.masking.{name} must be 0 to 1, not {value}")
         total = self.black_out + self.alone + self.random + self.empty
         if total > 1 + 1e-9:
@@ -82,7 +85,11 @@ class Masking:
 
     def record(self) -> dict[str, dict[str, Any]]:
         """What records and cards say of it, as plain values; nothing of none."""
-        return {"masking": asdict(self) | {"fill": list(self.fills)}} if self else {}
+        if not self:
+            return {}
+        said = asdict(self) | {"fill": list(self.fills)}
+        del said["where_possible"]
+        return {"masking": said}
 
     def whole(self, defect: bool) -> float:
         """Share of the defect crops, or of the normal ones, that are to be shown unmasked."""

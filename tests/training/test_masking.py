@@ -283,6 +283,22 @@ def test_defect_crop_without_a_mask(masked_root: Path) -> None:
     module(masked_root)
 
 
+def test_where_masking_is_impossible_training_goes_on_without_it(
+    masked_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some = Masking(random=0.1, where_possible=True)
+    assert module(masked_root, masking=some).masking.record()["masking"]["random"] == 0.1
+    assert capsys.readouterr().err == ""
+    next((masked_root / "masks" / "train" / "2").iterdir()).unlink()
+    data = module(masked_root, masking=some)
+    assert data.masking.record() == {}
+    assert data.class_frequencies == (8, 4, 4, 6, 4)
+    said = capsys.readouterr().err
+    assert "no crops are masked: " in said
+    assert "this defect crop has no mask" in said
+    assert torch.equal(epoch(data)[0], epoch(module(masked_root))[0])
+
+
 def test_mask_of_another_size(masked_root: Path) -> None:
     for mask in (masked_root / "masks" / "train").rglob("*.png"):
         write_png(mask, np.zeros((8, 16), np.uint8))
