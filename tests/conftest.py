@@ -8,6 +8,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# On a busy machine a quick example takes long: no test of a property fails by the clock.
+settings.register_profile("steel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steel")
 
 # Tests run in parallel processes; one thread each keeps them out of each other's way. PyTorch, once
 # it is loaded, and the programs that tests start read this.

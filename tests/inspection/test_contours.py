@@ -72,7 +72,7 @@ def test_a_disc_needs_few_corners() -> None:
 
 
 @given(st.integers(0, 2**16 - 1))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_mask_gives_some_outline_within_it(bits: int) -> None:
     small = np.array([bits >> place & 1 for place in range(16)], bool).reshape(4, 4)
     large = small.repeat(8, axis=0).repeat(8, axis=1)

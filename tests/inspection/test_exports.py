@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools.coco import COCO
@@ -126,7 +126,6 @@ def test_a_region_with_holes_is_one_polygon(
 
 
 @given(arrays(np.uint8, (6, 6)).filter(np.any), st.data())
-@settings(deadline=None)
 def test_the_region_of_a_rounded_map_is_the_one_that_was_measured(
     heat: np.ndarray, data: st.DataObject
 ) -> None:

@@ -53,13 +53,12 @@ def test_a_hole_runs_the_other_way() -> None:
 
 
 @given(MASKS)
-@settings(deadline=None)
 def test_signed_areas_add_up_to_the_pixels(mask: npt.NDArray[np.bool_]) -> None:
     assert sum(doubled_area(loop) for loop in outlines(mask)) == 2 * mask.sum()
 
 
 @given(MASKS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_pycocotools_draws_the_mask_again(mask: npt.NDArray[np.bool_]) -> None:
     loops = outlines(mask)
     if all(doubled_area(loop) > 0 for loop in loops):
@@ -99,7 +98,7 @@ def test_every_piece_is_one_polygon_of_its_area(mask: npt.NDArray[np.bool_], pie
 
 
 @given(ROUGH)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_polygons_cut_open_are_the_mask_for_any_reader(mask: npt.NDArray[np.bool_]) -> None:
     found = polygons(mask)
     assert all(doubled_area(polygon) > 0 for polygon in found)

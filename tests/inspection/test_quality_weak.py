@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from toys import FakeExplainer, strip, toy_classifier
 
@@ -102,7 +102,6 @@ def test_percentiles_say_what_share_of_the_batch_is_worse() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-@settings(deadline=None)
 def test_percentiles_of_a_batch_average_to_the_middle(drops: list[float]) -> None:
     found = rank(judged(*(row(drop=drop) for drop in drops)))["drop_percentile"]
     assert found.mean() == pytest.approx(50)

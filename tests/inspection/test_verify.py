@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from toy_reports import report_of
 from toys import FakeExplainer, strip, write_strip
@@ -256,7 +256,6 @@ def test_hostile_file_names_are_listed_and_shown_on_one_line(
 
 
 @given(st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1))
-@settings(deadline=None)
 def test_any_name_survives_the_list(name: str) -> None:
     from inspection.checksums import _line, _parse
 

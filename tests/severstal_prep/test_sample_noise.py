@@ -66,7 +66,7 @@ def test_specks_lie_where_asked_and_nowhere_else() -> None:
 
 
 @given(st.integers(0, 2**32), st.floats(3, 12))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_ribbon_covers_its_line_and_nothing_beyond_its_width(seed: int, half: float) -> None:
     cover, fibres = ribbon(generator(seed), (200, 64), (0, 32), (199, 32), half)
     assert cover.min() >= 0

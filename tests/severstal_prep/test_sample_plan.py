@@ -13,7 +13,7 @@ def plan(strips: int, seed: int = 0) -> list[tuple[int, ...]]:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 90), st.integers(1, 90))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_longer_plan_begins_like_a_shorter_one(seed: int, a: int, b: int) -> None:
     short, long = sorted((a, b))
     assert len(plan(long, seed)) == long

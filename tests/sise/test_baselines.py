@@ -62,7 +62,7 @@ def test_grey_and_inpaint_have_no_background_of_their_own() -> None:
 
 
 @given(fills, sizes, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_mask_of_one_gives_the_image_to_the_bit(
     fill: Fill, size: tuple[int, int, int], seed: int
 ) -> None:
@@ -71,7 +71,7 @@ def test_a_mask_of_one_gives_the_image_to_the_bit(
 
 
 @given(fills, sizes, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_mask_of_zero_gives_the_fill(fill: Fill, size: tuple[int, int, int], seed: int) -> None:
     images, masks = images_and_masks(size, seed)
     found = masked(images, torch.zeros_like(masks), fill)
@@ -87,7 +87,7 @@ def test_a_mask_of_zero_gives_the_fill(fill: Fill, size: tuple[int, int, int], s
 
 
 @given(st.sampled_from(["mean", "blur", "inpaint"]), sizes, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_even_image_stays_as_it_is_under_any_mask(
     fill: Fill, size: tuple[int, int, int], seed: int
 ) -> None:
@@ -97,7 +97,7 @@ def test_an_even_image_stays_as_it_is_under_any_mask(
 
 
 @given(fills, sizes, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nothing_leaves_the_range_of_image_and_fill(
     fill: Fill, size: tuple[int, int, int], seed: int
 ) -> None:

@@ -39,7 +39,7 @@ def test_points_that_coincide_need_no_more_than_one_medoid() -> None:
     assert sorted(points[0, chosen[0], 0].tolist()) == [4.0, 7.0]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 99))
 def test_never_more_than_asked_for_and_all_of_them_members(
     size: int, count: int, seed: int

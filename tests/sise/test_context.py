@@ -36,7 +36,7 @@ def layers(model: nn.Sequential) -> tuple[Layer, ...]:
 
 
 @given(sizes, st.integers(1, 9), st.integers(0, 9), st.integers(0, 25))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_strip_is_mirrored_beyond_its_ends(
     height: int, width: int, left: int, margin: int
 ) -> None:

@@ -79,7 +79,7 @@ def test_six_differences_of_one_sign_are_counted_out() -> None:
     assert sign_flip(data, seed=0) == pytest.approx([2 / 64])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(-4, 4), min_size=6, max_size=8))
 def test_all_signs_are_counted_ties_included(differences: list[int]) -> None:
     total = abs(sum(differences))

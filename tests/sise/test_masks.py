@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -29,7 +29,6 @@ def test_upsampling_is_bilinear_with_half_pixel_centres() -> None:
     assert upsample(row, (1, 4)).tolist() == [[[0.0, 1.0, 3.0, 4.0]]]
 
 
-@settings(deadline=None)
 @given(sides, sides, larger, larger, st.integers(0, 99))
 def test_upsampling_is_pytorchs(h: int, w: int, height: int, width: int, seed: int) -> None:
     maps = some_maps(h, w, seed)
@@ -39,7 +38,6 @@ def test_upsampling_is_pytorchs(h: int, w: int, height: int, width: int, seed: i
     assert torch.allclose(upsample(maps, (height, width)), expected, atol=1e-12)
 
 
-@settings(deadline=None)
 @given(sides, sides, larger, larger, st.integers(0, 99))
 def test_extremes_and_sums_need_no_upsampling(
     h: int, w: int, height: int, width: int, seed: int

@@ -266,7 +266,7 @@ def plain(
     st.integers(1, 8), st.integers(1, 8), st.integers(1, 4), st.floats(0, 1),
     st.integers(0, 2**32 - 1),
 )  # fmt: skip
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_against_a_plain_count(height: int, width: int, rim: int, share: float, seed: int) -> None:
     generator = np.random.default_rng(seed)
     values = generator.integers(0, 4, (2, height, width)).astype(np.float32) / 3
@@ -288,7 +288,7 @@ def test_against_a_plain_count(height: int, width: int, rim: int, share: float, 
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 2**32 - 1), st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_top_pixels_are_the_largest(
     height: int, width: int, seed: int, data: st.DataObject
 ) -> None:

@@ -185,7 +185,7 @@ def test_against_a_plain_loop(fill: FillName, steps: int) -> None:
 
 
 @given(st.integers(1, 9), st.integers(2, 9), st.integers(1, 30), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_of_a_linear_model_insertion_and_deletion_sum_up_to_the_score(
     height: int, width: int, steps: int, seed: int
 ) -> None:

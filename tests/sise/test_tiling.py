@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sise.tiling import merge_tiles, tile_lefts
@@ -19,7 +19,6 @@ def test_the_last_tile_ends_with_the_strip(width: int, expected: tuple[int, ...]
 
 
 @given(st.integers(256, 5000), st.integers(1, 256))
-@settings(deadline=None)
 def test_every_column_is_covered_and_no_tile_comes_twice(width: int, stride: int) -> None:
     lefts = tile_lefts(width, 256, stride)
     covered = np.zeros(width, bool)
@@ -53,7 +52,6 @@ def test_a_lone_tile_stays_as_it_is_and_the_rest_is_zero() -> None:
 
 
 @given(st.integers(8, 60), st.integers(1, 8), st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_merging_is_a_mean_of_the_tiles_that_are_there(width: int, stride: int, seed: int) -> None:
     lefts = tile_lefts(width, 8, stride)
     generator = np.random.default_rng(seed)

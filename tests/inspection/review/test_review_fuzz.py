@@ -45,7 +45,6 @@ def test_no_request_of_its_own_description_makes_it_fail(client: TestClient) -> 
         max_examples=60,
         derandomize=True,
         database=None,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
