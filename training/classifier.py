@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
@@ -17,6 +18,7 @@ from training.blueprint import Blueprint
 from training.data import IMAGENET_MEAN, IMAGENET_STD, Batch, RecastDataModule, normalise
 from training.errors import DivergedError, RecipeError
 from training.evaluate import macro_recall
+from training.losses import Loss, mixed
 from training.schedule import Schedule, Steps
 
 
@@ -38,7 +40,12 @@ class DefectClassifier(LightningModule):
         schedule: of training.schedule, by class_path.
         logit_adjustment: τ of Menon et al. 2021: the logits' τ·log(class frequency) is added in
             the loss alone, so that rare classes get a wider margin; 0 is plain cross-entropy.
+        class_balanced: β of Cui et al. 2019: rare classes weigh more, by their effective number
+            of crops; 0 weighs all alike.
+        focal: γ of Lin et al. 2017: crops that are classified well count less; 0 counts all alike.
         label_smoothing: share of the target probability that is spread over all classes.
+        mixup: α of Zhang et al. 2018: each crop is laid over another of its batch, by a share
+            drawn from Beta(α, α); 0 lays none.
         num_classes: how many classes the dataset has; fit reads it from the card.
     """
 
@@ -49,20 +56,21 @@ class DefectClassifier(LightningModule):
         optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer] = torch.optim.SGD,
         schedule: Schedule = Steps(),  # noqa: B008 frozen
         logit_adjustment: float = 0.0,
+        class_balanced: float = 0.0,
+        focal: float = 0.0,
         label_smoothing: float = 0.0,
+        mixup: float = 0.0,
         num_classes: int = 5,
     ) -> None:
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise RecipeError(f"model.label_smoothing must be 0 to below 1, not {label_smoothing}")
-        if logit_adjustment < 0:
-            raise RecipeError(f"model.logit_adjustment must be 0 or more, not {logit_adjustment}")
+        self.loss = Loss(logit_adjustment, class_balanced, focal, label_smoothing)
+        if not mixup >= 0:
+            raise RecipeError(f"model.mixup must be 0 or more, not {mixup}")
         self.architecture = architecture
         self.weights = weights
         self.build_optimizer = optimizer
         self.schedule = schedule
-        self.logit_adjustment = logit_adjustment
-        self.label_smoothing = label_smoothing
+        self.mixup = mixup
         self.network = build_network(architecture, num_classes)
         self.network.to(memory_format=torch.channels_last)
         self.mean, self.std = IMAGENET_MEAN, IMAGENET_STD
@@ -84,14 +92,17 @@ class DefectClassifier(LightningModule):
         return logits
 
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
+        # Dropout and mixup then draw the same in a run that was interrupted and goes on.
+        place = (self._data.seed, self.current_epoch, batch_index, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
         crops, labels = batch
-        loss = adjusted_cross_entropy(
-            self(crops).float(),
-            labels,
-            self.class_frequencies,
-            self.logit_adjustment,
-            self.label_smoothing,
-        )
+        images, others, share = normalise(crops, self.mean, self.std), labels, 1.0
+        if self.mixup:
+            images, others, share = mixed(images, labels, self.mixup)
+        logits = self.network(images).float()
+        loss = self.loss(logits, labels, self.class_frequencies)
+        if share < 1:
+            loss = share * loss + (1 - share) * self.loss(logits, others, self.class_frequencies)
         if not bool(loss.isfinite()):
             raise self._diverged(f"batch {batch_index + 1}: the training loss is {loss.item()}")
         self.log(
@@ -151,20 +162,3 @@ class DefectClassifier(LightningModule):
     def transform_input(self) -> bool:
         """torchvision's option of googlenet and inception_v3, which their ImageNet weights need."""
         return bool(getattr(self.network, "transform_input", False))
-
-
-def adjusted_cross_entropy(
-    logits: torch.Tensor,
-    labels: torch.Tensor,
-    class_frequencies: tuple[float, ...],
-    tau: float,
-    label_smoothing: float,
-) -> torch.Tensor:
-    """Mean cross-entropy of logits (B, C) + τ·log π against labels (B,).
-
-    π is the frequency of each class, in proportion to `class_frequencies` (C,), all positive.
-    Menon et al., Long-tail learning via logit adjustment, ICLR 2021, equation 10.
-    """
-    frequencies = torch.tensor(class_frequencies, dtype=torch.float32, device=logits.device)
-    adjusted = logits + tau * (frequencies / frequencies.sum()).log()
-    return functional.cross_entropy(adjusted, labels, label_smoothing=label_smoothing)

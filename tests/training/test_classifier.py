@@ -1,59 +1,14 @@
-import math
-
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from training.blueprint import KEY, Blueprint
-from training.classifier import DefectClassifier, adjusted_cross_entropy
+from training.classifier import DefectClassifier
 from training.data import RecastDataModule
 from training.errors import RecipeError
 from training.schedule import Steps
 
 NET = "shufflenet_v2_x0_5"
-
-
-def test_logit_adjustment_by_hand() -> None:
-    logits, labels = torch.tensor([[1.0, 2.0]]), torch.tensor([0])
-    # Frequencies 3/4 and 1/4: the logits become 1 + ln ¾ and 2 + ln ¼.
-    first, second = 1 + math.log(0.75), 2 + math.log(0.25)
-    expected = math.log(math.exp(first) + math.exp(second)) - first
-    assert adjusted_cross_entropy(logits, labels, (30, 10), 1.0, 0.0).item() == pytest.approx(
-        expected
-    )
-
-
-def test_tau_scales_the_adjustment_and_zero_is_plain() -> None:
-    logits, labels = (
-        torch.randn(6, 3, generator=torch.Generator().manual_seed(0)),
-        torch.arange(6) % 3,
-    )
-    plain = functional.cross_entropy(logits, labels)
-    assert torch.equal(adjusted_cross_entropy(logits, labels, (1, 5, 9), 0.0, 0.0), plain)
-    doubled = functional.cross_entropy(
-        logits + 2 * torch.tensor([1 / 15, 5 / 15, 9 / 15]).log(), labels
-    )
-    assert adjusted_cross_entropy(logits, labels, (1, 5, 9), 2.0, 0.0).item() == pytest.approx(
-        doubled.item()
-    )
-
-
-def test_rare_class_pays_more_for_the_same_logits() -> None:
-    logits = torch.zeros(1, 2)
-    rare = adjusted_cross_entropy(logits, torch.tensor([1]), (99, 1), 1.0, 0.0)
-    frequent = adjusted_cross_entropy(logits, torch.tensor([0]), (99, 1), 1.0, 0.0)
-    assert rare.item() == pytest.approx(-math.log(0.01), rel=1e-4)
-    assert frequent.item() == pytest.approx(-math.log(0.99), rel=1e-4)
-
-
-def test_label_smoothing_by_hand() -> None:
-    logits, labels = torch.tensor([[0.0, math.log(3.0)]]), torch.tensor([1])
-    # p = (¼, ¾); with ε = 0.2 the target is (0.1, 0.9).
-    expected = -0.1 * math.log(0.25) - 0.9 * math.log(0.75)
-    assert adjusted_cross_entropy(logits, labels, (1, 1), 1.0, 0.2).item() == pytest.approx(
-        expected
-    )
 
 
 def test_takes_any_torchvision_cnn_and_gives_five_logits() -> None:
@@ -73,6 +28,9 @@ def test_weights_lie_channels_last() -> None:
     [
         ({"label_smoothing": 1.0}, r"model\.label_smoothing must be 0 to below 1"),
         ({"logit_adjustment": -1.0}, r"model\.logit_adjustment must be 0 or more"),
+        ({"class_balanced": 1.0}, r"model\.class_balanced must be 0 to below 1"),
+        ({"focal": float("nan")}, r"model\.focal must be 0 or more, not nan"),
+        ({"mixup": -0.2}, r"model\.mixup must be 0 or more"),
     ],
 )
 def test_options_out_of_range(options: dict, message: str) -> None:
