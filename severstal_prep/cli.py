@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt
 
 from severstal_prep import console
 from severstal_prep.errors import PrepError
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "stats": _stats,
         "build": _build,
         "build-masks": _build_masks,
+        "check": _check,
     }[arguments.command]
     options = arguments[arguments.command]
     return console.run(PROGRAM, lambda: command(options), (PrepError,), MEMORY_CURE)
@@ -55,6 +57,9 @@ def _parser() -> ArgumentParser:
         "build-masks",
         _build_masks_parser(),
         help="write the recast dataset of your own images and masks",
+    )
+    commands.add_subcommand(
+        "check", _check_parser(), help="look for leaks, wrong labels and damage in a recast dataset"
     )
     return parser
 
@@ -174,6 +179,32 @@ def _build_masks_parser() -> ArgumentParser:
     return parser
 
 
+def _check_parser() -> ArgumentParser:
+    parser = _new_parser(
+        "Check a recast dataset: leaks between splits, labels that cannot be, black or blank "
+        "crops, class counts. Exit code 0 without errors, 3 with one."
+    )
+    parser.add_argument("dataset", type=Path, help="folder of the dataset")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="decode no image: card, manifest, files, leaks of strips, counts; as fit does",
+    )
+    parser.add_argument(
+        "--reference",
+        type=str,
+        help="compare class shares with: paper (its table 3), another recast dataset or its "
+        "dataset.json, or a JSON file of class names and numbers",
+    )
+    parser.add_argument("--strict", action="store_true", help="warnings give exit code 3, too")
+    parser.add_argument(
+        "--examples", type=NonNegativeInt, default=3, help="how many to name of each check"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    _add_jobs(parser)
+    return parser
+
+
 def _add_min_defect_pixels(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--min-defect-pixels",
@@ -288,6 +319,21 @@ def _build_masks(options: Namespace) -> int:
         )
     )
     return _report(outcome, *describe(outcome, "images"))
+
+
+def _check(options: Namespace) -> int:
+    from severstal_prep.check import FAILED, as_json, check, print_report
+    from severstal_prep.reference import read_reference
+
+    reference = None if options.reference is None else read_reference(options.reference)
+    jobs = (os.cpu_count() or 1) if options.jobs is None else options.jobs
+    report = check(options.dataset, options.quick, reference, jobs)
+    if options.json:
+        print(as_json(report, options.examples))
+    else:
+        print_report(report, options.examples)
+    failed = report.failed("error") or (options.strict and report.failed("warning"))
+    return FAILED if failed else 0
 
 
 def _report(outcome: "Outcome", text: str, notes: list[str]) -> int:

@@ -25,6 +25,8 @@ BLACK_LEVEL = 15
 On real strips, the crops beside the steel have at least 99.9 % of their pixels below 15, the
 darkest steel at most 54 %, and steel with a wide black margin at most 78 %.
 """
+MASK_LEVEL = 127
+"""Grey value above which a pixel of a mask is the defect."""
 
 Recipe = Literal["paper"]
 Normals = Literal["annotated", "all", "none"]

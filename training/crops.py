@@ -11,10 +11,12 @@ import pandas as pd
 from pydantic import Field
 
 from severstal_prep import dataset
+from severstal_prep.checks import MASKS_MISSING, Check, leak_checks, quick_checks, row_checks
 from severstal_prep.images import read_image
+from severstal_prep.recast import MASK_LEVEL
+from sise.progress import note
 from training.errors import DataError
 
-GROUPED = "grouped"
 CROPS_FOR_STATISTICS = 2000
 
 
@@ -105,11 +107,33 @@ def read_recast(root: Path) -> CheckedDataset:
         dataset.card_sha256(root),
         dataset.read_manifest(root),
     )
-    _check_rows(recast)
-    if recast.split_rule == GROUPED:
-        for column in ("group_id", "strip_id"):
-            _check_no_leak(recast, column)
+    _refuse(root, row_checks(recast.classes, recast.manifest))
+    _refuse(root, leak_checks(recast.manifest, recast.split_rule))
     return recast
+
+
+def check_quickly(recast: CheckedDataset) -> None:
+    """Do what `severstal-prep check --quick` does, and note what it warns of.
+
+    Raises DataError for an error, but for masks that are missing: only masking needs them, and
+    `check_masks` looks for them.
+    """
+    checks = quick_checks(recast.root, recast.card, recast.manifest)
+    _refuse(recast.root, [check for check in checks if check.name != MASKS_MISSING])
+    for check in checks:
+        if check.found:
+            note(
+                f"{recast.root}: {check.name}: {check.found} ({check.examples[0]}); {check.cure} "
+                "(severstal-prep check tells more)"
+            )
+
+
+def _refuse(root: Path, checks: Sequence[Check]) -> None:
+    for check in checks:
+        if check.level == "error" and check.found:
+            first, more = check.examples[0], check.found - 1
+            also = f" (and {more} more)" if more else ""
+            raise DataError(f"{root / first.file}{first.in_row}: {first.what}{also}; {check.cure}")
 
 
 def check_classes(path: Path, classes: Sequence[str], recast: CheckedDataset) -> None:
@@ -119,31 +143,6 @@ def check_classes(path: Path, classes: Sequence[str], recast: CheckedDataset) ->
             f"{path}: a model of other classes ({', '.join(classes)}); "
             f"{recast.root} has {', '.join(recast.classes)}"
         )
-
-
-def _check_rows(recast: CheckedDataset) -> None:
-    file, classes = recast.root / dataset.MANIFEST_NAME, recast.classes
-    if len(set(classes)) < len(classes):
-        raise DataError(
-            f"{recast.root / dataset.CARD_NAME}: classes: two of one name; build it again"
-        )
-    columns = ["class_id", "split", "crop_path", "mask_path"]
-    for row, (class_id, split, *names) in enumerate(
-        recast.manifest[columns].itertuples(index=False)
-    ):
-        if not 0 <= class_id < len(classes):
-            raise DataError(
-                f"{file}, row {row}: class {class_id} is not 0 to {len(classes) - 1}; "
-                "build it again"
-            )
-        if split not in dataset.SPLITS:
-            raise DataError(f"{file}, row {row}: split {split!r} is unknown; build it again")
-        for name in names:
-            path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts or "\\" in name:
-                raise DataError(
-                    f"{file}, row {row}: {name!r} leaves the dataset's folder; build it again"
-                )
 
 
 def check_masks(crops: Crops, normal: int) -> None:
@@ -159,18 +158,7 @@ def check_masks(crops: Crops, normal: int) -> None:
 
 def read_mask(path: Path) -> npt.NDArray[np.uint8]:
     """Read a true mask: (H, W) uint8, 1 on the defect. Raises as `read_image` does."""
-    return np.asarray(read_image(path)[..., 0] > 127, np.uint8)
-
-
-def _check_no_leak(recast: CheckedDataset, column: str) -> None:
-    splits = recast.manifest.groupby(column, sort=True)["split"].unique()
-    for key, sides in splits.items():
-        if len(sides) > 1:
-            file = recast.root / dataset.MANIFEST_NAME
-            raise DataError(
-                f"{file}: {column} {key} is in {' and '.join(sides)}, so that testing would see "
-                "what was trained on; build the dataset again with --split grouped"
-            )
+    return np.asarray(read_image(path)[..., 0] > MASK_LEVEL, np.uint8)
 
 
 def channel_statistics(

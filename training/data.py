@@ -21,6 +21,7 @@ from training.crops import (
     SplitCard,
     channel_statistics,
     check_masks,
+    check_quickly,
     read_mask,
     read_recast,
 )
@@ -163,9 +164,9 @@ class RecastDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Read and check the dataset (once); raises DatasetError, DataError as `read_recast`.
 
-        Also raises DataError if a class has no training crop, or a defect crop no mask where
-        masking needs it, RecipeError if masking finds no normal class, and UnreadableImageError
-        for a crop that was to be measured and cannot be read.
+        Notes what `severstal-prep check --quick` warns of; raises DataError for its errors, and for
+        a defect crop without a mask where masking needs it, RecipeError if masking finds no normal
+        class, and UnreadableImageError for a crop that was to be measured and cannot be read.
         """
         if self._recast is not None:
             return
@@ -178,6 +179,7 @@ class RecastDataModule(LightningDataModule):
                 f"{self.root}: {absent} has no training crop; build the dataset from more strips, "
                 "or with another --seed"
             )
+        check_quickly(recast)
         self._check_masking(train, recast.classes)
         self.class_frequencies = self._frequencies(recast.classes)
         self.input_size = read_image(train.paths[0]).shape[:2]

@@ -7,6 +7,7 @@ Sampling and Block-Wise Feature Aggregation, AAAI-21, appendix: tables 3 and 5.
 from collections.abc import Sequence
 
 from severstal_prep.dataset import CLASS_NAMES
+from severstal_prep.reference import PAPER_CROPS
 
 TOP1 = 0.8658
 TOP3 = 0.9960
@@ -27,7 +28,7 @@ With table 3's test crops it implies a top-1 of 0.858 ± 0.005, a little less th
 RECALL = tuple(row[class_id] for class_id, row in enumerate(CONFUSION))
 MACRO_RECALL = sum(RECALL) / len(RECALL)
 
-DEFECT_CROPS = (1336, 210, 11666, 1388)
+DEFECT_CROPS = PAPER_CROPS[1:]
 """Table 3: crops of classes 1 to 4, train and test together."""
 
 

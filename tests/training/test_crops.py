@@ -5,7 +5,7 @@ import pytest
 
 from severstal_prep.errors import DatasetError, UnreadableImageError
 from severstal_prep.images import write_png
-from training.crops import channel_statistics, read_recast
+from training.crops import channel_statistics, check_quickly, read_recast
 from training.errors import DataError
 
 
@@ -35,7 +35,7 @@ def test_split_without_crops(tmp_path: Path, make_recast) -> None:
 def test_groups_that_cross_splits_are_a_leak(tmp_path: Path, make_recast, column: str) -> None:
     crops = {"train": (2, 0, 0, 0, 0), "val": (0, 0, 0, 0, 0), "test": (1, 0, 0, 0, 0)}
     root = make_recast(tmp_path, crops, **{column: ["a", "b", "b"]})
-    with pytest.raises(DataError, match=rf"manifest.parquet: {column} b is in train and test"):
+    with pytest.raises(DataError, match=rf"_x32.png, row 2: {column} b is in train and test"):
         read_recast(root)
 
 
@@ -92,3 +92,25 @@ def test_channel_statistics_by_hand(tmp_path: Path) -> None:
 def test_channel_statistics_name_an_unreadable_crop(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImageError, match=r"a\.png: there is no such file"):
         channel_statistics([tmp_path / "a.png"])
+
+
+def test_quick_check_notes_warnings(tmp_path: Path, make_recast, capsys) -> None:
+    crops = {"train": (2, 1, 1, 1, 1), "val": (1, 1, 1, 1, 1), "test": (1, 1, 1, 1, 1)}
+    strips = ["a", *"bcdefghijklmno", "a"]
+    root = make_recast(tmp_path, crops, split_rule="paper", strip_id=strips)
+    check_quickly(read_recast(root))
+    noted = capsys.readouterr().err
+    assert (
+        "strips in several splits: 1 (crops/test/4/00000000f_x32.png, row 15: strip_id a" in noted
+    )
+    assert "masks missing: 12 (masks/train/1/000000002_x32.png, row 2" in noted
+    assert noted.count("\n") == 2
+
+
+def test_quick_check_refuses_a_crop_that_is_missing(tmp_path: Path, make_recast) -> None:
+    root = make_recast(tmp_path)
+    recast = read_recast(root)
+    for path in recast.crops("val").paths[:2]:
+        path.unlink()
+    with pytest.raises(DataError, match=r"_x32\.png, row 26: there is no such file \(and 1 more\)"):
+        check_quickly(recast)
