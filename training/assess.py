@@ -10,17 +10,21 @@ from sise.devices import choose_device
 from sise.precision import Precision, resolve
 from sise.progress import note, track
 from training import paper_results
+from training.answers import Answers
 from training.calibration import ECE_BINS
 from training.classification_report import ClassificationReport, write_confusion
 from training.crops import check_classes, read_recast
 from training.data import CropDataset, crop_loader
+from training.decision_pictures import COSTS_PICTURE, RISK_PICTURE, draw
 from training.evaluate import evaluate, predict
+from training.judgement import judge_test
 from training.resources import memory_explained
 
 Split = Literal["train", "val", "test"]
 
 RESULTS_NAME = "test.json"
 PICTURE_NAME = "confusion.png"
+PICTURES = (PICTURE_NAME, COSTS_PICTURE, RISK_PICTURE)
 
 
 def assess(
@@ -34,7 +38,7 @@ def assess(
 ) -> ClassificationReport:
     """Evaluate the bundle in `folder` on a split of the dataset at `root`; return the results.
 
-    `test.json` and `confusion.png` go to `out`. `num_workers` None means one process per
+    `test.json` and the pictures go to `out`. `num_workers` None means one process per
     processor, at most 8.
 
     Raises BundleError, DatasetError, DataError and UnreadableImageError for inputs that are
@@ -56,10 +60,12 @@ def assess(
     batches = track(loader, len(loader), f"test on {len(crops)} crops")
     with memory_explained("--batch-size", "--num-workers"):
         logits, labels = predict(model.model, model.card.mean, model.card.std, batches, precision)
+    answers = Answers.of(logits, labels, crops.groups, recast.classes)
     report = ClassificationReport(
         title=f"{model.card.architecture}, {split} split ({recast.split_rule})",
         evaluation=evaluate(logits, labels, recast.classes),
         beside_paper=paper_results.is_papers_data(recast.classes, recast.counts()),
+        judgement=judge_test(answers, model.card),
     )
     origin = {
         "bundle_sha256": model.sha256,
@@ -86,9 +92,11 @@ def write_results(out: Path, report: ClassificationReport, origin: dict[str, Any
         **origin,
         **report.evaluation.as_dict(),
         "ece_bins": ECE_BINS,
+        **({} if report.judgement is None else report.judgement.as_dict()),
         "paper": papers if report.beside_paper else None,
     }
     out.mkdir(parents=True, exist_ok=True)
     write_confusion(out / PICTURE_NAME, report)
+    draw(out, report.judgement)
     with replacing(out / RESULTS_NAME) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")

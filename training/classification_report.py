@@ -14,6 +14,8 @@ from sise.statistics import Interval
 from training import paper_results
 from training.calibration import Floats
 from training.evaluate import ClassResult, Evaluation
+from training.judgement import Judgement
+from training.judgement_text import in_words
 
 PALETTE = "cividis"
 DOTS_PER_INCH = 130
@@ -21,11 +23,13 @@ DOTS_PER_INCH = 130
 
 @dataclass(frozen=True)
 class ClassificationReport:
-    """An evaluation with what it is of: a title, and whether the paper had the same data."""
+    """An evaluation with what it is of: a title, and whether the paper had the same data; and how
+    far it can be acted on, if that was asked."""
 
     title: str
     evaluation: Evaluation
     beside_paper: bool
+    judgement: Judgement | None = None
 
 
 def as_text(report: ClassificationReport) -> str:
@@ -34,16 +38,22 @@ def as_text(report: ClassificationReport) -> str:
     lines = [report.title, ""]
     width = _width(results)
     lines.append(f"{'class':<{width}}{'crops':>7}{'recall':>9}{'95 %':>15}{'precision':>11}")
+    if report.judgement is not None:
+        lines[-1] += f"{'ECE':>8}{'95 %':>15}"
     if report.beside_paper:
         lines[-1] += f"{'paper recall':>14}"
     for class_id, result in enumerate(results.classes):
         line = _class_line(result, width)
+        if report.judgement is not None:
+            error = report.judgement.calibration.classes[result.name]
+            line += f"{error.ece:>8.3f}{_interval(error.interval):>15}"
         if report.beside_paper:
             line += f"{paper_results.RECALL[class_id]:>14.3f}"
         lines.append(line)
     lines += [
         "",
         *_summary(report),
+        *(() if report.judgement is None else in_words(report.judgement)),
         "",
         "confusion, rows true, columns predicted, each row sums to 1",
     ]
@@ -87,8 +97,18 @@ def _summary(report: ClassificationReport) -> list[str]:
         f"{'majority':<14}{results.majority:.3f}  top-1 of always saying {largest.name}; "
         f"macro recall {1 / occurring:.3f}"
     )
-    lines.append(f"{'ECE':<14}{results.ece:.3f}")
+    lines.append(f"{'ECE':<14}{results.ece:.3f}{_calibration(report.judgement)}")
     return lines
+
+
+def _calibration(judgement: Judgement | None) -> str:
+    if judgement is None:
+        return ""
+    error = judgement.calibration.confidence
+    return (
+        f"  {_interval(error.interval)}; by chance alone up to {error.by_chance:.3f}; "
+        f"classwise {judgement.calibration.classwise_ece:.3f}"
+    )
 
 
 def _matrix_lines(results: Evaluation) -> list[str]:

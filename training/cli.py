@@ -13,6 +13,7 @@ from severstal_prep import console
 from severstal_prep.errors import PrepError
 from severstal_prep.usage import parse
 from sise.errors import SiseError
+from training.costs import COSTS_HELP, RISK_HELP, cost_table
 from training.errors import TrainingError
 from training.recipes import take_configs
 
@@ -52,6 +53,10 @@ options:
   --trainer.accelerator A    auto, cpu or gpu (default: auto)
   --trainer.precision P      bf16-mixed, 32-true, ... (default: the fastest that the device has)
   --thresholds JSON          flagging thresholds (default: 0.5 each), as '{"class 1": 0.4}'
+  --costs COSTS              choose thresholds by what wrong decisions cost: escape=100,overkill=1;
+                             'class 3.escape=500' for a class, prevalence=0.02 for the line's share
+                             of defects
+  --risk R                   error allowed where the machine decides alone (default: 0.02)
   --print_config             print the resolved configuration as YAML and exit
   --help-all                 list every option of LightningCLI and exit
   -h, --help                 show this and exit
@@ -91,7 +96,8 @@ def _parser() -> ArgumentParser:
 
 def _test_parser() -> ArgumentParser:
     parser = ArgumentParser(
-        description="Evaluate a model bundle: table on stdout, OUT/test.json, OUT/confusion.png."
+        description="Evaluate a model bundle: table on stdout, OUT/test.json, and pictures in OUT: "
+        "confusion.png, risk-coverage.png, and costs.png if its thresholds were chosen by costs."
     )
     parser.add_argument("--config", action="config", help="YAML file with options of this command")
     parser.add_argument("--run", type=Path | None, help="run folder of fit; its bundle is tested")
@@ -127,6 +133,8 @@ def _export_parser() -> ArgumentParser:
         default={},
         help="probability from which a patch is flagged, by class (default: 0.5 for each)",
     )
+    parser.add_argument("--costs", type=cost_table, default=None, help=COSTS_HELP)
+    parser.add_argument("--risk", type=float | None, default=None, help=RISK_HELP)
     _add_computing(parser)
     return parser
 
@@ -146,7 +154,7 @@ def _add_computing(parser: ArgumentParser) -> None:
     )
 
 
-def _computing(options: Namespace) -> tuple[Any, ...]:
+def _computing(options: Namespace) -> tuple[Any, Any, Any]:
     return options.precision, options.batch_size, options.num_workers
 
 
@@ -171,12 +179,12 @@ def _test(options: Namespace) -> int:
     out = options.out or bundle.parent / options.split
 
     from sise.outputs import check_apart, check_folder, holds
-    from training.assess import PICTURE_NAME, RESULTS_NAME, assess
+    from training.assess import PICTURES, RESULTS_NAME, assess
 
     def ours(folder: Path) -> bool:
         if holds(folder / RESULTS_NAME, bundle_sha256=..., dataset_card_sha256=...):
             return True
-        return {path.name for path in folder.iterdir()} <= {PICTURE_NAME}  # interrupted
+        return {path.name for path in folder.iterdir()} <= set(PICTURES)  # interrupted
 
     check_apart(out, (bundle, options.data.root))
     check_folder(out, ours)
@@ -202,6 +210,8 @@ def _export(options: Namespace) -> int:
         options.data.root,
         options.thresholds,
         *_computing(options),
+        costs=options.costs,
+        risk=options.risk,
     )
     _save_config(_export_parser(), options, options.out)
     print(metrics_line(bundle.card))

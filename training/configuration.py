@@ -18,10 +18,11 @@ from severstal_prep.usage import in_words
 from sise.outputs import check_apart
 from sise.precision import has_bfloat16
 from training.classifier import DefectClassifier
+from training.costs import COSTS_HELP, RISK_HELP, cost_table
 from training.crops import SplitCard
 from training.data import RecastDataModule
 from training.errors import RecipeError
-from training.finish import complete_thresholds
+from training.finish import decision_options
 from training.options import (
     check_callbacks,
     check_finite,
@@ -94,6 +95,8 @@ class FitCLI(LightningCLI):
             default={},
             help="probability from which a patch is flagged, by class (default: 0.5 for each)",
         )
+        parser.add_argument("--costs", type=cost_table, default=None, help=COSTS_HELP)
+        parser.add_argument("--risk", type=float | None, default=None, help=RISK_HELP)
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
 
@@ -106,7 +109,9 @@ class FitCLI(LightningCLI):
         check_finite(configuration)
         dataset_sha256 = card_sha256(self.config.data.root)
         classes = read_card(self.config.data.root, SplitCard)["classes"]
-        complete_thresholds(self.config.thresholds, classes)
+        self.decision_options = decision_options(
+            self.config.thresholds, self.config.costs, self.config.risk, classes
+        )
         check_apart(self.run.path, [Path(self.config.data.root)])
         self.state = self.run.state(configuration, dataset_sha256)
 

@@ -22,12 +22,13 @@ CROPS_FOR_STATISTICS = 2000
 
 @dataclass(frozen=True)
 class Crops:
-    """The crops of one split: files, class ids (N,) int64, and files of true masks, None where
-    there is none."""
+    """The crops of one split: files, class ids (N,) int64, files of true masks, None where there is
+    none, and the group of each: crops of a group are alike."""
 
     paths: tuple[Path, ...]
     labels: npt.NDArray[np.int64]
     masks: tuple[Path | None, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -56,7 +57,8 @@ class CheckedDataset:
         masks = tuple(
             self.root / PurePosixPath(name) if name else None for name in rows["mask_path"]
         )
-        return Crops(paths, rows["class_id"].to_numpy(np.int64), masks)
+        groups = tuple(rows["group_id"].astype(str))
+        return Crops(paths, rows["class_id"].to_numpy(np.int64), masks, groups)
 
     def counts(self, split: str | None = None) -> tuple[int, ...]:
         """Crops per class id, of one split or of all."""

@@ -17,16 +17,22 @@ from severstal_prep.recast import NORMAL_NAME
 from sise import bundle
 from sise.devices import choose_device
 from sise.precision import Precision
-from sise.progress import track
+from sise.progress import note, track
+from training.answers import Answers
 from training.calibration import Floats, fit_temperature
 from training.checkpoint import Checkpoint, read_checkpoint
+from training.costs import resolve_costs
 from training.crops import Crops, check_classes, read_recast
 from training.data import CropDataset, crop_loader
+from training.decision import DEFAULT_THRESHOLD
+from training.decision_pictures import draw
 from training.errors import RecipeError, TrainingError
 from training.evaluate import Evaluation, evaluate, predict
+from training.judgement import DecisionOptions, Judgement, judge_validation
+from training.judgement_text import in_words
 from training.resources import memory_explained
+from training.risk_coverage import DEFAULT_RISK
 
-DEFAULT_THRESHOLD = 0.5
 QUANTILES = 201
 """At 0, 0.5, …, 100 %."""
 
@@ -36,13 +42,14 @@ class Validation:
     """What the validation crops say: the temperature, and results before and after it.
 
     `confidence` (QUANTILES,) are the quantiles of the calibrated probability of each crop's most
-    probable class, ascending in [0, 1].
+    probable class, ascending in [0, 1]. `judgement` is of the calibrated answers.
     """
 
     temperature: float
     before: Evaluation
     after: Evaluation
     confidence: tuple[float, ...]
+    judgement: Judgement
 
 
 def export(
@@ -53,20 +60,24 @@ def export(
     precision: Precision = "auto",
     batch_size: int = 64,
     num_workers: int | None = None,
+    costs: Mapping[str, float] | None = None,
+    risk: float | None = None,
 ) -> bundle.ModelBundle:
     """Write the bundle of a checkpoint file; calibrated on the dataset at `root`, if given.
 
-    Raises CheckpointError, DatasetError, DataError and RecipeError (thresholds).
+    Raises CheckpointError, DatasetError, DataError and RecipeError (thresholds, costs, risk).
     """
     read = read_checkpoint(checkpoint)
-    complete_thresholds(thresholds, read.blueprint.classes)
+    options = decision_options(thresholds, costs, risk, read.blueprint.classes)
+    if root is None and not (costs is None and risk is None):
+        raise RecipeError("costs and risk need validation crops to choose on; give --data.root")
     validation = None
     if root is not None:
         recast, device = read_recast(root), choose_device("auto")
         check_classes(checkpoint, read.blueprint.classes, recast)
         crops = recast.crops("val")
         with memory_explained("--batch-size", "--num-workers"):
-            validation = validate(read, crops, device, precision, batch_size, num_workers)
+            validation = validate(read, crops, device, precision, batch_size, num_workers, options)
     return write_bundle(out, read, validation, thresholds)
 
 
@@ -77,19 +88,23 @@ def validate(
     precision: Precision = "auto",
     batch_size: int = 64,
     num_workers: int | None = 0,
+    options: DecisionOptions = DecisionOptions(),  # noqa: B008 frozen
 ) -> Validation:
-    """Fit the temperature on `crops` and evaluate them before and after it."""
+    """Fit the temperature on `crops`, evaluate them before and after it, and decide by them."""
     loader = crop_loader(CropDataset(crops), batch_size, num_workers)
     batches = track(loader, len(loader), "calibrate on validation crops")
     plan = checkpoint.blueprint
     network = checkpoint.network.to(device)
     logits, labels = predict(network, plan.mean, plan.std, batches, precision)
     temperature = fit_temperature(logits, labels)
+    calibrated = logits / temperature
+    answers = Answers.of(calibrated, labels, crops.groups, plan.classes)
     return Validation(
         temperature,
         evaluate(logits, labels, plan.classes),
-        evaluate(logits / temperature, labels, plan.classes),
-        confidence_quantiles(logits / temperature),
+        evaluate(calibrated, labels, plan.classes),
+        confidence_quantiles(calibrated),
+        judge_validation(answers, options),
     )
 
 
@@ -114,10 +129,14 @@ def write_bundle(
 ) -> bundle.ModelBundle:
     """Write the model bundle of a checkpoint; without a validation its temperature is 1.
 
-    `ended_early` tells where and why the training ended before its last epoch.
+    `thresholds` are those given, which the validation's own choice by costs keeps. Its pictures go
+    into the bundle, too. `ended_early` tells where and why the training ended before its last
+    epoch.
     """
     early = {"ended_early": ended_early} if ended_early else {}
     plan = checkpoint.blueprint
+    judgement = None if validation is None else validation.judgement
+    decision = None if judgement is None else judgement.decision
     card = bundle.ModelCard(
         architecture=plan.architecture,
         classes=plan.classes,
@@ -125,12 +144,17 @@ def write_bundle(
         mean=plan.mean,
         std=plan.std,
         temperature=1.0 if validation is None else validation.temperature,
-        thresholds=complete_thresholds(thresholds, plan.classes),
+        thresholds=complete_thresholds(thresholds, plan.classes)
+        if decision is None
+        else decision.thresholds,
         dataset=plan.dataset,
         metrics={"epoch": checkpoint.epoch}
         | early
         | ({} if validation is None else metrics(validation)),
     )
+    draw(folder, judgement)
+    for line in () if judgement is None else in_words(judgement):
+        note(line)
     return bundle.save(folder, card, checkpoint.network)
 
 
@@ -143,11 +167,15 @@ def metrics(validation: Validation) -> dict[str, Any]:
     return {
         "split": "val",
         "crops": after.crops,
+        "class_crops": {result.name: result.crops for result in after.classes},
         "top1": after.top1,
+        "top1_interval": after.top1_interval,
         "top3": after.top3,
         "macro_recall": after.macro_recall,
+        "macro_recall_interval": after.macro_recall_interval,
         "majority": after.majority,
         "recall": {result.name: result.recall for result in after.classes},
+        "recall_interval": {result.name: result.recall_interval for result in after.classes},
         "ece_before_temperature": validation.before.ece,
         "ece": after.ece,
         "confidence": {
@@ -155,6 +183,7 @@ def metrics(validation: Validation) -> dict[str, Any]:
             "crops": after.crops,
             "quantiles": list(validation.confidence),
         },
+        **validation.judgement.as_dict(),
     }
 
 
@@ -172,6 +201,26 @@ def complete_thresholds(chosen: Mapping[str, float], classes: Sequence[str]) -> 
         if not 0 < value <= 1:
             raise RecipeError(f"thresholds: {name} must be above 0 and at most 1, not {value}")
     return dict.fromkeys(defects, DEFAULT_THRESHOLD) | dict(chosen)
+
+
+def decision_options(
+    thresholds: Mapping[str, float],
+    costs: Mapping[str, float] | None,
+    risk: float | None,
+    classes: Sequence[str],
+) -> DecisionOptions:
+    """What is given of thresholds, costs and the error allowed; None is left to its default.
+
+    Raises RecipeError as `complete_thresholds` and `resolve_costs`, and for a risk outside (0, 1).
+    """
+    complete_thresholds(thresholds, classes)
+    if risk is not None and not 0 < risk < 1:
+        raise RecipeError(f"risk: a share of wrong decisions, above 0 and below 1, not {risk:g}")
+    return DecisionOptions(
+        dict(thresholds),
+        None if costs is None else resolve_costs(costs, classes),
+        DEFAULT_RISK if risk is None else risk,
+    )
 
 
 _FIGURES = ("top1", "majority", "macro_recall", "ece_before_temperature", "ece")

@@ -164,6 +164,7 @@ def finish(cli: FitCLI, ended_early: str) -> None:
         cli.trainer.strategy.root_device,
         batch_size=data.batch_size,
         num_workers=data.num_workers,
+        options=cli.decision_options,
     )
     write_bundle(cli.run.bundle, checkpoint, validation, cli.config.thresholds, ended_early)
 

@@ -72,6 +72,7 @@ def test_json_holds_the_results(model, recast_root, tmp_path, capsys) -> None:
     assert sorted(path.name for path in out.iterdir()) == [
         "config.yaml",
         "confusion.png",
+        "risk-coverage.png",
         "test.json",
     ]
 
@@ -150,6 +151,46 @@ def test_export_calibrates_on_validation_crops(recast_root, tmp_path) -> None:
     assert card.temperature > 3, "its certainty of class 3 is unfounded"
     assert card.metrics["ece"] < card.metrics["ece_before_temperature"]
     assert card.thresholds == {"class 1": 0.5, "class 2": 0.5, "class 3": 0.5, "class 4": 0.9}
+
+
+def test_export_chooses_thresholds_by_costs_and_test_prices_them(
+    recast_root, tmp_path, capsys
+) -> None:
+    checkpoint, out = write_checkpoint(tmp_path / "a.ckpt"), tmp_path / "run" / "bundle"
+    args = ["--checkpoint", str(checkpoint), "--out", str(out), "--data.root", str(recast_root)]
+    costs = ["--costs", "escape=5,overkill=1,class 4.escape=9", "--num-workers", "0"]
+    assert main(["export", *args, *costs, "--thresholds", '{"class 1": 0.9}']) == 0
+    card = bundle.load(out).card
+    decision = card.metrics["decision"]
+    assert decision["thresholds"] == card.thresholds
+    assert card.thresholds["class 1"] == 0.9
+    assert decision["costs"]["escape"] == {"class 1": 5, "class 2": 5, "class 3": 5, "class 4": 9}
+    # The network answers all crops alike. To flag all of 3 normal ones costs 3 of 11; to flag none
+    # would cost 5 × 6 + 9 × 2.
+    assert decision["cost"] == pytest.approx(1000 * 3 / 11)
+    assert decision["cost_of_flagging_nothing"] == pytest.approx(1000 * 48 / 11)
+    assert decision["wrong"]["overkill"] == [3, 3]
+    assert (out / "costs.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "risk-coverage.png").is_file()
+    assert yaml.safe_load((out / "config.yaml").read_text("utf-8"))["costs"]["class 4.escape"] == 9
+    assert run_test("--run", out.parent, "--data.root", recast_root) == 0
+    found = json.loads((out.parent / "test" / "test.json").read_text("utf-8"))
+    assert found["decision"]["cost"] == pytest.approx(1000 * 4 / 13), "4 of 13 are normal"
+    assert found["risk_coverage"]["crops"] == 13
+    assert found["calibration"]["per_class"].keys() == set(CLASS_NAMES)
+    assert (out.parent / "test" / "costs.png").is_file()
+    assert "per 1000 patches, 69.23% of them with a defect" in capsys.readouterr().out
+    assert main(["export", *args, "--num-workers", "0"]) == 0, "without costs, over the same folder"
+    assert not (out / "costs.png").exists()
+    assert set(bundle.load(out).card.thresholds.values()) == {0.5}
+
+
+def test_export_cannot_choose_without_crops(tmp_path, capsys) -> None:
+    checkpoint, out = write_checkpoint(tmp_path / "a.ckpt"), tmp_path / "bundle"
+    args = ["--checkpoint", str(checkpoint), "--out", str(out)]
+    assert main(["export", *args, "--costs", "escape=5,overkill=1"]) == 2
+    assert "need validation crops to choose on; give --data.root" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from sise.bundle import ModelCard
+from training.answers import Answers
 from training.errors import TrainingError
 from training.evaluate import evaluate
 from training.finish import QUANTILES, Validation, confidence_quantiles, metrics, metrics_line
+from training.judgement import DecisionOptions, judge_validation
 
 # Softmax of (0, log 3) is (0.25, 0.75); of equal logits (0.5, 0.5); of (log 9, 0) (0.9, 0.1).
 LOGITS = np.log(np.array([[1.0, 3.0], [1.0, 1.0], [9.0, 1.0]]))
@@ -40,8 +42,18 @@ def test_the_card_holds_the_calibrated_confidence() -> None:
         evaluate(LOGITS, labels, names),
         evaluate(LOGITS / temperature, labels, names),
         confidence_quantiles(LOGITS / temperature),
+        judge_validation(
+            Answers.of(LOGITS / temperature, labels, ["a", "b", "c"], names), DecisionOptions()
+        ),
     )
-    card = json.loads(json.dumps(metrics(validation)))["confidence"]
+    found = json.loads(json.dumps(metrics(validation), allow_nan=False))
+    assert found["class_crops"] == {"normal": 1, "class 1": 2}
+    low, high = found["top1_interval"]
+    assert 0 < low < found["top1"] < high < 1
+    assert found["recall_interval"]["class 1"] == pytest.approx([0.0945, 0.9055], abs=1e-4)
+    assert found["risk_coverage"]["crops"] == 3
+    assert found["decision"] is None
+    card = found["confidence"]
     assert (card["split"], card["crops"], len(card["quantiles"])) == ("val", 3, 201)
     # At temperature 2 odds of 3 and 9 to 1 become their roots.
     root = 3**0.5
