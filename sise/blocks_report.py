@@ -17,7 +17,7 @@ from sise.progress import table_console
 def network_of(
     bundle: Path | None, architecture: str | None, size: Sequence[int] | None
 ) -> tuple[nn.Module, tuple[int, int]]:
-    """The bundle's model, or torchvision's architecture untrained, and the image size (H, W).
+    """The bundle's model, or the architecture untrained, and the image size (H, W).
 
     The size defaults to the bundle's input size, or 256×256. Raises SiseError unless exactly
     one of the two is given, and BundleError for one that cannot be read or is not known.

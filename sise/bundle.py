@@ -22,7 +22,7 @@ import torch
 from pydantic import AfterValidator, ConfigDict, Field
 from torch import nn
 
-from sise.architectures import Weightless, build_network, load_state, state_of
+from sise.architectures import TIMM, Weightless, build_network, load_state, state_of
 from sise.checked import checked, read_json
 from sise.cloning import unwrapped
 from sise.errors import BundleError
@@ -58,8 +58,8 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 class ModelCard:
     """What a bundle says of itself; `read_card` and `save` hold it against these types.
 
-    `architecture` is a torchvision classifier's name. `input_size` is (H, W) in px, `mean` and
-    `std` are per channel, of images scaled to [0, 1]. `thresholds` gives, per class name, the
+    `architecture` is a name of `sise.architectures`. `input_size` is (H, W) in px, `mean` and `std`
+    are per channel, of images scaled to [0, 1]. `thresholds` gives, per class name, the
     probability from which a patch is flagged. `temperature` divides the logits before the
     softmax. `dataset` and `metrics` tell what the model was trained on and how well it did.
     `transform_input` is torchvision's option of googlenet and inception_v3, which changes what
@@ -157,7 +157,7 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
         **asdict(card),
         "weights_sha256": file_sha256(temporary_weights),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": library_versions(),
+        "versions": library_versions(card.architecture),
     }
     if not card.transform_input:
         del filled["transform_input"]  # earlier versions do not know it
@@ -271,9 +271,10 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of what decides a result: Python and the numeric libraries."""
+def library_versions(architecture: str = "") -> dict[str, str]:
+    """Versions of what decides a result: Python, the numeric libraries, timm for its networks."""
     from importlib.metadata import version
 
-    names = ("steel-sise", "torch", "torchvision", "numpy")
+    names = ["steel-sise", "torch", "torchvision", "numpy"]
+    names += ["timm"] * architecture.startswith(TIMM)
     return {"python": platform.python_version()} | {name: version(name) for name in names}

@@ -1,11 +1,14 @@
 """Batch norms folded into the convolutions before them: the same function, fewer operations."""
 
 import copy
-from collections import Counter
+from collections import Counter, OrderedDict
 
 import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+_SAME, _ACTIVE = "Conv2dSame", "BatchNormAct2d"
+"""timm's: a convolution that pads by the image's size, and a batch norm with what comes after."""
 
 
 def folded(model: nn.Module, dtype: torch.dtype) -> nn.Module | None:
@@ -18,7 +21,7 @@ def folded(model: nn.Module, dtype: torch.dtype) -> nn.Module | None:
     if any(module._forward_hooks or module._forward_pre_hooks for module in model.modules()):
         return None
     try:
-        traced = fx.GraphModule(copy.deepcopy(model).to(dtype), fx.Tracer().trace(model))
+        traced = fx.GraphModule(copy.deepcopy(model).to(dtype), _Tracer().trace(model))
     except Exception:  # tracing and copying run the model's own code, which may raise anything
         return None
     modules = dict(traced.named_modules())
@@ -30,11 +33,28 @@ def folded(model: nn.Module, dtype: torch.dtype) -> nn.Module | None:
         convolution, norm = pair
         source = node.args[0]
         traced.set_submodule(source.target, fuse_conv_bn_eval(convolution, norm))
+        if _is(norm, _ACTIVE):
+            rest = OrderedDict(norm.named_children())  # its dropout, its activation
+            traced.set_submodule(str(node.target), nn.Sequential(rest))
+            continue
         node.replace_all_uses_with(source)
         traced.graph.erase_node(node)
     traced.delete_all_unused_submodules()
     traced.recompile()
     return traced.eval()
+
+
+class _Tracer(fx.Tracer):
+    """Leaves timm's convolutions and batch norms whole, as it does those of PyTorch."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return _is(m, _SAME, _ACTIVE) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _is(module: nn.Module, *names: str) -> bool:
+    """Whether a module is of one of these classes of timm, which need not be installed."""
+    kind = type(module)
+    return kind.__module__.startswith("timm.") and kind.__name__ in names
 
 
 def _foldable(
@@ -48,6 +68,8 @@ def _foldable(
     if not isinstance(source, fx.Node) or source.op != "call_module":
         return None
     convolution = modules[str(source.target)]
-    if type(convolution) is not nn.Conv2d or calls[source.target] > 1 or len(source.users) > 1:
+    if not isinstance(convolution, nn.Conv2d) or calls[source.target] > 1 or len(source.users) > 1:
+        return None
+    if type(convolution) is not nn.Conv2d and not _is(convolution, _SAME):
         return None
     return convolution, norm

@@ -1,4 +1,4 @@
-"""Any torchvision CNN as a classifier of steel crops, and how it learns."""
+"""Any CNN of torchvision or timm as a classifier of steel crops, and how it learns."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -33,7 +33,7 @@ class DefectClassifier(LightningModule):
     gradient scaler (16-mixed) skips such steps.
 
     Args:
-        architecture: a torchvision classifier's name, resnet18 or convnext_tiny, say.
+        architecture: a CNN of torchvision (resnet18, say) or of timm (timm:tf_efficientnet_lite0).
         weights: "none", "imagenet", "demo", or a .safetensors or .pth file of that architecture;
             FILE#PART chooses one of several state dicts in it.
         optimizer: any of torch.optim, by class_path.

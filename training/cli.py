@@ -18,6 +18,7 @@ from training.errors import TrainingError
 from training.recipes import take_configs
 
 PROGRAM = "defect-train"
+LISTING = "--list-architectures"
 EXPECTED = (TrainingError, PrepError, SiseError)
 FIT_MEMORY = "give a smaller --data.batch_size, or fewer --data.num_workers"
 MEMORY = "give a smaller --batch-size, or fewer --num-workers"
@@ -41,10 +42,11 @@ options:
   --data.root DIR            recast dataset (severstal-prep build)
   --out DIR                  run folder (default: runs/RECIPE)
   --seed_everything N        seed of weights, order and variations (default: 0)
-  --model.architecture NAME  any torchvision classifier (default: resnet101)
-  --model.weights W          none, imagenet, demo (what the demo starts from), or a .safetensors or
-                             .pth file; FILE#PART chooses one of several state dicts in it,
-                             w.pth#ema say (default: none)
+  --model.architecture NAME  any CNN of torchvision, or of timm, timm:tf_efficientnet_lite0 say
+                             (default: resnet101)
+  --model.weights W          none, imagenet, demo (what the demo starts from), or a file:
+                             .safetensors, .pth; FILE#PART chooses one of several state
+                             dicts in it, w.pth#ema say (default: none)
   --data.batch_size N        crops per training batch (default: 64)
   --data.num_workers N       processes that decode crops (default: one per core, up to 8)
   --data.masking.black_out F share of the defect crops that lose their defect and become normal
@@ -58,6 +60,7 @@ options:
                              of defects
   --risk R                   error allowed where the machine decides alone (default: 0.02)
   --print_config             print the resolved configuration as YAML and exit
+  --list-architectures [P]   list the networks, all or those of a pattern ('*lite*'), and exit
   --help-all                 list every option of LightningCLI and exit
   -h, --help                 show this and exit
 
@@ -166,10 +169,23 @@ def _fit(args: Sequence[str]) -> int:
         from training.fit import print_all_options
 
         return print_all_options()
+    if args and args[0].partition("=")[0] == LISTING:
+        return _list_architectures(args)
     recipe = take_configs(args)
     from training.fit import fit
 
     return fit(recipe)
+
+
+def _list_architectures(args: Sequence[str]) -> int:
+    from training.networks import show
+
+    _, equals, pattern = args[0].partition("=")
+    words = [pattern] if equals else list(args[1:])
+    if len(words) > 1:
+        raise TrainingError(f"{LISTING} takes one pattern; put it in quotes, '*lite*' say")
+    show(*words)
+    return 0
 
 
 def _test(options: Namespace) -> int:

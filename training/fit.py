@@ -76,7 +76,7 @@ def train(cli: FitCLI) -> str:
         "dataset_card_sha256": recast.sha256,
         "device": str(device),
         "precision": cli.trainer.precision,
-        "versions": library_versions(),
+        "versions": library_versions(cli.model.architecture),
         **data.masking.record(),
     }
     cli.run.start(cli.config_text, record)

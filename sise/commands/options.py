@@ -32,7 +32,8 @@ def add_network(parser: ArgumentParser) -> None:
         "--architecture",
         type=str | None,
         default=None,
-        help="or the name of a torchvision classifier, such as resnet101, with random weights",
+        help="or the name of a classifier of torchvision, such as resnet101, or of timm, such as "
+        "timm:tf_efficientnet_lite0, with random weights",
     )
     parser.add_argument(
         "--size",

@@ -1,7 +1,9 @@
 """Every classifier of torchvision as a bundle."""
 
 import re
+import sys
 from collections import OrderedDict
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,10 @@ from networks import quickly
 from torch import nn
 
 from sise import bundle as bundles
-from sise.architectures import Weightless, build_network, load_state, state_of
+from sise.architectures import Weightless, architectures, build_network, load_state, state_of
+from sise.blocks import find_blocks
 from sise.bundle import ModelCard
-from sise.errors import BundleError
+from sise.errors import BundleError, LayerError
 
 EVERY = torchvision.models.list_models(module=torchvision.models)
 REAL = ("densenet121", "googlenet", "mnasnet0_5", "mobilenet_v3_small", "regnet_y_400mf")
@@ -89,3 +92,80 @@ def test_the_versions_of_the_network_stand_for_those_of_the_file() -> None:
     with pytest.raises(ValueError, match="version"):
         network.load_state_dict(OrderedDict(network.state_dict().items()))
     load_state(network, dict(network.state_dict()))
+
+
+TIMM = ("tf_efficientnet_lite0", "resnet18", "convnext_atto", "regnety_002", "resnetv2_50")
+
+
+@pytest.mark.parametrize("name", quickly(TIMM, TIMM[:1]))
+def test_a_bundle_rebuilds_a_network_of_timm(tmp_path: Path, name: str) -> None:
+    torch.manual_seed(0)
+    network = stirred(build_network(f"timm:{name}", 2))
+    assert type(network).__module__.startswith("timm.")
+    saved = bundles.save(tmp_path, card(f"timm:{name}"), network)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(saved.model(images), network(images))
+    assert saved.card.versions["timm"] == version("timm")
+
+
+def test_without_timm_there_are_torchvisions_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(BundleError, match=r'need timm: pip install "steel-sise\[timm\]"'):
+        build_network("timm:resnet18", 2)
+    assert {one.source for one in architectures()} == {"torchvision"}
+    build_network("squeezenet1_1", 2)
+
+
+def test_the_list_has_cnns_of_both_and_no_transformer() -> None:
+    listed = {one.name: one for one in architectures()}
+    assert {"resnet18", "vgg16", "timm:resnet18", "timm:tf_efficientnet_lite0"} <= listed.keys()
+    assert not [name for name in listed if re.search(r"(^|:)(vit|deit|swin|beit|maxvit)_", name)]
+    assert listed["timm:tf_efficientnet_lite0"].pretrained
+    assert not listed["timm:efficientnet_lite1"].pretrained  # never trained, its tf_ twin was
+    assert [one.name for one in architectures("*lite0")] == [
+        "timm:efficientnet_lite0",
+        "timm:tf_efficientnet_lite0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("resnet51", "did you mean resnet50, "),
+        ("timm:resnet51", "did you mean timm:resnet51q, timm:resnet50"),
+        ("timm:resnet18.mine", "no weights named 'resnet18.mine'; it has resnet18.a1_in1k, "),
+        ("timm:hf_hub:timm/resnet18.a1_in1k", "timm has no classifier named 'hf_hub:"),
+        ("timm:local-dir:/tmp/net", "timm has no classifier named 'local-dir:"),
+    ],
+)
+def test_a_wrong_name_is_one_line(name: str, told: str) -> None:
+    with pytest.raises(BundleError, match=re.escape(told)) as caught:
+        build_network(name, 2)
+    assert "\n" not in str(caught.value)
+
+
+def families() -> list[str]:
+    """A small network of each family (module) of timm."""
+    timm = pytest.importorskip("timm")
+    return [
+        min(names, key=lambda name: (not re.search("atto|nano|tiny|18|_s|_b0", name), len(name)))
+        for names in (timm.list_models(module=module) for module in timm.list_modules())
+        if names
+    ]
+
+
+@pytest.mark.slow(minutes=3)
+@pytest.mark.filterwarnings("ignore")  # of timm's own
+def test_what_the_list_leaves_out_is_what_cannot_be_explained() -> None:
+    listed = {one.name for one in architectures()}
+    wrong = []
+    for name in families():
+        with Weightless():
+            network = build_network(f"timm:{name}", 2)
+        try:
+            found = bool(find_blocks(network, (256, 256)))
+        except LayerError:
+            found = False
+        wrong += [name] * (found != (f"timm:{name}" in listed))
+    assert wrong == []

@@ -1,9 +1,15 @@
+from itertools import count
+from typing import Any
+
 import pytest
 import torch
 from networks import small_cnn, some_images
 from torch import nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 from torchvision import models
 
+from sise.architectures import build_network
 from sise.folding import folded
 
 
@@ -36,6 +42,45 @@ def test_the_function_stays_and_the_norms_go(architecture: str, left: int) -> No
     assert norms(lighter) == left
     assert norms(network) > 0
     torch.testing.assert_close(lighter(images), network(images))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "norms_run"),
+    [
+        # Padding by the image's size, and batch norms that hold their activation; the last has
+        # batch norms in branches without a convolution, which stay.
+        ("tf_efficientnet_lite0", 0),
+        pytest.param("regnety_002", 0, marks=pytest.mark.slow),
+        pytest.param("mobilenetv3_small_100", 0, marks=pytest.mark.slow),
+        pytest.param("repvgg_a0", 17, marks=pytest.mark.slow),
+    ],
+)
+def test_networks_of_timm(architecture: str, norms_run: int) -> None:
+    torch.manual_seed(0)
+    network = with_statistics(build_network(f"timm:{architecture}", 3)).double()
+    images = some_images(2, (64, 64)).double()
+    lighter = folded(network, torch.float64)
+    assert lighter is not None
+    torch.testing.assert_close(lighter(images), network(images))
+    ran = count()
+    with Counting(ran):
+        lighter(images)
+    assert next(ran) == norms_run
+
+
+class Counting(TorchFunctionMode):
+    """Counts the batch norms that are computed, whoever computes them."""
+
+    def __init__(self, ran: "count[int]") -> None:
+        super().__init__()
+        self.ran = ran
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any | None = None
+    ) -> Any:
+        if func is functional.batch_norm:
+            next(self.ran)
+        return func(*args, **(kwargs or {}))
 
 
 def test_a_norm_that_does_not_follow_a_convolution_stays() -> None:
