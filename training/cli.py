@@ -48,7 +48,9 @@ options:
                              .safetensors, .pth; FILE#PART chooses one of several state
                              dicts in it, w.pth#ema say (default: none)
   --data.batch_size N        crops per training batch (default: 64)
-  --data.num_workers N       processes that decode crops (default: one per core, up to 8)
+  --data.num_workers N       processes that prepare crops (default: one per core, up to 8)
+  --data.cache_dir DIR       where decoded crops are kept (default: cache in the dataset's folder;
+                             --data.cache false decodes them anew in each epoch)
   --data.masking.black_out F share of the defect crops that lose their defect and become normal
                              (default: 0); also alone, random, empty: see --help-all
   --trainer.max_epochs N     epochs; the learning-rate schedule spans them

@@ -115,13 +115,16 @@ def read_recast(root: Path) -> CheckedDataset:
 
 
 def check_quickly(recast: CheckedDataset) -> None:
-    """Do what `severstal-prep check --quick` does, and note what it warns of.
+    """Do what `severstal-prep check --quick` does: note its warnings, raise DataError for an error.
 
-    Raises DataError for an error, but for masks that are missing: only masking needs them, and
-    `check_masks` looks for them.
+    Not for masks that are missing: only masking needs them, and `check_masks` looks for them.
     """
-    checks = quick_checks(recast.root, recast.card, recast.manifest)
-    _refuse(recast.root, [check for check in checks if check.name != MASKS_MISSING])
+    checks = [
+        check
+        for check in quick_checks(recast.root, recast.card, recast.manifest)
+        if check.name != MASKS_MISSING
+    ]
+    _refuse(recast.root, checks)
     for check in checks:
         if check.found:
             note(
@@ -161,6 +164,15 @@ def check_masks(crops: Crops, normal: int) -> None:
 def read_mask(path: Path) -> npt.NDArray[np.uint8]:
     """Read a true mask: (H, W) uint8, 1 on the defect. Raises as `read_image` does."""
     return np.asarray(read_image(path)[..., 0] > MASK_LEVEL, np.uint8)
+
+
+def check_mask_size(file: Path, mask: npt.NDArray[np.uint8], size: tuple[int, ...]) -> None:
+    """Raises DataError for a mask of another `size` (H, W) than its crop's."""
+    if mask.shape != size:
+        raise DataError(
+            f"{file}: {mask.shape[1]}×{mask.shape[0]} px, but its crop has {size[1]}×{size[0]}; "
+            "build the dataset again"
+        )
 
 
 def channel_statistics(

@@ -1,7 +1,7 @@
 """The recast dataset as Lightning's data module: batches of uint8 crops and class ids."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,14 +15,15 @@ from severstal_prep.dataset import read_card
 from severstal_prep.images import read_image
 from sise.progress import note
 from training.augment import Augmentation, Augmenter
+from training.crop_map import CropFiles, CropReader, MapRequest, open_crops
 from training.crops import (
     CheckedDataset,
     Crops,
     SplitCard,
     channel_statistics,
+    check_mask_size,
     check_masks,
     check_quickly,
-    read_mask,
     read_recast,
 )
 from training.errors import DataError, RecipeError
@@ -33,45 +34,48 @@ Triple = tuple[float, float, float]
 Batch = tuple[torch.Tensor, torch.Tensor]
 Normalization = Literal["imagenet", "dataset"]
 
+CACHE_NAME = "cache"
+"""Folder in a dataset's, of what training makes of it."""
+
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
 class CropDataset(Dataset[tuple[torch.Tensor, int]]):
-    """Decoded crops (H, W, 3) uint8 with class ids; a Draw varies and masks the crop by its seed.
+    """Crops (H, W, 3) uint8 with class ids; a Draw varies and masks the crop by its seed.
 
-    Masking comes last: brightness would change the fill.
+    They are decoded each time unless `reader` has them. Masking comes last: brightness would
+    change the fill.
     """
 
     def __init__(
         self,
         crops: Crops,
         augmenter: Augmenter | None = None,
-        cache: bool = False,
+        reader: CropReader | None = None,
         masker: CropMasker | None = None,
     ) -> None:
         self.crops = crops
         self._augmenter = augmenter
+        self._reader = CropFiles(crops) if reader is None else reader
         self._masker = masker
-        self._cache: dict[Path, npt.NDArray[np.uint8]] | None = {} if cache else None
 
     def __len__(self) -> int:
         return len(self.crops)
 
     def __getitem__(self, item: Draw | int) -> tuple[torch.Tensor, int]:
         index = item.crop if isinstance(item, Draw) else item
-        crop, label = self._read(self.crops.paths[index]), int(self.crops.labels[index])
+        crop, label = self._reader.crop(index), int(self.crops.labels[index])
         if isinstance(item, Draw):
             crop, label = self._shown(index, item.seed, crop, label)
-        return torch.from_numpy(np.array(crop)), label
+        return torch.from_numpy(np.ascontiguousarray(crop)), label
 
     def _shown(
         self, index: int, seed: int, crop: npt.NDArray[np.uint8], label: int
     ) -> tuple[npt.NDArray[np.uint8], int]:
         masker = self._masker
         kind = None if masker is None else masker.kind(label, seed)
-        file = None if kind in (None, "empty") else self.crops.masks[index]
-        mask = None if file is None else self._mask(file, crop)
+        mask = None if kind in (None, "empty") else self._mask(index, crop)
         if self._augmenter is not None:
             if mask is None:
                 crop = self._augmenter(crop, seed)
@@ -81,23 +85,12 @@ class CropDataset(Dataset[tuple[torch.Tensor, int]]):
             return crop, label
         return masker(crop, None if mask is None else mask.astype(bool), label, seed)
 
-    def _mask(self, file: Path, crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        mask = self._read(file, read_mask)
-        if mask.shape != crop.shape[:2]:
-            raise DataError(
-                f"{file}: {mask.shape[1]}×{mask.shape[0]} px, but its crop has "
-                f"{crop.shape[1]}×{crop.shape[0]}; build the dataset again"
-            )
+    def _mask(self, index: int, crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
+        mask = self._reader.mask(index)
+        file = self.crops.masks[index]
+        if mask is not None and file is not None:
+            check_mask_size(file, mask, crop.shape[:2])
         return mask
-
-    def _read(
-        self, path: Path, read: Callable[[Path], npt.NDArray[np.uint8]] = read_image
-    ) -> npt.NDArray[np.uint8]:
-        if self._cache is None:
-            return read(path)
-        if path not in self._cache:
-            self._cache[path] = read(path)
-        return self._cache[path]
 
 
 class RecastDataModule(LightningDataModule):
@@ -119,7 +112,9 @@ class RecastDataModule(LightningDataModule):
         augment: how training crops are varied.
         masking: which training crops are masked after that, so that they may become normal.
         normalization: "imagenet": that data's mean and deviation; "dataset": the training split's.
-        cache: keep decoded crops in memory (0.2 MB each); works without num_workers only.
+        cache: decode crops once, into a file that is mapped into memory (65 kB for each grey crop
+            of 256×256 px); false: decode them each time.
+        cache_dir: folder of that file; null: DATASET/cache.
         seed: of the crops' order and variations; fit sets it to seed_everything.
     """
 
@@ -133,7 +128,8 @@ class RecastDataModule(LightningDataModule):
         augment: Augmentation = Augmentation(),  # noqa: B008 frozen
         masking: Masking = Masking(),  # noqa: B008 frozen
         normalization: Normalization = "imagenet",
-        cache: bool = False,
+        cache: bool = True,
+        cache_dir: Path | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -152,6 +148,7 @@ class RecastDataModule(LightningDataModule):
         self.masking = masking
         self.normalization = normalization
         self.cache = cache
+        self.cache_dir = self.root / CACHE_NAME if cache_dir is None else cache_dir
         self.seed = seed
         self._recast: CheckedDataset | None = None
         self.mean: Triple = IMAGENET_MEAN
@@ -187,10 +184,26 @@ class RecastDataModule(LightningDataModule):
             self.mean, self.std = channel_statistics(train.paths)
         masker = self._masker(train, recast.classes)
         self._sets = {
-            "train": CropDataset(train, Augmenter(self.augment), self.cache, masker),
-            "val": CropDataset(val, None, self.cache),
+            "train": CropDataset(
+                train, Augmenter(self.augment), self._reader(recast, "train"), masker
+            ),
+            "val": CropDataset(val, None, self._reader(recast, "val")),
         }
         self._recast = recast
+
+    def _reader(self, recast: CheckedDataset, split: str) -> CropReader | None:
+        if not self.cache:
+            return None
+        return open_crops(
+            MapRequest(
+                recast.crops(split),
+                split,
+                recast.sha256,
+                split == "train" and self.masking.needs_masks,
+                self.cache_dir,
+                workers_for(self.num_workers) or 1,
+            )
+        )
 
     def _check_masking(self, train: Crops, classes: Sequence[str]) -> None:
         if not self.masking:
@@ -242,6 +255,11 @@ class RecastDataModule(LightningDataModule):
         return crop_loader(self._sets["val"], self.batch_size, self.num_workers)
 
 
+def workers_for(num_workers: int | None) -> int:
+    """How many processes decode crops: None means one per processor, at most 8."""
+    return min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
+
+
 def crop_loader(
     crops: CropDataset,
     batch_size: int,
@@ -249,7 +267,7 @@ def crop_loader(
     sampler: EpochSampler | None = None,
 ) -> DataLoader[tuple[torch.Tensor, int]]:
     """Batches of crops, in their own order without a sampler."""
-    workers = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
+    workers = workers_for(num_workers)
     return DataLoader(
         crops,
         batch_size=batch_size,

@@ -99,12 +99,10 @@ def test_quick_check_notes_warnings(tmp_path: Path, make_recast, capsys) -> None
     strips = ["a", *"bcdefghijklmno", "a"]
     root = make_recast(tmp_path, crops, split_rule="paper", strip_id=strips)
     check_quickly(read_recast(root))
-    noted = capsys.readouterr().err
+    (noted,) = capsys.readouterr().err.splitlines()
     assert (
         "strips in several splits: 1 (crops/test/4/00000000f_x32.png, row 15: strip_id a" in noted
     )
-    assert "masks missing: 12 (masks/train/1/000000002_x32.png, row 2" in noted
-    assert noted.count("\n") == 2
 
 
 def test_quick_check_refuses_a_crop_that_is_missing(tmp_path: Path, make_recast) -> None:

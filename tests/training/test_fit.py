@@ -149,7 +149,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     handler = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         interrupt_in_epoch(2, patch)
-        assert main([*args, "--out", str(out)]) == 130
+        assert main([*args, "--out", str(out), "--data.cache", "false"]) == 130
     assert "run the same command again to continue" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is handler
     assert not (out / "bundle").exists()

@@ -134,7 +134,7 @@ def test_training_normalises_with_the_bundles_bits(tmp_path: Path) -> None:
 
 def test_unreadable_crop_is_named(tmp_path: Path, make_recast) -> None:
     root = make_recast(tmp_path)
-    data = module(root)
+    data = module(root, cache=False)
     broken = data.recast.crops("val").paths[0]
     write_png(broken, np.zeros((64, 64), np.uint8))
     broken.write_bytes(broken.read_bytes()[:60])

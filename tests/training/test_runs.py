@@ -67,6 +67,7 @@ def test_record_is_json(tmp_path: Path) -> None:
         ({}, "a.b = 1, not None"),
         ({"a": {"b": 1}, "out": "elsewhere"}, None),
         ({"a": {"b": 1}, "data": {"root": "x", "num_workers": 7, "cache": True}}, None),
+        ({"a": {"b": 1}, "data": {"root": "x", "cache_dir": "y"}}, None),
         ({"a": {"b": 1}, "data": {"roots": "x"}}, "data.roots = None, not x"),
         ({"a": {"b": 1}, "c": {"d": {"e": 0}}}, "c.d.e = None, not 0"),
     ],
