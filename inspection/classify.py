@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice, product
 from pathlib import Path
 from typing import Literal
@@ -19,13 +20,15 @@ from inspection.policy import NORMAL, probability_column
 from inspection.results import patch_key
 from severstal_prep.images import to_grey
 from severstal_prep.recast import BLACK_LEVEL
+from sise.backends import Backend, Network, scoring_network
 from sise.bundle import ModelBundle
 from sise.devices import choose_device
-from sise.precision import Forward, forward_in, resolve
+from sise.precision import resolve
 from sise.tiling import tile_lefts
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 PrecisionName = Literal["auto", "fp32", "bf16"]
+BackendName = Literal["auto", "torch", "openvino"]
 
 PATCH_COLUMNS = [
     "strip_id",
@@ -46,13 +49,18 @@ _BATCH_SIZES = {"cpu": 8, "cuda": 64}
 
 @dataclass(frozen=True)
 class Classifier:
-    """A bundle's model on its device, in the precision and batch size it is run with."""
+    """A bundle's model on its device, and the network that answers for it.
+
+    `network` is made of the model by `backend` in `precision`; it classifies patches, and scores
+    them masked.
+    """
 
     bundle: ModelBundle
     device: torch.device
     precision: Literal["fp32", "bf16"]
     batch_size: int
-    forward: Forward
+    backend: Backend
+    network: Network
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -70,12 +78,14 @@ def load_classifier(
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
     batch_size: int | Literal["auto"] = "auto",
+    backend: BackendName = "auto",
 ) -> Classifier:
     """Load a bundle for inspection.
 
-    "auto" means: the GPU if there is one; bfloat16 where the hardware multiplies it.
-    Raises sise.errors.BundleError for a missing or damaged bundle, ModelError for a model of
-    other classes or input size, SiseError for a GPU that is not there.
+    "auto" means: the GPU if there is one; bfloat16 where the hardware multiplies it; see
+    `resolve_backend`. Raises sise.errors.BundleError for a missing or damaged bundle, ModelError
+    for a model of other classes or input size, SiseError for a GPU that is not there and for a
+    backend that is not installed or computes elsewhere.
     """
     card = sise.bundle.read_card(folder)
     if NORMAL not in card.classes:
@@ -99,13 +109,22 @@ def load_classifier(
     place = choose_device(device)
     bundle = sise.bundle.load(folder, place)
     dtype = resolve(precision, place)
+    chosen = resolve_backend(backend, place)
     return Classifier(
         bundle=bundle,
         device=place,
         precision="bf16" if dtype == torch.bfloat16 else "fp32",
         batch_size=_BATCH_SIZES[place.type] if batch_size == "auto" else batch_size,
-        forward=forward_in(bundle.model, dtype),
+        backend=chosen,
+        network=scoring_network(bundle.model, place, dtype, chosen, compiled=False),
     )
+
+
+def resolve_backend(name: BackendName, device: torch.device) -> Backend:
+    """What "auto" means: OpenVINO on a processor, if it is installed; PyTorch otherwise."""
+    if name != "auto":
+        return name
+    return "openvino" if device.type == "cpu" and find_spec("openvino") else "torch"
 
 
 def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.DataFrame:
@@ -162,7 +181,7 @@ def probabilities(
         filled = np.stack([*batch, *[np.zeros_like(batch[0])] * missing])
         inputs = classifier.bundle.preprocess(filled).to(classifier.device)
         with torch.inference_mode():
-            logits = classifier.forward(inputs)[: len(batch)].float()
+            logits = classifier.network.forward(inputs)[: len(batch)].float()
         answered = logits.isfinite().all(dim=1, keepdim=True)
         answers.append(logits.softmax(dim=1).where(answered, torch.nan).cpu().numpy())
     return np.concatenate(answers)

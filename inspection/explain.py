@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
@@ -14,7 +13,6 @@ from skimage.filters import threshold_otsu
 from inspection.classify import Classifier
 from inspection.frames import arrays, rows
 from inspection.outlines import svg_path
-from sise.backends import Backend
 from sise.baselines import FillName, Masker
 from sise.budget import Budget
 from sise.context import Continuation
@@ -43,7 +41,6 @@ EVIDENCE_IN_WORDS: Mapping[Evidence, str] = {
     "both": "the mean of what the class keeps by its part of the patch and loses without it",
     "none": "the same for all masks",
 }
-BackendName = Literal["auto", "torch", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -58,21 +55,13 @@ class SiseOptions:
     context: Continuation | None = CONTEXT
     evidence: Evidence = EVIDENCE
     fusion: Fusion = FUSION
-    backend: Backend = "torch"
-
-
-def resolve_backend(name: BackendName, device: torch.device) -> Backend:
-    """What "auto" means: OpenVINO on a processor, if it is installed; PyTorch otherwise."""
-    if name != "auto":
-        return name
-    return "openvino" if device.type == "cpu" and find_spec("openvino") else "torch"
 
 
 def make_explainer(
     classifier: Classifier, options: SiseOptions, batch_size: int | Literal["auto"]
 ) -> SISE:
-    """SISE on the classifier's model; `batch_size` counts masked images."""
-    return SISE(
+    """SISE on the classifier's model, scored by its network; `batch_size` counts masked images."""
+    explainer = SISE(
         classifier.bundle.model,
         mu=MU,
         fusion=options.fusion,
@@ -81,9 +70,11 @@ def make_explainer(
         context=options.context,
         evidence=options.evidence,
         precision=classifier.precision,
-        backend=options.backend,
+        backend=classifier.backend,
         batch_size=batch_size,
     )
+    explainer.engine.score_by(classifier.network, classifier.device)
+    return explainer
 
 
 def explain(patches: pd.DataFrame, classifier: Classifier, explainer: Explainer) -> pd.DataFrame:
@@ -160,7 +151,7 @@ def _measure_patch(
     owners = torch.zeros(len(keep), dtype=torch.int64, device=classifier.device)
     inputs = Masker(_input(pixels, classifier), fill).masked(owners, keep)
     with torch.inference_mode():
-        logits = classifier.forward(inputs).float()
+        logits = classifier.network.forward(inputs).float()
     scores = logits.softmax(dim=1)[:, classifier.classes.index(target)]
     figures = [*scores.tolist(), drop(scores[0], scores[1]).item(), *explained_region(heat)]
     return dict(zip(MEASURES, figures, strict=True))

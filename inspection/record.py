@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from inspection.batch import Batch
-from inspection.classify import Classifier, DeviceName, PrecisionName
+from inspection.classify import BackendName, Classifier, DeviceName, PrecisionName
 from inspection.explain import (
     BUDGET,
     CONTEXT,
@@ -20,7 +20,6 @@ from inspection.explain import (
     FILL_IN_WORDS,
     FUSION,
     MU,
-    BackendName,
     SiseOptions,
 )
 from inspection.folder import FORMAT
@@ -31,6 +30,7 @@ from inspection.quality.history import By
 from inspection.quality.labels import Labels
 from inspection.report_reader import OpenedReport
 from inspection.results import content_key
+from sise.backends import Backend
 from sise.baselines import FillName
 from sise.budget import Budget
 from sise.context import Continuation
@@ -43,7 +43,7 @@ from sise.metrics import KEPT_SHARE
 ExplainWhich = Literal["all", "flagged"]
 FailOn = Literal["hold", "rework", "scrap", "any"]
 
-KEPT = 2
+KEPT = 3
 """Goes up with every change of what is kept of an explanation, `sise.explanation.REVISION` with
 every change of the map itself: what was kept before is not used, and a report is made anew."""
 
@@ -114,6 +114,7 @@ class Run:
             "bundle": self.classifier.bundle.sha256,
             "device": self.classifier.device.type,
             "precision": self.classifier.precision,
+            "backend": self.classifier.backend,
             "stride": self.stride,
             "rows": ROWS,
             "white_level": WHITE_LEVEL,
@@ -121,7 +122,7 @@ class Run:
 
     def explanation_parts(self) -> dict[str, Any]:
         """All that a patch's map and measures depend on, but the patch and its target."""
-        parts = self.prediction_parts() | sise_parameters(self.sise, self.classifier.precision)
+        parts = self.prediction_parts() | sise_parameters(self.sise, self.classifier)
         del parts["stride"], parts["rows"], parts["white_level"]
         return parts | {"second_method": SECOND_METHOD}
 
@@ -182,7 +183,7 @@ def _tally(values: pd.Series) -> dict[str, int]:
     return {str(name): int(number) for name, number in values.value_counts().sort_index().items()}
 
 
-def sise_parameters(options: SiseOptions, precision: str) -> dict[str, Any]:
+def sise_parameters(options: SiseOptions, classifier: Classifier) -> dict[str, Any]:
     """The explanation's and its measures' parameters, as reported."""
     return {
         "method": "SISE",
@@ -192,14 +193,14 @@ def sise_parameters(options: SiseOptions, precision: str) -> dict[str, Any]:
         "budget_in_words": budget_in_words(options.budget),
         "masks": "every feature map with average gradient above mu times the layer's largest",
         "layers": "last of each convolutional block",
-        "scoring_precision": precision,
+        "scoring_precision": classifier.precision,
         "kept_share": KEPT_SHARE,
         "fill": options.fill,
         "fill_in_words": FILL_IN_WORDS[options.fill],
         "context": options.context,
         "evidence": options.evidence,
         "evidence_in_words": EVIDENCE_IN_WORDS[options.evidence],
-        "backend": options.backend,
+        "backend": classifier.backend,
         "revision": REVISION,
         "kept": KEPT,
     }
@@ -222,6 +223,7 @@ def config(run: Run) -> dict[str, Any]:
         "stride": run.stride,
         "patch": run.classifier.patch,
         "precision": run.classifier.precision,
+        "backend": run.classifier.backend,
         "device": run.classifier.device.type,
         "batch_size": settings.batch_size,
         "fail_on": settings.fail_on,
@@ -237,7 +239,7 @@ def config(run: Run) -> dict[str, Any]:
         "black_threshold": run.policy.black_threshold,
         "white_level": WHITE_LEVEL,
         "white_threshold": WHITE_SHARE,
-        "sise": sise_parameters(run.sise, run.classifier.precision),
+        "sise": sise_parameters(run.sise, run.classifier),
     }
 
 
@@ -289,7 +291,7 @@ def make_record(run: Run, counts: Counts, started: str, ended: str, status: int)
             "dataset": dict(bundle.card.dataset),
         },
         "device": device_name(run.classifier.device),
-        "versions": versions(),
+        "versions": versions(run.classifier.backend),
         "inputs": [
             {"strip_id": strip.strip_id, "sha256": strip.sha256, "bytes": strip.size}
             for strip in run.batch.strips
@@ -316,6 +318,7 @@ def exit_status(counts: Counts, fail_on: FailOn | None) -> int:
     return NOT_INSPECTED if incomplete else COMPLETE
 
 
-def versions() -> dict[str, str]:
+def versions(backend: Backend) -> dict[str, str]:
     """Versions of what decides a result."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
+    libraries = _LIBRARIES if backend == "torch" else (*_LIBRARIES, backend)
+    return {"python": platform.python_version()} | {name: version(name) for name in libraries}

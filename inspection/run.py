@@ -12,7 +12,7 @@ from inspection import pictures
 from inspection.batch import list_batch
 from inspection.classify import load_classifier
 from inspection.errors import BatchError
-from inspection.explain import SiseOptions, make_explainer, resolve_backend
+from inspection.explain import SiseOptions, make_explainer
 from inspection.folder import FIGURES, ReportFolder, utc_now
 from inspection.frames import rows
 from inspection.policy import default_policy, flag, read_policy, resolve_thresholds
@@ -88,7 +88,11 @@ def resolve(settings: Settings) -> Run:
     if not policy.rules:
         note(f"note: {policy.source} has no rules: every judged strip is {policy.otherwise}")
     classifier = load_classifier(
-        settings.bundle, settings.device, settings.precision, settings.batch_size
+        settings.bundle,
+        settings.device,
+        settings.precision,
+        settings.batch_size,
+        settings.backend,
     )
     stride = settings.stride
     if stride is not None and not 1 <= stride <= classifier.patch:
@@ -100,7 +104,6 @@ def resolve(settings: Settings) -> Run:
         context=settings.context,
         evidence=settings.evidence,
         fusion=settings.fusion,
-        backend=resolve_backend(settings.backend, classifier.device),
     )
     labels = None if settings.truth is None else read_labels(settings.truth)
     if labels is not None:

@@ -27,7 +27,7 @@ Backend = Literal["torch", "openvino"]
 class Network:
     """A forward pass (K, 3, H, W) -> logits (K, classes) for inputs of `dtype`.
 
-    `static`: it is made for one batch size, and any other costs a compilation.
+    `static`: every other batch size costs a compilation.
     """
 
     forward: Forward
@@ -97,7 +97,7 @@ def _openvino_network(model: nn.Module, device: torch.device, dtype: torch.dtype
         raise SiseError(f'backend="openvino" computes on the processor, not on {device.type}')
     if dtype == torch.float64:
         raise SiseError('backend="openvino" has no fp64; use precision="fp32" or "bf16"')
-    openvino = _import_openvino()
+    openvino = import_openvino()
     hints = {
         "INFERENCE_PRECISION_HINT": "bf16" if dtype == torch.bfloat16 else "f32",
         "PERFORMANCE_HINT": "LATENCY",
@@ -106,31 +106,45 @@ def _openvino_network(model: nn.Module, device: torch.device, dtype: torch.dtype
     ours = copy.deepcopy(model).float()
     requests: dict[tuple[int, ...], Any] = {}
 
-    def request_for(shape: tuple[int, ...]) -> Any:
-        if shape not in requests:
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # its converter calls what PyTorch deprecates
-                    converted = openvino.convert_model(
-                        ours, example_input=torch.zeros(shape), input=[shape]
-                    )
-                requests[shape] = openvino.Core().compile_model(converted, "CPU", hints)
-            except Exception as error:  # its converter raises what it finds
-                raise SiseError(
-                    f"OpenVINO cannot take this model ({first_line(error)}); leave out "
-                    'backend="openvino"'
-                ) from error
-        return requests[shape]
+    def request_for(size: tuple[int, ...]) -> Any:
+        if size not in requests:
+            # Converting takes seconds, so any number of images may then come.
+            converted = converted_to_openvino(ours, size)
+            requests[size] = openvino.Core().compile_model(converted, "CPU", hints)
+        return requests[size]
 
     def forward(inputs: torch.Tensor) -> torch.Tensor:
-        request = request_for(tuple(inputs.shape))
-        outputs = request(inputs.contiguous().numpy(), share_inputs=True)
+        try:
+            request = request_for(tuple(inputs.shape[1:]))
+            outputs = request(inputs.contiguous().numpy(), share_inputs=True)
+        except Exception as error:  # its converter raises what it finds
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                raise
+            raise SiseError(
+                f'OpenVINO cannot take this model ({first_line(error)}); give backend="torch"'
+            ) from error
         return torch.from_numpy(outputs[0].copy())
 
     return Network(forward, torch.float32, static=True)
 
 
-def _import_openvino() -> Any:
+def converted_to_openvino(network: nn.Module, size: tuple[int, ...]) -> Any:
+    """OpenVINO's model of a network in evaluation mode, for any number of images of `size`.
+
+    Raises what its converter raises.
+    """
+    openvino = import_openvino()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its converter calls what PyTorch deprecates
+        # OpenVINO's own tracing runs the network three times, to compare.
+        traced: Any = torch.jit.trace(  # type: ignore[no-untyped-call]
+            network, torch.zeros(2, *size), check_trace=False, strict=False
+        )
+        return openvino.convert_model(traced, input=[(-1, *size)])
+
+
+def import_openvino() -> Any:
+    """OpenVINO, kept from calling home. Raises SiseError if it is not installed."""
     # Its converter reports each use to its makers unless this module is missing.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:

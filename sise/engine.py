@@ -162,6 +162,14 @@ class Engine:
         )
         return replace(network, forward=self._giving_logits(network.forward))
 
+    def score_by(self, network: Network, device: torch.device) -> None:
+        """Score by `network`, made of this model as it is, in this precision by this backend.
+
+        So one network, which took seconds to make, serves two.
+        """
+        key = ("scoring", device, resolve(self.options.precision, device))
+        self._cache[key] = (fingerprint(self.model), network)
+
     def layers(self, images: torch.Tensor) -> tuple[Layer, ...]:
         """The layers to explain: those named, or the blocks found on the model's graph."""
         if self._named_layers is not None:

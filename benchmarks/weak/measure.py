@@ -6,7 +6,6 @@ The crops are explained and measured by inspection's own stages, as `defect-insp
 Their rows hold what those add, candidates for other tests, and the truth; `choose.py` reads them.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +22,6 @@ from inspection.explain import (
     make_explainer,
     measure,
     region,
-    resolve_backend,
 )
 from inspection.frames import arrays, rows
 from inspection.policy import NORMAL
@@ -77,13 +75,12 @@ def main(
         wrong: how many crops, of all, explained for the wrong defect class that is predicted.
         split: of the dataset: val to choose limits on, test to report.
         setting: of the maps: today (inspection's defaults) or before (those until 2026-11-27).
-        backend: what runs the scored passes.
+        backend: what runs the classifier and the scored passes.
         seed: of the draw of crops.
     """
-    classifier = load_classifier(bundle, "cpu")
+    classifier = load_classifier(bundle, "cpu", backend=backend)
     options = SETTINGS[setting]
     table = draw(data, split, classifier, crops, wrong, seed)
-    options = replace(options, backend=resolve_backend(backend, classifier.device))
     explainer = make_explainer(classifier, options, "auto")
     second = Recording(make_gradcam(classifier))
     parts = []

@@ -94,7 +94,8 @@ def parser() -> ArgumentParser:
         "--backend",
         type=Literal["auto", "torch", "openvino"],
         default="auto",
-        help="what scores masked patches; auto is OpenVINO on a processor if it is installed",
+        help="what classifies patches, and scores them masked; auto is OpenVINO on a processor if "
+        "it is installed",
     )
     options.add_argument(
         "--fail-on",

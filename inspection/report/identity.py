@@ -49,10 +49,15 @@ def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
         *_truth(config["truth"]),
         *_earlier(config["earlier"]),
         Fact("Forward passes", f"{record['counts']['forwards']:,}".replace(",", "\u202f")),
-        Fact("Device", f"{record['device']}, {config['precision']}"),
+        Fact("Device", f"{record['device']}, {config['precision']}{_by(config)}"),
         Fact("Versions", versions),
         Fact("Batch folder", record["batch_folder"], code=True),
     )
+
+
+def _by(config: Mapping[str, Any]) -> str:
+    """What classified, which records of earlier versions leave out: it was PyTorch."""
+    return f" by {config['backend']}" if "backend" in config else ""
 
 
 def _truth(truth: Mapping[str, Any] | None) -> tuple[Fact, ...]:

@@ -29,7 +29,7 @@ def inspect_toy(monkeypatch: pytest.MonkeyPatch) -> Inspect:
     ) -> Finished:
         model = str(settings.pop("model", "ab" * 32))
         metrics = settings.pop("metrics", None)
-        classifier = toy_classifier(model, metrics=metrics)  # type: ignore[arg-type]
+        classifier = settings.pop("classifier", None) or toy_classifier(model, metrics=metrics)  # type: ignore[arg-type]
         fake = explainer or FakeExplainer()
         monkeypatch.setattr(run_module, "load_classifier", lambda *_: classifier)
         monkeypatch.setattr(run_module, "make_explainer", lambda *_: fake)

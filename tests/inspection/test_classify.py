@@ -5,11 +5,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from toys import CLASSES, lively_network, strip, toy_classifier
+from toys import CLASSES, lively_network, needs_openvino, strip, toy_classifier
 
-from inspection.classify import classify, load_classifier, probabilities
+from inspection.classify import (
+    BackendName,
+    PrecisionName,
+    classify,
+    load_classifier,
+    probabilities,
+    resolve_backend,
+)
 from inspection.errors import ModelError
 from inspection.frames import arrays
+from inspection.policy import flag
 from inspection.results import patch_key
 from sise import bundle as bundles
 from sise.errors import BundleError, SiseError
@@ -64,9 +72,15 @@ def test_no_strips_give_no_rows_but_all_columns() -> None:
     assert list(rows.columns) == list(classify(read_rows(strip(256)), toy_classifier(), 224))
 
 
-def test_a_tiles_probabilities_do_not_depend_on_its_company(tmp_path: Path) -> None:
+BACKENDS = ["torch", pytest.param("openvino", marks=needs_openvino)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_tiles_probabilities_do_not_depend_on_its_company(
+    backend: BackendName, tmp_path: Path
+) -> None:
     bundles.save(tmp_path / "b", CARD, lively_network())
-    classifier = load_classifier(tmp_path / "b", "cpu", "auto", 4)
+    classifier = load_classifier(tmp_path / "b", "cpu", "auto", 4, backend)
     tiles = list(np.random.default_rng(0).integers(0, 256, (6, 256, 256, 3), np.uint8))
     together = probabilities(tiles, classifier)
     assert together.shape == (6, 5)
@@ -76,14 +90,55 @@ def test_a_tiles_probabilities_do_not_depend_on_its_company(tmp_path: Path) -> N
         np.testing.assert_array_equal(probabilities(tiles[first:], classifier), together[first:])
 
 
-def test_probabilities_are_the_bundles_calibrated_ones(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_probabilities_are_the_bundles_calibrated_ones(
+    backend: BackendName, tmp_path: Path
+) -> None:
     bundles.save(tmp_path / "b", replace(CARD, temperature=2.5), lively_network())
-    classifier = load_classifier(tmp_path / "b", "cpu", "fp32")
+    classifier = load_classifier(tmp_path / "b", "cpu", "fp32", backend=backend)
     tiles = np.random.default_rng(1).integers(0, 256, (2, 256, 256, 3), np.uint8)
     with torch.no_grad():
         logits = classifier.bundle.model(classifier.bundle.preprocess(tiles))
     expected = logits.softmax(dim=1).numpy()
     np.testing.assert_allclose(probabilities(list(tiles), classifier), expected, atol=1e-5)
+
+
+@needs_openvino
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("fp32", 1e-4), pytest.param("bf16", 0.05, marks=pytest.mark.slow)]
+)
+def test_both_backends_flag_the_same_patches_but_at_the_threshold(
+    precision: PrecisionName, tolerance: float, tmp_path: Path
+) -> None:
+    bundles.save(tmp_path / "b", replace(CARD, temperature=0.2), lively_network())
+    noise = np.random.default_rng(2).integers(0, 256, (256, 900, 3), np.uint8)
+    strips = read_rows(noise, noise // 2 + 60, np.sort(noise, axis=0))
+    one, other = (
+        classify(strips, load_classifier(tmp_path / "b", "cpu", precision, backend=backend), 128)
+        for backend in ("torch", "openvino")
+    )
+    columns = [f"p_class_{number}" for number in range(1, 5)]
+    assert (one[columns] - other[columns]).abs().max(axis=None) < tolerance
+    limits = {
+        name: one[column].quantile(0.8) for name, column in zip(CLASSES[1:], columns, strict=True)
+    }
+    flagged, again = (flag(rows, CLASSES, limits, 0.5)["flagged"] for rows in (one, other))
+    assert 3 < flagged.sum() < len(flagged) - 3
+    near = (one[columns] - list(limits.values())).abs().min(axis=1) < tolerance
+    assert (flagged == again)[~near].all()
+    assert (~near).sum() > 5
+
+
+def test_auto_takes_openvino_on_a_processor_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    monkeypatch.setattr("inspection.classify.find_spec", lambda _name: object())
+    assert resolve_backend("auto", cpu) == "openvino"
+    assert resolve_backend("auto", cuda) == "torch"
+    assert resolve_backend("torch", cpu) == "torch"
+    monkeypatch.setattr("inspection.classify.find_spec", lambda _name: None)
+    assert resolve_backend("auto", cpu) == "torch"
 
 
 @pytest.mark.parametrize(

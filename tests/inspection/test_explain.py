@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +12,9 @@ from inspection.explain import (
     explained_region,
     make_explainer,
     measure,
-    resolve_backend,
 )
 from inspection.frames import arrays
+from sise.backends import Network
 
 
 def patches(*pixels: np.ndarray, target: str = "class 1") -> pd.DataFrame:
@@ -101,7 +103,6 @@ def test_the_options_reach_the_explainer() -> None:
         context=None,
         evidence="removed",
         fusion="soft",
-        backend="openvino",
     )
     explainer = make_explainer(toy_classifier(), options, 4)
     assert explainer.budget is None
@@ -109,16 +110,20 @@ def test_the_options_reach_the_explainer() -> None:
     assert explainer.evidence == "removed"
     assert explainer.fusion == "soft"
     assert explainer.engine.options.fill == "blur"
-    assert explainer.engine.options.backend == "openvino"
+    assert explainer.engine.options.backend == "torch"
 
 
-def test_auto_takes_openvino_on_a_processor_where_it_is_installed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    monkeypatch.setattr("inspection.explain.find_spec", lambda _name: object())
-    assert resolve_backend("auto", cpu) == "openvino"
-    assert resolve_backend("auto", cuda) == "torch"
-    assert resolve_backend("torch", cpu) == "torch"
-    monkeypatch.setattr("inspection.explain.find_spec", lambda _name: None)
-    assert resolve_backend("auto", cpu) == "torch"
+def test_masks_are_scored_by_the_network_that_classifies() -> None:
+    classifier = toy_classifier()
+    images = torch.rand(5, 3, 64, 64)
+    asked = []
+
+    def forward(inputs: torch.Tensor) -> torch.Tensor:
+        asked.append(len(inputs))
+        return classifier.bundle.model(inputs)
+
+    network = Network(forward, torch.float32, static=False)
+    explainer = make_explainer(replace(classifier, network=network), SiseOptions(), 4)
+    found = explainer.engine.scoring_network(classifier.device).forward(images)
+    assert asked == [5]
+    torch.testing.assert_close(found, classifier.bundle.model(images))

@@ -16,6 +16,7 @@ from toys import CLASSES, FakeExplainer, strip, write_strip
 from inspection.quality.drift import NO_REFERENCE
 from inspection.quality.figures import Request, figures
 from inspection.report.build import build, class_marks
+from inspection.report.identity import identity
 from inspection.report.model import BatchReport, ClassMark
 from inspection.report.render import render
 from inspection.report_reader import open_report
@@ -260,6 +261,17 @@ def test_identity_names_the_hashes(report: Path, page: Page) -> None:
         "defect-inspect verify",
     ):
         assert text in words
+
+
+def test_a_record_of_before_backends_classified_is_shown_without_one(report: Path) -> None:
+    card = json.loads((report / "batch.json").read_text("utf-8"))
+
+    def device() -> str:
+        return next(fact.value for fact in identity(card) if fact.label == "Device")
+
+    assert device() == f"{card['device']}, fp32 by torch"
+    del card["config"]["backend"]
+    assert device() == f"{card['device']}, fp32"
 
 
 def test_a_batch_without_indications_is_a_good_report(tmp_path: Path, inspect_toy: Inspect) -> None:

@@ -2,14 +2,17 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from toy_reports import data_of
-from toys import FakeExplainer, strip, write_strip
+from toys import FakeExplainer, needs_openvino, strip, toy_classifier, write_strip
 
 from inspection import folder as folder_module
 from inspection.checksums import CHECKSUMS
@@ -20,6 +23,7 @@ from inspection.results import patch_key
 from inspection.run import Finished
 from inspection.summary import summarise
 from severstal_prep.images import read_image, write_png
+from sise.backends import Network
 from sise.overlay import overlay
 
 Inspect = Callable[..., Finished]
@@ -417,6 +421,37 @@ def test_the_card_names_all_that_the_report_is_made_of(
     assert card["skipped"] == [{"name": "readme.txt", "reason": "not an image (.txt)"}]
     assert card["started"] == "2026-11-22T22:38:00+00:00"
     assert set(card["versions"]) >= {"python", "torch", "steel-sise"}
+
+
+@needs_openvino
+def test_another_backend_classifies_anew_and_what_the_first_gave_is_kept(
+    batch: Path, out: Path, inspect_toy: Inspect
+) -> None:
+    classifier = toy_classifier()
+    asked = []
+
+    def forward(inputs: torch.Tensor) -> torch.Tensor:
+        asked.append(len(inputs))
+        return classifier.bundle.model(inputs)
+
+    counting = replace(
+        classifier, backend="openvino", network=Network(forward, torch.float32, static=True)
+    )
+    assert inspect_toy(batch, out).record["config"]["backend"] == "torch"
+    before = report_bytes(out)
+    renewed = inspect_toy(batch, out, classifier=counting)
+    assert not renewed.up_to_date
+    # Fifteen patches in batches of eight; then whole, kept and removed of each of four maps.
+    assert asked == [8, 8, *[3] * 4]
+    assert renewed.record["config"]["backend"] == "openvino"
+    assert renewed.record["config"]["sise"]["backend"] == "openvino"
+    assert renewed.record["versions"]["openvino"] == version("openvino")
+    assert "fp32 by openvino" in (out / "index.html").read_text("utf-8")
+    explainer = FakeExplainer()
+    again = inspect_toy(batch, out, explainer)
+    assert not again.up_to_date
+    assert "openvino" not in again.record["versions"]
+    assert (explainer.targets, report_bytes(out)) == ([], before)
 
 
 @pytest.mark.parametrize("stride", [0, 257])

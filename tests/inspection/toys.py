@@ -2,22 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from inspection.classify import Classifier
 from severstal_prep.images import write_png
 from sise.architectures import build_network
+from sise.backends import Network
 from sise.bundle import ModelBundle, ModelCard
 from sise.explanation import Explanation
 from sise.precision import forward_in
 
 CLASSES = ("normal", "class 1", "class 2", "class 3", "class 4")
 GREY, BRIGHT, BLACK = 128, 255, 0
+needs_openvino = pytest.mark.skipif(
+    not find_spec("openvino"), reason="OpenVINO, an extra, is not installed"
+)
 
 
 class BrightAndBlack(nn.Module):
@@ -51,7 +57,8 @@ def toy_classifier(
         device=torch.device("cpu"),
         precision="fp32",
         batch_size=batch_size,
-        forward=forward_in(model, torch.float32),
+        backend="torch",
+        network=Network(forward_in(model, torch.float32), torch.float32, static=False),
     )
 
 

@@ -91,7 +91,7 @@ def test_a_model_that_openvino_cannot_take() -> None:
             return logits
 
     network = Shy(*small_cnn()).eval()
-    complaint = r'OpenVINO cannot take this model.*leave out backend="openvino"'
+    complaint = r'OpenVINO cannot take this model.*give backend="torch"'
     with pytest.raises(SiseError, match=complaint):
         SISE(network, layers=["2", "6"], backend="openvino")(some_images(1))
 
