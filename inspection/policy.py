@@ -6,7 +6,7 @@ A policy is a YAML file (see `policies/default.yaml`); this module reads and app
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -82,6 +82,34 @@ class WeakRule:
         )
 
 
+BUNDLE = "bundle"
+
+
+def _confidence(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value != BUNDLE and not (number and 0 <= value <= 1):
+        raise ValueError("must be a probability, 0 to 1, or bundle")
+    return value
+
+
+@dataclass(frozen=True)
+class UnsureRule:
+    """Hold a strip that would be accepted, if a patch with steel is below `min_confidence`.
+
+    Confidence is the probability of the patch's most probable class. "bundle" stands for the
+    confidence above which the model's card lets the machine decide alone.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    min_confidence: Annotated[float | Literal["bundle"], BeforeValidator(_confidence)]
+
+    def __str__(self) -> str:
+        least = self.min_confidence
+        known = least if isinstance(least, str) else f"{least:.6g}"
+        return f"unsure: at least 1 patch with a confidence below {known}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PolicyFile:
     """Thresholds and ordered rules, as a file gives them."""
@@ -96,6 +124,7 @@ class PolicyFile:
     rules: tuple[Rule, ...] = ()
     otherwise: Disposition = "accept"
     not_inspected: Literal["hold", "rework", "scrap"] = "hold"
+    unsure: UnsureRule | None = None
     weak: Annotated[WeakRule, Field(alias="weak_explanation")] = WeakRule()
 
 
@@ -170,6 +199,24 @@ def resolve_thresholds(
     }
 
 
+def resolve_confidence(policy: Policy, metrics: Mapping[str, Any]) -> Policy:
+    """The policy with its rule *unsure* in numbers: "bundle" is looked up in the card's `metrics`.
+
+    Raises PolicyError if the card has no such confidence.
+    """
+    if policy.unsure is None or policy.unsure.min_confidence != BUNDLE:
+        return policy
+    try:
+        least = checked(Share, metrics["risk_coverage"]["alone"]["min_confidence"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise PolicyError(
+            f"{policy.source}: unsure, min_confidence: the model's card names no confidence above "
+            "which the machine may decide alone; give a number, or make the bundle anew with "
+            "defect-train export --data.root DATASET --risk R"
+        ) from error
+    return replace(policy, unsure=UnsureRule(least))
+
+
 def probability_column(class_name: str) -> str:
     """The column that holds a class's probability: "class 3" is in "p_class_3"."""
     return "p_" + re.sub(r"\W+", "_", class_name.lower())
@@ -181,13 +228,14 @@ def flag(
     thresholds: Mapping[str, float],
     black_threshold: float,
 ) -> pd.DataFrame:
-    """Stage "flag": add steel, predicted, flagged, indicated and score to rows of probabilities.
+    """Stage "flag": add steel, predicted, confidence, flagged, indicated and score to patches.
 
     A patch whose `black_fraction` exceeds `black_threshold` shows no steel; the classifier was
     trained on none such, and it is never flagged. Another patch is flagged when a defect class
     reaches its threshold (p ≥ threshold). `indicated`
     is the most probable class among those that do, "" if none does. `score` is the
-    probability of the indicated class, of the predicted one where none is indicated.
+    probability of the indicated class, of the predicted one where none is indicated; `confidence`
+    is that of the predicted class.
     """
     probabilities = patches[[probability_column(name) for name in classes]].to_numpy(np.float64)
     limits = np.array([thresholds.get(name, np.inf) for name in classes])
@@ -200,6 +248,7 @@ def flag(
     return patches.assign(
         steel=steel,
         predicted=names[predicted],
+        confidence=probabilities.max(axis=1),
         flagged=flagged,
         indicated=np.where(flagged, names[explained], ""),
         score=probabilities[np.arange(len(patches)), explained],
@@ -208,6 +257,14 @@ def flag(
 
 def propose(patches: pd.DataFrame, policy: Policy) -> Proposal:
     """The proposed disposition of one strip from its rows of `flag`."""
+    proposal = _by_rules(patches, policy)
+    if policy.unsure is None or proposal.disposition != "accept":
+        return proposal
+    unsure = patches["steel"] & (patches["confidence"] < policy.unsure.min_confidence)
+    return Proposal("hold", str(policy.unsure)) if unsure.any() else proposal
+
+
+def _by_rules(patches: pd.DataFrame, policy: Policy) -> Proposal:
     flagged = patches[patches["flagged"]]
     for number, rule in enumerate(policy.rules, 1):
         matching = flagged[flagged["score"] >= rule.min_probability]

@@ -278,8 +278,7 @@ def make_record(run: Run, counts: Counts, started: str, ended: str, status: int)
         "counts": asdict(counts),
         "config": resolved,
         "config_sha256": content_key(**resolved),
-        "policy": asdict(run.policy)
-        | {"rules": [asdict(rule) | {"in_words": str(rule)} for rule in run.policy.rules]},
+        "policy": _policy(run.policy),
         "bundle": {
             "folder": str(run.settings.bundle.resolve()),
             "sha256": bundle.sha256,
@@ -298,6 +297,13 @@ def make_record(run: Run, counts: Counts, started: str, ended: str, status: int)
         ],
         "skipped": [asdict(entry) for entry in run.batch.skipped],
     }
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    rules = [asdict(rule) | {"in_words": str(rule)} for rule in policy.rules]
+    unsure = policy.unsure
+    said = None if unsure is None else asdict(unsure) | {"in_words": str(unsure)}
+    return asdict(policy) | {"rules": rules, "unsure": said}
 
 
 def exit_status(counts: Counts, fail_on: FailOn | None) -> int:

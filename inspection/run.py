@@ -15,7 +15,13 @@ from inspection.errors import BatchError
 from inspection.explain import SiseOptions, make_explainer
 from inspection.folder import FIGURES, ReportFolder, utc_now
 from inspection.frames import rows
-from inspection.policy import default_policy, flag, read_policy, resolve_thresholds
+from inspection.policy import (
+    default_policy,
+    flag,
+    read_policy,
+    resolve_confidence,
+    resolve_thresholds,
+)
 from inspection.quality.figures import Background, Figures, as_json, work_out
 from inspection.quality.gradcam_agreement import make_gradcam
 from inspection.quality.ground_truth import add_ground_truth
@@ -94,6 +100,7 @@ def resolve(settings: Settings) -> Run:
         settings.batch_size,
         settings.backend,
     )
+    policy = resolve_confidence(policy, classifier.bundle.card.metrics)
     stride = settings.stride
     if stride is not None and not 1 <= stride <= classifier.patch:
         raise BatchError(f"--stride must be 1 to {classifier.patch} px, not {stride}")

@@ -44,7 +44,7 @@ def build(
         started=record["started"],
         ended=record["ended"],
         policy=f"{policy['name']}, version {policy['version']}",
-        rules=tuple((rule["disposition"], rule["in_words"]) for rule in policy["rules"]),
+        rules=_rules(policy),
         otherwise=policy["otherwise"],
         not_inspected=policy["not_inspected"],
         weak_rule=str(WeakRule(**policy["weak"])),
@@ -68,6 +68,15 @@ def build(
         identity=identity(record),
         inputs=tuple((entry["strip_id"], entry["sha256"]) for entry in record["inputs"]),
     )
+
+
+def _rules(policy: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Dispositions with their rules; a record of an earlier version knows no rule *unsure*."""
+    rules = [(rule["disposition"], rule["in_words"]) for rule in policy["rules"]]
+    unsure = policy.get("unsure")
+    if unsure is not None:
+        rules.append(("hold", f"{unsure['in_words']}, where accept would be proposed"))
+    return tuple(rules)
 
 
 def class_marks(classes: Sequence[str], thresholds: Mapping[str, float]) -> tuple[ClassMark, ...]:

@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 
 from inspection.errors import PolicyError
 from inspection.policy import (
+    Proposal,
+    UnsureRule,
     default_policy,
     flag,
     parse_policy,
     probability_column,
     propose,
     read_policy,
+    resolve_confidence,
     resolve_thresholds,
 )
 
@@ -137,6 +140,47 @@ def test_rules_can_ask_for_classes_and_the_first_that_holds_decides() -> None:
     )
 
 
+UNSURE = policy_text(unsure="{min_confidence: 0.9}", rules="[{name: any, disposition: rework}]")
+
+
+@pytest.mark.parametrize(
+    ("rows", "black", "expected"),
+    [
+        ([(0.9, 0.1, 0.0), (0.95, 0.05, 0.0)], 0.1, ("accept", "no rule fired")),
+        (
+            [(0.95, 0.05, 0.0), (0.89, 0.11, 0.0)],
+            0.1,
+            ("hold", "unsure: at least 1 patch with a confidence below 0.9"),
+        ),
+        ([(0.5, 0.3, 0.2)], 0.96, ("accept", "no rule fired")),
+        ([(0.3, 0.6, 0.1)], 0.1, ("rework", "rule 1, any: at least 1 patch flagged")),
+    ],
+    ids=["sure", "unsure", "no steel", "a rule proposes more"],
+)
+def test_a_strip_with_an_unsure_patch_is_not_accepted(rows, black, expected) -> None:
+    patches = probabilities(*rows).assign(black_fraction=black)
+    flagged = flag(patches, CLASSES, {"class 1": 0.5, "class 2": 0.5}, 0.95)
+    assert flagged["confidence"].tolist() == [max(row) for row in rows]
+    assert propose(flagged, parse_policy(UNSURE, "mill.yaml")) == Proposal(*expected)
+
+
+def test_unsure_is_off_in_the_packaged_policy_and_may_be_left_empty() -> None:
+    assert default_policy().unsure is None
+    assert parse_policy(policy_text(unsure=""), "mill.yaml").unsure is None
+
+
+def test_the_bundle_may_say_when_the_machine_is_sure() -> None:
+    policy = parse_policy(policy_text(unsure="{min_confidence: bundle}"), "mill.yaml")
+    card = {"risk_coverage": {"alone": {"min_confidence": 0.75}}}
+    assert resolve_confidence(policy, card).unsure == UnsureRule(0.75)
+    fixed = parse_policy(UNSURE, "mill.yaml")
+    assert resolve_confidence(fixed, card) == fixed
+    assert resolve_confidence(default_policy(), {}) == default_policy()
+    for without in ({}, {"risk_coverage": {"alone": None}}, {"risk_coverage": {"alone": {}}}):
+        with pytest.raises(PolicyError, match=r"mill\.yaml: unsure, min_confidence: the model's"):
+            resolve_confidence(policy, without)
+
+
 BOMB = b"a0: &a0 [1, 1]\n" + b"".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n".encode() for n in range(1, 12)
 )
@@ -177,6 +221,14 @@ BOMB = b"a0: &a0 [1, 1]\n" + b"".join(
             policy_text(rules="[{name: a, disposition: hold, min_patches: 0}]"),
             "rules 1, min_patches: .* greater than or equal to 1, not 0",
         ),
+        (policy_text(unsure="{}"), "unsure, min_confidence: Field required"),
+        (policy_text(unsure="0.9"), "unsure: Input should be an object"),
+        (
+            policy_text(unsure="{min_confidence: 90}"),
+            "unsure, min_confidence: must be a probability, 0 to 1, or bundle",
+        ),
+        (policy_text(unsure="{min_confidence: true}"), "must be a probability"),
+        (policy_text(unsure="{min_confidence: 0.9, disposition: scrap}"), "unsure, disposition: "),
         (
             policy_text(rules="[{name: a, disposition: hold, classes: class 1}]"),
             "rules 1, classes: .* not 'class 1'",

@@ -300,6 +300,27 @@ def test_a_new_policy_explains_only_what_it_adds(
     assert all((out / path).is_file() for path in shown)
 
 
+def test_an_unsure_patch_holds_its_strip_and_the_report_names_the_rule(
+    batch: Path, out: Path, tmp_path: Path, inspect_toy: Inspect
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("name: sure\nversion: 1\nunsure: {min_confidence: bundle}\n")
+    with pytest.raises(PolicyError, match="names no confidence"):
+        inspect_toy(batch, out, policy=policy)
+    assert not out.exists()
+    # Of plain grey the toy is sure by e² / (e² + 4) = 0.649.
+    card = {"risk_coverage": {"alone": {"min_confidence": 0.65}}}
+    finished = inspect_toy(batch, out, policy=policy, metrics=card, fail_on="hold")
+    assert finished.record["policy"]["unsure"]["min_confidence"] == 0.65
+    assert finished.record["exit_status"] == 3
+    rule = "unsure: at least 1 patch with a confidence below 0.65"
+    assert strips(out).loc["cam 2/s.png", ["disposition", "rule"]].tolist() == ["hold", rule]
+    assert f"{rule}, where accept would be proposed" in (out / "index.html").read_text("utf-8")
+    policy.write_text("name: sure\nversion: 2\nunsure: {min_confidence: 0.5}\n")
+    inspect_toy(batch, out, policy=policy, metrics=card)
+    assert strips(out).loc["cam 2/s.png", "disposition"] == "accept"
+
+
 def test_images_of_an_earlier_run_do_not_stay(
     batch: Path, out: Path, tmp_path: Path, inspect_toy: Inspect
 ) -> None:
