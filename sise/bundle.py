@@ -1,8 +1,9 @@
 """The model bundle: a classifier on disk, with all that is needed to use and explain it.
 
 A bundle is a folder of two files: `weights.safetensors` (no pickle) and `model.json`, the
-card. The card carries the SHA-256 of the weights, and the SHA-256 of the card is the
-identity of the bundle: whoever knows it knows the model, its classes and its preprocessing.
+card; `MODEL_CARD.md` says the same for people, and may be absent. The card carries the SHA-256
+of the weights, and the SHA-256 of the card is the identity of the bundle: whoever knows it knows
+the model, its classes and its preprocessing.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from sise.architectures import TIMM, Weightless, build_network, load_state, stat
 from sise.checked import checked, read_json
 from sise.cloning import unwrapped
 from sise.errors import BundleError
+from sise.model_card import MARKDOWN_NAME, markdown
 
 FORMAT = "steel-sise bundle 1"
 CARD_NAME = "model.json"
@@ -161,10 +163,13 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
     }
     if not card.transform_input:
         del filled["transform_input"]  # earlier versions do not know it
-    temporary_card = folder / f".{CARD_NAME}.partial"
     text = json.dumps({"format": FORMAT, **filled}, indent=2, allow_nan=False) + "\n"
+    temporary_card = folder / f".{CARD_NAME}.partial"
     temporary_card.write_text(text, "utf-8")
+    temporary_markdown = folder / f".{MARKDOWN_NAME}.partial"
+    temporary_markdown.write_text(markdown(_checked_card(json.loads(json.dumps(filled)))), "utf-8")
     temporary_weights.replace(folder / WEIGHTS_NAME)
+    temporary_markdown.replace(folder / MARKDOWN_NAME)
     temporary_card.replace(folder / CARD_NAME)
     return load(folder)
 

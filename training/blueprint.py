@@ -1,7 +1,7 @@
 """What a checkpoint says of its classifier, enough to rebuild it without its training."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import FiniteFloat
@@ -22,7 +22,8 @@ class Blueprint:
     [0, 1]; `dataset` names the recast dataset: its card's SHA-256, its split rule and seed, in
     which options it differs from the paper's recipe, its crops per split and class, and, if
     crops were masked, how.
-    `transform_input` is that of `sise.architectures.build_network`.
+    `transform_input` is that of `sise.architectures.build_network`. `recipe` is how it was trained,
+    as `training.recipes.essentials` has it.
     """
 
     architecture: str
@@ -32,10 +33,15 @@ class Blueprint:
     std: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
     dataset: Mapping[str, Any]
     transform_input: bool = False
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, architecture: str, data: "RecastDataModule", transform_input: bool = False
+        cls,
+        architecture: str,
+        data: "RecastDataModule",
+        transform_input: bool = False,
+        recipe: Mapping[str, Any] | None = None,
     ) -> "Blueprint":
         """The blueprint of a classifier about to learn from `data`, which was set up."""
         recast = data.recast
@@ -54,6 +60,7 @@ class Blueprint:
                 **data.masking.record(),
             },
             transform_input=transform_input,
+            recipe=recipe or {},
         )
 
     def write_to(self, checkpoint: dict[str, Any]) -> None:

@@ -75,6 +75,7 @@ class DefectClassifier(LightningModule):
         self.network.to(memory_format=torch.channels_last)
         self.mean, self.std = IMAGENET_MEAN, IMAGENET_STD
         self.class_frequencies: tuple[float, ...] = (1,) * num_classes
+        self.recipe: dict[str, Any] = {}
         self._confusion = MulticlassConfusionMatrix(num_classes)
 
     def setup(self, stage: str) -> None:
@@ -151,7 +152,8 @@ class DefectClassifier(LightningModule):
         names = not_finite(checkpoint.get("state_dict", {}))
         if names:
             raise self._diverged(f"after its last batch: weights are not finite ({names[0]}, …)")
-        Blueprint.of(self.architecture, self._data, self.transform_input).write_to(checkpoint)
+        blueprint = Blueprint.of(self.architecture, self._data, self.transform_input, self.recipe)
+        blueprint.write_to(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the inputs that the run began with."""

@@ -30,7 +30,7 @@ from training.options import (
     check_trainer_options,
 )
 from training.progress import progress_callback
-from training.recipes import RecipeArguments
+from training.recipes import RecipeArguments, essentials
 from training.runs import RunCheckpoint, RunFolder
 
 Monitor = Literal["val/macro_recall", "val/top1", "val/loss"]
@@ -119,6 +119,7 @@ class FitCLI(LightningCLI):
         """Make data module, classifier and trainer, unless there is nothing to do."""
         if self.state != "finished":
             super().instantiate_classes()
+            self.model.recipe = essentials(yaml.safe_load(self.config_text))
             check_optimizer(self.model.build_optimizer)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -150,6 +150,7 @@ def write_bundle(
         dataset=plan.dataset,
         metrics={"epoch": checkpoint.epoch}
         | early
+        | ({"recipe": dict(plan.recipe)} if plan.recipe else {})
         | ({} if validation is None else metrics(validation)),
     )
     draw(folder, judgement)

@@ -1,10 +1,11 @@
 """Recipes by name: the YAML files in the folder `recipes`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from severstal_prep.checked import read_yaml
 from training.errors import RecipeError
@@ -68,6 +69,25 @@ def take_configs(args: Sequence[str]) -> RecipeArguments:
     for path in (*configs, *_group_files(rest)):
         _check(path)
     return RecipeArguments(tuple(configs), tuple(rest))
+
+
+NOT_ESSENTIAL = ("out", "config", "thresholds", "costs", "risk", "data.root", "data.num_workers",
+                 "data.cache", "data.seed")  # fmt: skip
+ESSENTIAL_OF_TRAINER = (
+    "max_epochs", "precision", "callbacks", "gradient_clip_val", "gradient_clip_algorithm",
+    "accumulate_grad_batches", "limit_train_batches", "limit_val_batches", "max_time",
+)  # fmt: skip
+
+
+def essentials(configuration: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """What a resolved configuration says of the training itself, without what is null."""
+    kept: dict[str, Any] = {}
+    for name, value in configuration.items():
+        key = f"{prefix}{name}"
+        ours = prefix != "trainer." or name in ESSENTIAL_OF_TRAINER
+        if value is not None and ours and key not in NOT_ESSENTIAL:
+            kept[name] = essentials(value, f"{key}.") if isinstance(value, Mapping) else value
+    return kept
 
 
 def _group_files(options: Sequence[str]) -> list[Path]:

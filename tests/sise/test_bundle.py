@@ -11,6 +11,7 @@ from sise import GradCAM
 from sise import bundle as bundles
 from sise.bundle import ModelCard
 from sise.errors import BundleError, SiseError
+from sise.model_card import markdown
 
 CLASSES = ("normal", "class 1", "class 2")
 
@@ -47,7 +48,15 @@ def test_what_is_saved_is_loaded(folder: Path) -> None:
     assert loaded.card.metrics == {"macro_recall": 0.75}
     assert loaded.card.versions["torch"] == torch.__version__.split("+")[0]
     assert not loaded.model.training
-    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "weights.safetensors"]
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["MODEL_CARD.md", "model.json", "weights.safetensors"]
+
+
+def test_the_markdown_says_what_the_card_says_and_is_not_needed(folder: Path) -> None:
+    written = folder / "MODEL_CARD.md"
+    assert written.read_text("utf-8") == markdown(bundles.read_card(folder))
+    written.unlink()
+    assert bundles.load(folder).card.classes == CLASSES
 
 
 def test_the_identity_is_the_cards_hash_which_holds_the_weights(folder: Path) -> None:

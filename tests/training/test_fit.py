@@ -95,6 +95,14 @@ def test_bundle_is_the_best_epoch_calibrated(finished: RunFolder) -> None:
     assert card.metrics["macro_recall"] == pytest.approx(log["val/macro_recall"].max())
     assert card.dataset["counts"]["test"] == [4, 2, 2, 3, 2]
     assert card.temperature > 0
+    recipe = card.metrics["recipe"]
+    assert recipe["model"]["optimizer"]["init_args"]["lr"] == 0.003
+    assert recipe["trainer"]["max_epochs"] == 3
+    assert "root" not in recipe["data"]
+    assert "devices" not in recipe["trainer"]
+    assert "`model.logit_adjustment` | `1.0`" in (finished.bundle / "MODEL_CARD.md").read_text()
+    assert card.metrics["risk_coverage"]["target_risk"] == 0.02
+    assert card.metrics["decision"] is None
     assert "macro recall" in metrics_line(card)
 
 

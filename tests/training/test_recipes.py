@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from training.errors import RecipeError
-from training.recipes import recipe_names, recipe_path, take_configs
+from training.recipes import essentials, recipe_names, recipe_path, take_configs
 
 
 def test_packaged_recipes() -> None:
@@ -79,3 +79,20 @@ def test_a_file_of_a_group_is_looked_at_too(tmp_path: Path, form: str) -> None:
     mine.write_text("a: &a [*a]")
     with pytest.raises(RecipeError, match="a: nested deeper than 50 levels"):
         take_configs(["--config", "demo", *form.format(mine).split()])
+
+
+def test_the_essentials_are_what_decides_the_weights() -> None:
+    configuration = {
+        "seed_everything": 0,
+        "out": "runs/a",
+        "costs": {"escape": 3.0},
+        "model": {"weights": "none", "optimizer": {"init_args": {"lr": 0.1, "foreach": None}}},
+        "data": {"root": "recast", "num_workers": 2, "batch_size": 8, "epoch_crops": None},
+        "trainer": {"max_epochs": 3, "devices": 1, "precision": None},
+    }
+    assert essentials(configuration) == {
+        "seed_everything": 0,
+        "model": {"weights": "none", "optimizer": {"init_args": {"lr": 0.1}}},
+        "data": {"batch_size": 8},
+        "trainer": {"max_epochs": 3},
+    }
