@@ -6,10 +6,7 @@ out, and names and texts are escaped.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from sise.bundle import ModelCard
+from typing import Any, Protocol
 
 MARKDOWN_NAME = "MODEL_CARD.md"
 NORMAL = "normal"
@@ -37,7 +34,32 @@ and size of a pixel. People decide what is a defect, and what becomes of the pro
 """
 
 
-def markdown(card: "ModelCard") -> str:
+class Card(Protocol):
+    """What is told of a `sise.bundle.ModelCard`."""
+
+    @property
+    def architecture(self) -> str: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def input_size(self) -> tuple[int, int]: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def thresholds(self) -> Mapping[str, float]: ...
+    @property
+    def dataset(self) -> Mapping[str, Any]: ...
+    @property
+    def metrics(self) -> Mapping[str, Any]: ...
+    @property
+    def versions(self) -> Mapping[str, str]: ...
+    @property
+    def created(self) -> str: ...
+    @property
+    def weights_sha256(self) -> str: ...
+
+
+def markdown(card: Card) -> str:
     """The text of `MODEL_CARD.md`, with a line break at its end."""
     parts = [
         f"# Model card: {code(card.architecture)}, {len(card.classes)} classes\n",
@@ -85,7 +107,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def _identity(card: "ModelCard") -> Iterator[str]:
+def _identity(card: Card) -> Iterator[str]:
     height, width = card.input_size
     yield f"Classes: {', '.join(escaped(name) for name in card.classes)}"
     yield f"Input: {width} × {height} px"
@@ -97,7 +119,7 @@ def _identity(card: "ModelCard") -> Iterator[str]:
         yield f"Versions: {', '.join(named)}"
 
 
-def _data(card: "ModelCard") -> Iterator[str]:
+def _data(card: Card) -> Iterator[str]:
     data = card.dataset
     if not data:
         yield "Not recorded."
@@ -118,7 +140,7 @@ def _pairs(entries: Mapping[str, Any]) -> str:
     return ", ".join(f"{code(name)} {escaped(value)}" for name, value in entries.items())
 
 
-def _counts(card: "ModelCard") -> str:
+def _counts(card: Card) -> str:
     counts = card.dataset.get("counts")
     if not isinstance(counts, Mapping):
         return ""
@@ -138,7 +160,7 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _training(card: "ModelCard") -> Iterator[str]:
+def _training(card: Card) -> Iterator[str]:
     figures = card.metrics
     recipe = figures.get("recipe")
     rows = list(_flat(recipe)) if isinstance(recipe, Mapping) else []
@@ -164,7 +186,7 @@ def _flat(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{name}", value
 
 
-def _results(card: "ModelCard") -> Iterator[str]:
+def _results(card: Card) -> Iterator[str]:
     figures = card.metrics
     yield "## Results\n"
     if not _number(figures.get("top1")):
@@ -188,7 +210,7 @@ def _results(card: "ModelCard") -> Iterator[str]:
     yield _by_class(card)
 
 
-def _by_class(card: "ModelCard") -> str:
+def _by_class(card: Card) -> str:
     figures = card.metrics
     per_class = _get(figures, "calibration", "per_class")
     rows = []
@@ -228,7 +250,7 @@ def _interval(value: Any) -> str:
     return f"{value[0]:.3f}–{value[1]:.3f}" if _numbers(value, 2) else "–"
 
 
-def _calibration(card: "ModelCard") -> Iterator[str]:
+def _calibration(card: Card) -> Iterator[str]:
     figures = card.metrics
     yield f"Temperature: {card.temperature:.4g}"
     if not _number(figures.get("ece")):
@@ -246,7 +268,7 @@ def _calibration(card: "ModelCard") -> Iterator[str]:
         yield f"Classwise ECE, the mean over the classes: {_share(classwise)}"
 
 
-def _decisions(card: "ModelCard") -> Iterator[str]:
+def _decisions(card: Card) -> Iterator[str]:
     decision = card.metrics.get("decision")
     if isinstance(decision, Mapping):
         yield from _costs(decision)
@@ -295,7 +317,7 @@ def _cost(entries: Mapping[str, Any], name: str) -> str:
     return f"{value:.4g}" if _number(value) else "–"
 
 
-def _limits(card: "ModelCard") -> Iterator[str]:
+def _limits(card: Card) -> Iterator[str]:
     if card.dataset.get("split") == "paper":
         yield (
             "The split leaks: crops of one strip are in training and in validation and test, so "
