@@ -19,6 +19,11 @@ INCEPTIONS = ("googlenet", "inception_v3")
 """Classifiers with auxiliary heads, which only training uses and which are not built here, and
 with torchvision's option `transform_input`, which its ImageNet weights need."""
 
+Colour = tuple[float, float, float]
+
+IMAGENET_MEAN: Colour = (0.485, 0.456, 0.406)
+IMAGENET_STD: Colour = (0.229, 0.224, 0.225)
+
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
 TIMM = "timm:"
@@ -110,7 +115,27 @@ def build_network(architecture: str, classes: int, transform_input: bool = False
     return network
 
 
+def imagenet_colours(architecture: str) -> tuple[Colour, Colour]:
+    """Mean and deviation per channel, of images in [0, 1], that its ImageNet weights expect.
+
+    Raises BundleError as `build_network` does.
+    """
+    if not architecture.startswith(TIMM):
+        return IMAGENET_MEAN, IMAGENET_STD
+    card = _timms_card(architecture.removeprefix(TIMM))
+    return card.mean, card.std
+
+
 def _of_timm(name: str, classes: int) -> nn.Module:
+    _timms_card(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own
+        network: nn.Module = _timm().create_model(name, pretrained=False, num_classes=classes)
+    return network
+
+
+def _timms_card(name: str) -> Any:
+    """What timm says of a network's weights. Raises BundleError for a name that it has not."""
     timm = _timm()
     plain = name.partition(".")[0]
     # Asked first: timm takes addresses on the network and folders for names, too.
@@ -118,14 +143,10 @@ def _of_timm(name: str, classes: int) -> nn.Module:
         nearest = _nearest(plain, timm.list_models(), TIMM)
         raise BundleError(f"timm has no classifier named {name!r}{nearest}")
     try:
-        timm.models.get_pretrained_cfg(name)
+        return timm.models.get_pretrained_cfg(name, allow_unregistered=False)
     except RuntimeError as error:
         tagged = ", ".join(timm.list_models(f"{plain}.*", include_tags=True))
         raise BundleError(f"timm has no weights named {name!r}; it has {tagged}") from error
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its own
-        network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes)
-    return network
 
 
 def _timm() -> ModuleType:

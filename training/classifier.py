@@ -12,10 +12,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from sise.architectures import build_network
+from sise.architectures import build_network, imagenet_colours
 from sise.bundle import not_finite
 from training.blueprint import Blueprint
-from training.data import IMAGENET_MEAN, IMAGENET_STD, Batch, RecastDataModule, normalise
+from training.data import Batch, RecastDataModule, normalise
 from training.errors import DivergedError, RecipeError
 from training.evaluate import macro_recall
 from training.losses import Loss, mixed
@@ -73,7 +73,7 @@ class DefectClassifier(LightningModule):
         self.mixup = mixup
         self.network = build_network(architecture, num_classes)
         self.network.to(memory_format=torch.channels_last)
-        self.mean, self.std = IMAGENET_MEAN, IMAGENET_STD
+        self.mean, self.std = imagenet_colours(architecture)
         self.class_frequencies: tuple[float, ...] = (1,) * num_classes
         self.recipe: dict[str, Any] = {}
         self._confusion = MulticlassConfusionMatrix(num_classes)

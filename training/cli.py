@@ -45,7 +45,7 @@ options:
   --model.architecture NAME  any CNN of torchvision, or of timm, timm:tf_efficientnet_lite0 say
                              (default: resnet101)
   --model.weights W          none, imagenet, demo (what the demo starts from), or a file:
-                             .safetensors, .pth; FILE#PART chooses one of several state
+                             .safetensors, .pth, .npz; FILE#PART chooses one of several state
                              dicts in it, w.pth#ema say (default: none)
   --data.batch_size N        crops per training batch (default: 64)
   --data.num_workers N       processes that prepare crops (default: one per core, up to 8)

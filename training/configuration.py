@@ -98,6 +98,7 @@ class FitCLI(LightningCLI):
         parser.add_argument("--costs", type=cost_table, default=None, help=COSTS_HELP)
         parser.add_argument("--risk", type=float | None, default=None, help=RISK_HELP)
         parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("model.architecture", "data.architecture")
         parser.link_arguments("data.num_classes", "model.num_classes", apply_on="instantiate")
 
     def before_instantiate_classes(self) -> None:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from severstal_prep.dataset import read_card
 from severstal_prep.images import read_image
+from sise.architectures import imagenet_colours
 from sise.progress import note
 from training.augment import Augmentation, Augmenter
 from training.crop_map import CropFiles, CropReader, MapRequest, open_crops
@@ -32,13 +33,10 @@ from training.sampling import Balance, Draw, EpochSampler
 
 Triple = tuple[float, float, float]
 Batch = tuple[torch.Tensor, torch.Tensor]
-Normalization = Literal["imagenet", "dataset"]
+Normalization = Literal["imagenet", "dataset"] | tuple[Triple, Triple]
 
 CACHE_NAME = "cache"
 """Folder in a dataset's, of what training makes of it."""
-
-IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
-IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
 class CropDataset(Dataset[tuple[torch.Tensor, int]]):
@@ -111,10 +109,13 @@ class RecastDataModule(LightningDataModule):
         epoch_crops: training crops shown per epoch; null: as many as there are.
         augment: how training crops are varied.
         masking: which training crops are masked after that, so that they may become normal.
-        normalization: "imagenet": that data's mean and deviation; "dataset": the training split's.
+        normalization: of images in [0, 1]; "imagenet": the mean and deviation that the network's
+            ImageNet weights expect; "dataset": those of the training split; or [mean, deviation],
+            three numbers each, as weights from elsewhere expect.
         cache: decode crops once, into a file that is mapped into memory (65 kB for each grey crop
             of 256×256 px); false: decode them each time.
         cache_dir: folder of that file; null: DATASET/cache.
+        architecture: the network, which "imagenet" depends on; fit sets it.
         seed: of the crops' order and variations; fit sets it to seed_everything.
     """
 
@@ -130,6 +131,7 @@ class RecastDataModule(LightningDataModule):
         normalization: Normalization = "imagenet",
         cache: bool = True,
         cache_dir: Path | None = None,
+        architecture: str = "",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -151,8 +153,11 @@ class RecastDataModule(LightningDataModule):
         self.cache_dir = self.root / CACHE_NAME if cache_dir is None else cache_dir
         self.seed = seed
         self._recast: CheckedDataset | None = None
-        self.mean: Triple = IMAGENET_MEAN
-        self.std: Triple = IMAGENET_STD
+        self.mean, self.std = (
+            imagenet_colours(architecture)
+            if isinstance(normalization, str)
+            else checked_colours(*normalization)
+        )
         self.input_size: tuple[int, int] = (0, 0)
         self.class_counts: tuple[int, ...] = ()
         self.class_frequencies: tuple[float, ...] = ()
@@ -276,6 +281,16 @@ def crop_loader(
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def checked_colours(mean: Triple, std: Triple) -> tuple[Triple, Triple]:
+    """The two, if images in [0, 1] can have such a mean and deviation; else RecipeError."""
+    if not (all(0 <= value <= 1 for value in mean) and all(1e-3 <= value <= 10 for value in std)):
+        raise RecipeError(
+            "data.normalization is [mean, deviation] of images in [0, 1]: means are 0 to 1, "
+            f"deviations 0.001 to 10, not [{list(mean)}, {list(std)}]; of 0 to 255, divide them"
+        )
+    return mean, std
 
 
 def normalise(crops: torch.Tensor, mean: Triple, std: Triple) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """The one state dict among a file's tensors that fits a network, whatever it is wrapped in."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -38,13 +38,19 @@ class Fit:
     """The tensors below one prefix of a file: `known` by the network's names, and `others`.
 
     `unmet` are the names of the network, but for its head and its counters of batches, that are
-    missing there or of another shape.
+    missing there or of another shape. `matched` are the names in the file, in the order of `known`,
+    if they are others and tensors were matched in order; else it is empty.
     """
 
     prefix: str
     known: State = field(repr=False)
     others: State = field(repr=False)
     unmet: tuple[str, ...]
+    matched: tuple[str, ...] = field(default=(), repr=False)
+
+
+class MisfitError(WeightsError):
+    """No state dict of a file has the network's names and shapes."""
 
 
 def find_state(
@@ -58,21 +64,14 @@ def find_state(
     """The state dict among `tensors` (by dotted path) that fits a network of state `own`.
 
     Every prefix is tried, so that wrappers and containers of any depth come off; of `part`, if
-    given. Raises WeightsError, with the cure, if none fits, if two different ones do, if it is of
-    a larger network, or for a tensor that cannot be taken.
+    given. Raises MisfitError if none fits, and WeightsError, with the cure, if two different ones
+    do, if it is of a larger network, or for a tensor that cannot be taken.
     """
     fits = sorted(_fits(tensors, own, head, architecture, part), key=lambda fit: len(fit.unmet))
     whole = [fit for fit in fits if not fit.unmet]
     if not whole:
-        raise WeightsError(_misfit(fits, tensors, own, head, architecture, source))
-    first = whole[0]
-    different = [fit for fit in whole[1:] if not _same(first, fit)]
-    if different:
-        choices = " and ".join(repr(fit.prefix) for fit in (first, *different))
-        raise WeightsError(
-            f"{source}: holds {1 + len(different)} state dicts that fit {architecture}, {choices}; "
-            f"choose one: --model.weights '{source}#{first.prefix}'"
-        )
+        raise MisfitError(_misfit(fits, tensors, own, head, architecture, source))
+    first = choose(whole, architecture, source)
     inner = _within(first, own, head)
     if inner:
         raise WeightsError(
@@ -80,8 +79,26 @@ def find_state(
             f"layers ({', '.join(inner[:SHOWN])}, …): of a larger or another network; give its "
             "--model.architecture"
         )
-    _check(first, own, source)
+    check(first, own, source)
     return first
+
+
+def choose(fits: Sequence[Fit], architecture: str, source: str) -> Fit:
+    """The first of the state dicts that fit; raises WeightsError if another one differs from it."""
+    first, *others = fits
+    different = [fit for fit in others if not _same(first, fit)]
+    if different:
+        choices = " and ".join(repr(fit.prefix) for fit in (first, *different))
+        raise WeightsError(
+            f"{source}: holds {1 + len(different)} state dicts that fit {architecture}, {choices}; "
+            f"choose one: --model.weights '{source}#{first.prefix}'"
+        )
+    return first
+
+
+def is_below(prefix: str, part: str | None) -> bool:
+    """Whether a prefix is the part of a file that was asked for, or inside it; None is all."""
+    return part is None or prefix == part or bool(part and prefix.startswith(f"{part}."))
 
 
 def _fits(
@@ -98,8 +115,7 @@ def _fits(
         for start in range(len(parts)):
             prefix = ".".join(parts[:start])
             name = _own_name(_plain(parts[start:]), own, architecture)
-            asked = part is None or prefix == part or (part and prefix.startswith(f"{part}."))
-            if asked and name is not None and parts[start] not in TRANSPARENT:
+            if is_below(prefix, part) and name is not None and parts[start] not in TRANSPARENT:
                 known.setdefault(prefix, {}).setdefault(name, tensor)
     return [
         Fit(
@@ -163,7 +179,8 @@ def _top(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _check(fit: Fit, own: Mapping[str, torch.Tensor], source: str) -> None:
+def check(fit: Fit, own: Mapping[str, torch.Tensor], source: str) -> None:
+    """Raise WeightsError for a tensor of a fit that cannot be taken."""
     taken = {name: t for name, t in fit.known.items() if t.shape == own[name].shape}
     for name, tensor in taken.items():
         if tensor.is_meta or tensor.is_quantized or tensor.layout != torch.strided:

@@ -1,4 +1,4 @@
-"""What lies in a file of weights: PyTorch's, safetensors'; known by content, not by suffix."""
+"""What lies in a file of weights: PyTorch's, safetensors', NumPy's; known by what they hold."""
 
 import argparse
 import pathlib
@@ -23,7 +23,7 @@ MAGIC = (
     (b"\xfd7zXZ", "compressed (xz); unpack it first"),
     (b"\x28\xb5\x2f\xfd", "compressed (zstd); unpack it first"),
     (b"\x89HDF", "HDF5, of Keras perhaps; weights of PyTorch are needed"),
-    (b"\x93NUMPY", "a NumPy array; save a state dict by torch.save"),
+    (b"\x93NUMPY", "one array of NumPy; save all by name: numpy.savez(OUT, **arrays)"),
 )
 """How files begin that people take for weights, and what to do about it."""
 
@@ -97,6 +97,8 @@ def _read(path: Path) -> Any:
     try:
         if _is_safetensors(head):
             return safetensors.torch.load_file(path)
+        if head.startswith(b"PK") and _is_npz(path):
+            return _arrays(path)
         # A stream, as torch.load goes by the suffix of a path.
         with torch.serialization.safe_globals(HARMLESS), path.open("rb") as stream:
             return torch.load(stream, map_location="cpu", weights_only=True)
@@ -132,8 +134,18 @@ def _foreign_archive(names: list[str]) -> str | None:
     if "data.pkl" in inner or "data.pkl" in names:
         return None
     if all(name.endswith(".npy") for name in names):
-        return "an archive of NumPy (.npz); save its arrays as tensors by torch.save"
+        return None
     return f"a ZIP archive ({', '.join(names[:2])}, …); unpack it first"
+
+
+def _is_npz(path: Path) -> bool:
+    return all(name.endswith(".npy") for name in zipfile.ZipFile(path).namelist())
+
+
+def _arrays(path: Path) -> State:
+    """The numbers in an .npz file by name; ValueError for objects, which are not unpickled."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: torch.from_numpy(np.array(archive[name])) for name in archive.files}
 
 
 def _is_safetensors(head: bytes) -> bool:
@@ -149,6 +161,8 @@ def _why(error: Exception, head: bytes) -> str:
             "torch.save(torch.load(FILE, weights_only=False).state_dict(), OUT), "
             "or that of its entry if it is a dict"
         )
+    if "allow_pickle" in str(error):
+        return "holds Python objects, not numbers alone; save arrays of numbers"
     if head.startswith(b"PK") or _is_safetensors(head):
         return f"damaged or cut off ({type(error).__name__}); copy or download it again"
     return (

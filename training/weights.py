@@ -1,4 +1,4 @@
-"""Initial weights of a network: torchvision's ImageNet weights, the demo's, or a file."""
+"""Initial weights of a network: ImageNet's by download, the demo's, or a file."""
 
 from functools import cache
 from importlib.resources import files
@@ -10,13 +10,16 @@ import torch
 import torchvision
 from torch import nn
 
-from sise.architectures import INCEPTIONS, Weightless, build_network, load_state
+from sise.architectures import INCEPTIONS, TIMM, Weightless, build_network, load_state
 from sise.bundle import file_sha256
+from sise.graphs import first_line
 from sise.progress import note
 from training.errors import WeightsError
-from training.state_dicts import COUNTER, Fit, find_state
+from training.state_dicts import COUNTER, Fit, MisfitError, check, find_state
 from training.state_files import State, read_tensors
+from training.state_order import in_order
 
+LISTED = 20
 NONE = "none"
 IMAGENET = "imagenet"
 DEMO = "demo"
@@ -54,18 +57,30 @@ def initialise(network: nn.Module, architecture: str, weights: str) -> None:
         weights == IMAGENET or is_imagenet_file(Path(source), architecture)
     ):
         network.transform_input = True  # type: ignore[assignment]
+    if fit.matched:
+        note(
+            f"weights {source}: matched in order, as its names are others ({fit.matched[0]} is "
+            f"{next(iter(fit.known))}, …, {fit.matched[-1]} is {list(fit.known)[-1]}); what has no "
+            "weights, as padding, is the network's own"
+        )
     if dropped and weights != DEMO:
         note(f"weights {source}: the head has other classes and starts anew ({dropped[0]}, …)")
     unused = [name for name, tensor in fit.others.items() if tensor.numel() > 1]
     if unused:
         note(
             f"weights {source}: {architecture} has no place for {len(unused)} tensors, "
-            f"which are left out ({unused[0]}, …)"
+            f"which are left out ({', '.join(unused[:LISTED])}{', …' * (len(unused) > LISTED)})"
         )
 
 
 def imagenet_state(architecture: str) -> State:
-    """torchvision's best ImageNet weights, downloaded once and checked by their hash."""
+    """The library's ImageNet weights for a network, downloaded once.
+
+    torchvision's best, checked by their hash, or timm's of the name (timm:resnet50.a1_in1k, say)
+    from the Hugging Face hub. Raises WeightsError if there are none, or no way to them.
+    """
+    if architecture.startswith(TIMM):
+        return _timms_state(architecture)
     try:
         weights = torchvision.models.get_model_weights(architecture).DEFAULT
     except (ValueError, AttributeError) as error:
@@ -85,16 +100,53 @@ def imagenet_state(architecture: str) -> State:
     return state
 
 
+def _timms_state(architecture: str) -> State:
+    network = build_network(architecture, 1000)  # says what is wrong with the name
+    import timm
+    from huggingface_hub import hf_hub_download, logging
+
+    name = architecture.removeprefix(TIMM)
+    card = timm.models.get_pretrained_cfg(name)
+    repository = card and card.hf_hub_id
+    if not repository:
+        raise WeightsError(
+            f"timm has no ImageNet weights for {name!r}; "
+            "train with --model.weights none, or give a file"
+        )
+    file = "model.safetensors"
+    logging.set_verbosity(40)  # errors; else it tells of each attempt
+    try:
+        path = hf_hub_download(repository, file)
+    except Exception as error:  # what its client raises depends on what is in the way
+        raise WeightsError(
+            f"ImageNet weights cannot be had ({first_line(error)}): download "
+            f"https://huggingface.co/{repository}/resolve/main/{file} elsewhere and give it as "
+            "--model.weights FILE, or train with --model.weights none"
+        ) from error
+    # By timm, as some files have the names of whoever trained them.
+    network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": path})
+    state: State = network.state_dict()
+    return state
+
+
 def load_backbone(
     network: nn.Module, architecture: str, tensors: State, source: str, part: str | None = None
 ) -> tuple[Fit, tuple[str, ...]]:
     """Copy what fits of `tensors` into `network`; also returns the head's tensors left as built.
 
-    The head are the tensors whose shape depends on the number of classes. Raises
-    WeightsError, leaving the network alone, as `find_state` does.
+    The head are the tensors whose shape depends on the number of classes. Raises WeightsError,
+    leaving the network alone, as `find_state` does, if the tensors cannot be matched in order.
     """
     own = network.state_dict()
-    fit = find_state(tensors, own, head_names(architecture), architecture, source, part)
+    head = head_names(architecture)
+    try:
+        fit = find_state(tensors, own, head, architecture, source, part)
+    except MisfitError:
+        matched = in_order(tensors, network, head, architecture, source, part)
+        if matched is None:
+            raise
+        check(matched, own, source)
+        fit = matched
     fitting = {name: t for name, t in fit.known.items() if t.shape == own[name].shape}
     load_state(network, {**own, **fitting})
     unmet = [name for name in own if name not in fitting and not name.endswith(COUNTER)]

@@ -12,7 +12,7 @@ from torch import nn
 
 from sise import bundle as bundles
 from sise import strict_json
-from sise.architectures import build_network
+from sise.architectures import build_network, imagenet_colours
 from sise.bench.measure import Row, Say, Skipped, Subject, measure
 from sise.devices import device_name
 from sise.errors import ImageError, SiseError
@@ -21,7 +21,6 @@ from sise.progress import table_console
 from sise.registry import MethodSpec
 
 FAILED = 2
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def run(
@@ -72,7 +71,7 @@ def subject_of(
         model, usual, colours = loaded.model, card.input_size, (card.mean, card.std)
     else:
         name, weights = str(architecture), "random"
-        model, usual, colours = _untrained(name).to(device), (256, 256), _IMAGENET
+        model, usual, colours = _untrained(name).to(device), (256, 256), imagenet_colours(name)
     if image is not None:
         images = _pixels(image, size, colours).repeat(count, 1, 1, 1)
     else:

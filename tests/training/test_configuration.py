@@ -36,6 +36,14 @@ def test_seed_orders_the_crops_too(configure) -> None:
     assert configure("--seed_everything", "0").datamodule.seed == 0
 
 
+def test_normalisation_follows_the_network_or_is_given(configure) -> None:
+    lite = ["--model.architecture", "timm:tf_efficientnet_lite0", "--model.weights", "none"]
+    assert configure(*lite, "--data.normalization", "imagenet").datamodule.mean == (0.5, 0.5, 0.5)
+    given = configure("--data.normalization", "[[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]")
+    assert (given.datamodule.mean, given.datamodule.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert "architecture" not in given.config_text.partition("data:")[2]  # once, under model
+
+
 def test_seed_decides_the_first_weights(configure) -> None:
     one, same, other = (
         configure("--seed_everything", seed).model.network.fc.weight for seed in ("0", "0", "1")

@@ -9,8 +9,6 @@ from sise.bundle import ModelBundle, ModelCard
 from training.augment import Augmentation
 from training.crops import read_recast
 from training.data import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     CropDataset,
     RecastDataModule,
     crop_loader,
@@ -50,7 +48,25 @@ def test_what_setup_finds(recast_root: Path) -> None:
     data = module(recast_root)
     assert data.class_counts == (8, 4, 4, 6, 4)
     assert data.input_size == (64, 64)
-    assert (data.mean, data.std) == (IMAGENET_MEAN, IMAGENET_STD)
+    assert (data.mean, data.std) == (
+        (0.485, 0.456, 0.406),
+        (0.229, 0.224, 0.225),
+    )
+
+
+def test_the_normalisation_of_timms_networks_is_what_their_weights_expect(
+    recast_root: Path,
+) -> None:
+    data = RecastDataModule(recast_root, architecture="timm:tf_efficientnet_lite0")
+    assert (data.mean, data.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+def test_numbers_may_be_given(recast_root: Path) -> None:
+    given = ((0.4, 0.45, 0.48), (1 / 255, 1 / 255, 1 / 255))
+    data = module(recast_root, normalization=given)
+    assert (data.mean, data.std) == given
+    with pytest.raises(RecipeError, match=r"means are 0 to 1, .* of 0 to 255, divide them"):
+        module(recast_root, normalization=((103.9, 116.8, 123.7), (1, 1, 1)))
 
 
 def test_dataset_normalisation_is_that_of_the_training_crops(recast_root: Path) -> None:

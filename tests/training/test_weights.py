@@ -12,6 +12,7 @@ from training.errors import WeightsError
 from training.weights import head_names, initialise
 
 NET = "shufflenet_v2_x0_5"
+LITE = "timm:tf_efficientnet_lite0"
 
 
 @pytest.fixture(scope="module")
@@ -159,10 +160,54 @@ def test_imagenet_weights_put_by_hand_are_found(monkeypatch, tmp_path) -> None:
     assert network.state_dict()["fc.weight"].shape == (5, 1024)
 
 
+class OfflineError(OSError):
+    """What a client of the hub may raise."""
+
+
+def unreachable(*_: object, **__: object) -> None:
+    raise OfflineError("cannot connect\nat all")
+
+
+def test_timms_weights_out_of_reach(monkeypatch) -> None:
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
+    with pytest.raises(WeightsError) as caught:
+        initialise(build_network(LITE, 5), LITE, "imagenet")
+    assert str(caught.value) == (
+        "ImageNet weights cannot be had (cannot connect): download "
+        "https://huggingface.co/timm/tf_efficientnet_lite0.in1k/resolve/main/model.safetensors "
+        "elsewhere and give it as --model.weights FILE, or train with --model.weights none"
+    )
+    never = "timm:efficientnet_lite1"
+    with pytest.raises(WeightsError, match=r"timm has no ImageNet weights for 'efficientnet_lite1"):
+        initialise(build_network(never, 5), never, "imagenet")
+
+
+def test_timms_weights_are_read_from_the_hubs_file(monkeypatch, tmp_path, capsys) -> None:
+    torch.manual_seed(4)
+    source = build_network(LITE, 1000).state_dict()
+    file = save(tmp_path / "model.safetensors", source)
+    asked = []
+
+    def download(*names: str) -> str:
+        asked.append(names)
+        return file
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    network = build_network(LITE, 5)
+    initialise(network, LITE, "imagenet")
+    assert asked == [("timm/tf_efficientnet_lite0.in1k", "model.safetensors")]
+    state = network.state_dict()
+    assert torch.equal(state["blocks.3.1.bn2.weight"], source["blocks.3.1.bn2.weight"])
+    assert torch.equal(state["conv_stem.weight"], source["conv_stem.weight"])
+    assert state["classifier.weight"].shape == (5, 1280)
+    assert "the head has other classes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("architecture", "head"),
     [
         (NET, {"fc.weight", "fc.bias"}),
+        (LITE, {"classifier.weight", "classifier.bias"}),
         ("squeezenet1_1", {"classifier.1.weight", "classifier.1.bias"}),
         ("vgg16", {"classifier.6.weight", "classifier.6.bias"}),
     ],

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -82,6 +83,24 @@ def test_wrappers_in_the_middle_of_names_halves_parameters_and_missing_counters(
     took(tmp_path, inner, halves)
 
 
+def test_arrays_of_numpy_are_read_by_name(tmp_path: Path, state: dict) -> None:
+    np.savez(tmp_path / "w.npz", **{name: tensor.numpy() for name, tensor in state.items()})
+    network = build_network(NET, 5)
+    initialise(network, NET, str(tmp_path / "w.npz"))
+    found = network.state_dict()
+    assert torch.equal(found["conv1.0.weight"], state["conv1.0.weight"])
+    assert torch.equal(found["conv5.1.running_var"], state["conv5.1.running_var"])
+
+
+def test_real_weights_of_numpy(steel_data: Path, capsys) -> None:
+    network = build_network("squeezenet1_1", 5)
+    file = steel_data / "weights" / "squeezenet1_1_imagenet.npz"
+    initialise(network, "squeezenet1_1", str(file))
+    first = np.load(file)["features.0.weight"]
+    assert np.array_equal(network.features[0].weight.detach().numpy(), first)
+    assert "the head has other classes" in capsys.readouterr().err
+
+
 def test_of_two_that_fit_one_is_chosen_by_name(tmp_path: Path, state: dict) -> None:
     other = {name: tensor + 1 for name, tensor in state.items()}
     both = {"model": state, "ema": named(other, "module.")}
@@ -139,7 +158,7 @@ def test_auxiliary_heads_are_left_out_with_a_note(tmp_path: Path, capsys) -> Non
     state = dict(build_network("googlenet", 1000).state_dict())
     took(tmp_path, state | {"aux1.fc1.weight": torch.ones(9, 9)}, state, "", "googlenet")
     said = capsys.readouterr().err
-    assert "googlenet has no place for 1 tensors, which are left out (aux1.fc1.weight, …)" in said
+    assert "googlenet has no place for 1 tensors, which are left out (aux1.fc1.weight)" in said
 
 
 def test_a_larger_network_is_no_fit(tmp_path: Path) -> None:
@@ -180,6 +199,12 @@ def zipped() -> bytes:
     return buffer.getvalue()
 
 
+def npz(array: object) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **{"conv1.0.weight": np.array(array)})
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "cure"),
     [
@@ -189,6 +214,7 @@ def zipped() -> bytes:
         (gzip.compress(b"x", mtime=0), r"compressed \(gzip\); unpack it first"),
         (bz2.compress(b"x"), r"compressed \(bzip2\); unpack it first"),
         (tarred(), "a tar archive; unpack it first"),
+        (npz(object()), "holds Python objects, not numbers alone; save arrays of numbers"),
         (zipped(), r"a ZIP archive \(w\.pth, …\); unpack it first"),
         (b"\x89HDF\r\n", "HDF5"),
         (b"\x80\x04\x95", "a pickle that torch.save did not write"),
