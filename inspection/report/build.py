@@ -44,7 +44,7 @@ def build(
         started=record["started"],
         ended=record["ended"],
         policy=f"{policy['name']}, version {policy['version']}",
-        rules=_rules(policy),
+        rules=rules_of(policy),
         otherwise=policy["otherwise"],
         not_inspected=policy["not_inspected"],
         weak_rule=str(WeakRule(**policy["weak"])),
@@ -70,7 +70,7 @@ def build(
     )
 
 
-def _rules(policy: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def rules_of(policy: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Dispositions with their rules; a record of an earlier version knows no rule *unsure*."""
     rules = [(rule["disposition"], rule["in_words"]) for rule in policy["rules"]]
     unsure = policy.get("unsure")

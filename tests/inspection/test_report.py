@@ -15,7 +15,7 @@ from toys import CLASSES, FakeExplainer, strip, write_strip
 
 from inspection.quality.drift import NO_REFERENCE
 from inspection.quality.figures import Request, figures
-from inspection.report.build import build, class_marks
+from inspection.report.build import build, class_marks, rules_of
 from inspection.report.identity import identity
 from inspection.report.model import BatchReport, ClassMark
 from inspection.report.render import render
@@ -352,3 +352,12 @@ def test_classes_have_a_number_a_shape_and_a_colour() -> None:
     many = class_marks(("normal", *(f"type {letter}" for letter in "abcdefg"), "roll 12"), {})
     assert [mark.symbol for mark in many] == ["–", "1", "2", "3", "4", "5", "6", "7", "12"]
     assert [mark.style for mark in many] == [0, 1, 2, 3, 4, 5, 6, 1, 2]
+
+
+def test_a_record_of_before_the_rule_unsure_is_still_told() -> None:
+    rule = {"disposition": "hold", "in_words": "any: at least 1 patch flagged"}
+    known = ("hold", "any: at least 1 patch flagged")
+    assert rules_of({"rules": [rule]}) == rules_of({"rules": [rule], "unsure": None}) == (known,)
+    unsure = {"min_confidence": 0.9, "in_words": "unsure: below 0.9"}
+    added = ("hold", "unsure: below 0.9, where accept would be proposed")
+    assert rules_of({"rules": [rule], "unsure": unsure}) == (known, added)
