@@ -21,20 +21,14 @@ from sise.explainer import SISE
 from sise.explanation import Explainer
 from sise.fusion import Fusion
 from sise.metrics import KEPT_SHARE, drop, top_share
+from sise.presets import BUDGET, CONTEXT, EVIDENCE, FILL, FUSION, MU
 
-MU = 0.0
-BUDGET: Budget = 98  # two passes for the feature maps, and six batches of 16 masks
-# The next four were measured, and chosen by a stated rule, in docs/steel.md.
-FILL: FillName = "mean"
-CONTEXT: Continuation | None = "reflect"
 FILL_IN_WORDS: Mapping[FillName, str] = {
     "grey": "mean grey (0 in the model's normalised input)",
     "mean": "the patch's own mean",
     "blur": "the patch, blurred",
     "inpaint": "what the remaining pixels suggest (inpainting)",
 }
-EVIDENCE: Evidence = "removed"
-FUSION: Fusion = "geometric"
 EVIDENCE_IN_WORDS: Mapping[Evidence, str] = {
     "kept": "the probability of the class when only its part of the patch is kept",
     "removed": "what the class loses when its part of the patch is removed",

@@ -11,17 +11,7 @@ import pandas as pd
 
 from inspection.batch import Batch
 from inspection.classify import BackendName, Classifier, DeviceName, PrecisionName
-from inspection.explain import (
-    BUDGET,
-    CONTEXT,
-    EVIDENCE,
-    EVIDENCE_IN_WORDS,
-    FILL,
-    FILL_IN_WORDS,
-    FUSION,
-    MU,
-    SiseOptions,
-)
+from inspection.explain import EVIDENCE_IN_WORDS, FILL_IN_WORDS, SiseOptions
 from inspection.folder import FORMAT
 from inspection.judged import NOT_JUDGED, WHITE_LEVEL, WHITE_SHARE
 from inspection.policy import Policy
@@ -39,6 +29,7 @@ from sise.evidence import Evidence
 from sise.explanation import OK, REVISION
 from sise.fusion import Fusion
 from sise.metrics import KEPT_SHARE
+from sise.presets import BUDGET, CONTEXT, EVIDENCE, FILL, FUSION, MU
 
 ExplainWhich = Literal["all", "flagged"]
 FailOn = Literal["hold", "rework", "scrap", "any"]

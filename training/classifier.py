@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from sise.architectures import build_network, imagenet_colours
@@ -19,6 +21,7 @@ from training.data import Batch, RecastDataModule, normalise
 from training.errors import DivergedError, RecipeError
 from training.evaluate import macro_recall
 from training.losses import Loss, mixed
+from training.processes import of_all
 from training.schedule import Schedule, Steps
 
 
@@ -27,6 +30,9 @@ class DefectClassifier(LightningModule):
 
     `forward` takes crops (B, H, W, 3) uint8 and returns logits (B, num_classes) float. It logs
     `train/loss`, `val/loss`, `val/top1`, `val/macro_recall` and `learning_rate` per epoch.
+
+    On several devices a batch is that of them all: each has its share (`SharedBatches`), and the
+    gradient is that of the mean loss over the whole batch. Metrics are those of all crops.
 
     A loss that is not finite ends the training with a DivergedError before the optimizer's step,
     and no checkpoint is written of weights that are not finite. Gradients may be infinite: a
@@ -77,6 +83,9 @@ class DefectClassifier(LightningModule):
         self.class_frequencies: tuple[float, ...] = (1,) * num_classes
         self.recipe: dict[str, Any] = {}
         self._confusion = MulticlassConfusionMatrix(num_classes)
+        self._train_loss = MeanMetric(nan_strategy="ignore")
+        self._val_loss = MeanMetric(nan_strategy="ignore")
+        self._lost_batch = 0
 
     def setup(self, stage: str) -> None:
         """Take from the data module how crops are normalised, and the classes' frequencies."""
@@ -104,26 +113,46 @@ class DefectClassifier(LightningModule):
         loss = self.loss(logits, labels, self.class_frequencies)
         if share < 1:
             loss = share * loss + (1 - share) * self.loss(logits, others, self.class_frequencies)
-        if not bool(loss.isfinite()):
-            raise self._diverged(f"batch {batch_index + 1}: the training loss is {loss.item()}")
-        self.log(
-            "train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels)
-        )
-        return loss
+        weighed = loss * self._share(loss, len(labels), batch_index)
+        self._train_loss.update(loss.detach(), len(labels))
+        self.log("train/loss", self._train_loss, on_step=False, on_epoch=True, prog_bar=True)
+        return weighed
+
+    def _share(self, loss: torch.Tensor, crops: int, batch_index: int) -> float:
+        """What this process's mean `loss` over `crops` crops counts in the mean over processes.
+
+        Raises DivergedError, in all processes, if the loss of one of them is not finite.
+        """
+        here = torch.tensor([loss.item(), crops], dtype=torch.float64, device=loss.device)
+        losses, counts = of_all(here).T
+        lost = (~losses.isfinite()).nonzero().flatten().tolist()
+        if lost:
+            process = f" of process {lost[0] + 1}" if len(losses) > 1 else ""
+            raise self._diverged(
+                f"batch {batch_index + 1}{process}: the training loss is {losses[lost[0]].item()}"
+            )
+        return float(crops * len(counts) / counts.sum())
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         crops, labels = batch
         logits = self(crops).float()
         loss = functional.cross_entropy(logits, labels)
-        if not bool(loss.isfinite() & logits.isfinite().all()):
-            raise self._diverged(
-                f"validation batch {batch_index + 1}: the network's answer is not finite"
-            )
-        self.log("val/loss", loss, batch_size=len(labels))
+        if not self._lost_batch and not bool(loss.isfinite() & logits.isfinite().all()):
+            self._lost_batch = batch_index + 1
+        self._val_loss.update(loss, len(labels))
         self._confusion.update(logits, labels)
 
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """The confusion matrix (C, C) of the validation crops so far, of all processes."""
+        counts: npt.NDArray[np.int64] = self._confusion.compute().cpu().numpy()
+        return counts
+
     def on_validation_epoch_end(self) -> None:
-        counts = self._confusion.compute().cpu().numpy()
+        for lost in of_all(torch.tensor([self._lost_batch], device=self.device)).flatten():
+            if lost:
+                raise self._diverged(f"validation batch {lost}: the network's answer is not finite")
+        self.log("val/loss", self._val_loss)
+        counts = self.confusion()
         self.log("val/top1", float(counts.trace() / counts.sum()))
         self.log("val/macro_recall", macro_recall(counts), prog_bar=True)
         self._confusion.reset()
@@ -149,7 +178,8 @@ class DefectClassifier(LightningModule):
         return DivergedError(f"epoch {self.current_epoch + 1}, {what}")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        names = not_finite(checkpoint.get("state_dict", {}))
+        # Only the first process writes its own.
+        names = not_finite(checkpoint.get("state_dict", {})) if self.global_rank == 0 else ()
         if names:
             raise self._diverged(f"after its last batch: weights are not finite ({names[0]}, …)")
         blueprint = Blueprint.of(self.architecture, self._data, self.transform_input, self.recipe)

@@ -8,6 +8,8 @@ import torch
 import yaml
 from jsonargparse import ArgumentError
 from jsonargparse.typing import NonNegativeInt
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -22,28 +24,33 @@ from training.costs import COSTS_HELP, RISK_HELP, cost_table
 from training.crops import SplitCard
 from training.data import RecastDataModule
 from training.errors import RecipeError
+from training.explained import MIXTURE, Explain, ExplainCrops
 from training.finish import decision_options
 from training.options import (
     check_callbacks,
     check_finite,
     check_optimizer,
     check_trainer_options,
+    on_several_devices,
 )
+from training.processes import OwnSignals, is_first
 from training.progress import progress_callback
 from training.recipes import RecipeArguments, essentials
-from training.runs import RunCheckpoint, RunFolder
+from training.runs import CheckpointFiles, RunCheckpoint, RunFolder
 
-Monitor = Literal["val/macro_recall", "val/top1", "val/loss"]
+Monitor = Literal["val/macro_recall", "val/top1", "val/loss", "val/mixture"]
 
 
 class FitCLI(LightningCLI):
     """LightningCLI for one run in one folder; options win over recipes, wherever they stand.
 
-    Nothing is instantiated for a run that is finished.
+    Nothing is instantiated for a run that is finished. `first` is whether this process is the one
+    that writes.
     """
 
     def __init__(self, recipe: RecipeArguments) -> None:
         self.recipe = recipe
+        self.first = is_first()
         try:
             super().__init__(
                 DefectClassifier,
@@ -55,6 +62,7 @@ class FitCLI(LightningCLI):
                     "log_every_n_steps": 1,
                     "num_sanity_val_steps": 0,
                     "enable_model_summary": False,
+                    "use_distributed_sampler": False,
                 },
                 parser_kwargs={"prog": "defect-train fit", "exit_on_error": False},
                 args=[*(f"--config={path}" for path in recipe.configs), *recipe.options],
@@ -87,8 +95,10 @@ class FitCLI(LightningCLI):
             "--monitor",
             type=Monitor,
             default="val/macro_recall",
-            help="what chooses the best epoch: highest recall or accuracy, or lowest loss",
+            help="what chooses the best epoch: highest recall or accuracy, lowest loss, or the "
+            "highest mixture of macro recall and EBPG (explain.weight)",
         )
+        parser.add_argument("--explain", type=Explain, default=Explain())
         parser.add_argument(
             "--thresholds",
             type=dict[str, float],
@@ -114,7 +124,9 @@ class FitCLI(LightningCLI):
             self.config.thresholds, self.config.costs, self.config.risk, classes
         )
         check_apart(self.run.path, [Path(self.config.data.root)])
-        self.state = self.run.state(configuration, dataset_sha256)
+        self.state = (
+            self.run.state(configuration, dataset_sha256) if self.first else self.run.progress()
+        )
 
     def instantiate_classes(self) -> None:
         """Make data module, classifier and trainer, unless there is nothing to do."""
@@ -131,8 +143,13 @@ class FitCLI(LightningCLI):
             folder, name="logs", version=csv.version, default_hp_metric=False
         )
         mode = "min" if self.config.monitor == "val/loss" else "max"
+        self.explained = ExplainCrops(
+            self.config_init.explain, self.config.monitor == MIXTURE, self.config.seed_everything
+        )
         self.trainer_defaults["callbacks"] = [
             progress_callback(),
+            OwnSignals(),
+            self.explained,
             RunCheckpoint(self.run.best, monitor=self.config.monitor, mode=mode),
             RunCheckpoint(self.run.last),
         ]
@@ -143,14 +160,35 @@ class FitCLI(LightningCLI):
                 logger=[csv, tensorboard],
                 precision=precision,
                 enable_progress_bar=sys.stderr.isatty(),
+                plugins=[*self._given_plugins(), *self._plugins()],
                 **kwargs,
             )
-        except (MisconfigurationException, ValueError, ImportError) as error:
-            accelerator = self.config.trainer.accelerator
-            cure = "" if accelerator in ("auto", "cpu") else "; --trainer.accelerator auto or cpu"
-            raise RecipeError(f"trainer: {' '.join(str(error).split())}{cure}") from error
-        check_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
+            if trainer.world_size > 1:
+                environment = trainer.strategy.cluster_environment  # type: ignore[attr-defined]
+                environment.validate_settings(trainer.num_devices, trainer.num_nodes)
+        except (MisconfigurationException, ValueError, ImportError, RuntimeError) as error:
+            raise RecipeError(f"trainer: {' '.join(str(error).split())}{self._cure()}") from error
+        check_callbacks(trainer.callbacks, self.explained.measured)  # type: ignore[attr-defined]
         return trainer
+
+    def _given_plugins(self) -> list[Any]:
+        given = self.config_init.trainer.plugins or []
+        return list(given) if isinstance(given, list) else [given]
+
+    def _plugins(self) -> list[Any]:
+        """A queued job is started anew by its script, from the last finished epoch: Lightning's
+        own requeueing would begin within an epoch, and show some of its crops twice."""
+        in_slurm = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
+        return [CheckpointFiles(), *([SLURMEnvironment(auto_requeue=False)] if in_slurm else [])]
+
+    def _cure(self) -> str:
+        options = self.config.trainer
+        cures = []
+        if options.accelerator not in ("auto", "cpu"):
+            cures.append("--trainer.accelerator auto or cpu")
+        if on_several_devices(options):
+            cures.append("other --trainer.devices")
+        return f"; give {', or '.join(cures)}" if cures else ""
 
     def _fastest_precision(self) -> str:
         cuda = self.config.trainer.accelerator != "cpu" and torch.cuda.is_available()

@@ -29,7 +29,7 @@ from training.crops import (
 )
 from training.errors import DataError, RecipeError
 from training.masking import CropMasker, Masking, normal_class
-from training.sampling import Balance, Draw, EpochSampler
+from training.sampling import Balance, Draw, EpochSampler, Order, SharedBatches
 
 Triple = tuple[float, float, float]
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -103,7 +103,7 @@ class RecastDataModule(LightningDataModule):
 
     Args:
         root: folder of the recast dataset (severstal-prep build).
-        batch_size: crops per training batch.
+        batch_size: crops per training batch, of all devices together.
         num_workers: processes that decode crops; null: one per processor, at most 8.
         sampler: "none": every crop once per epoch; "balanced": every class equally often.
         epoch_crops: training crops shown per epoch; null: as many as there are.
@@ -253,11 +253,20 @@ class RecastDataModule(LightningDataModule):
         """Batches in the order that the seed and the epoch give."""
         crops = self._sets["train"]
         sampler = EpochSampler(crops.crops.labels, self.sampler, self.seed, self.epoch_crops)
-        return crop_loader(crops, self.batch_size, self.num_workers, sampler)
+        return self._loader(crops, sampler)
 
     def val_dataloader(self) -> DataLoader[tuple[torch.Tensor, int]]:
         """Batches in the manifest's order, unvaried."""
-        return crop_loader(self._sets["val"], self.batch_size, self.num_workers)
+        return self._loader(self._sets["val"], range(len(self._sets["val"])))
+
+    def _loader(
+        self, crops: CropDataset, order: Order[Draw | int]
+    ) -> DataLoader[tuple[torch.Tensor, int]]:
+        """This process's share of the batches; all of them without a trainer."""
+        trainer = self.trainer
+        rank, processes = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        batches = SharedBatches(order, self.batch_size, rank, processes)
+        return crop_loader(crops, self.batch_size, self.num_workers, batches)
 
 
 def workers_for(num_workers: int | None) -> int:
@@ -269,14 +278,13 @@ def crop_loader(
     crops: CropDataset,
     batch_size: int,
     num_workers: int | None,
-    sampler: EpochSampler | None = None,
+    batches: SharedBatches[Draw | int] | None = None,
 ) -> DataLoader[tuple[torch.Tensor, int]]:
-    """Batches of crops, in their own order without a sampler."""
+    """The `batches` of crops; all of them in their own order if None."""
     workers = workers_for(num_workers)
     return DataLoader(
         crops,
-        batch_size=batch_size,
-        sampler=sampler,
+        batch_sampler=batches or SharedBatches(range(len(crops)), batch_size),
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),

@@ -27,6 +27,10 @@ class MemoryShortError(TrainingError):
     """Memory, or shared memory between processes, that ran out."""
 
 
+class ProcessError(TrainingError):
+    """A process of a training on several devices that ended before the others."""
+
+
 class CheckpointError(TrainingError):
     """A checkpoint that is missing, damaged or of another kind of classifier."""
 

@@ -2,9 +2,10 @@
 
 import logging
 import signal
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -20,15 +21,17 @@ from training.configuration import FitCLI
 from training.data import RecastDataModule
 from training.errors import DivergedError, RecipeError
 from training.finish import metrics_line, validate, write_bundle
-from training.options import why_ended
+from training.options import check_shares, why_ended
+from training.processes import following, is_first, leading
 from training.recipes import RecipeArguments
-from training.resources import memory_explained
+from training.resources import memory_explained, writing_in
 from training.weights import initialise
 
 EXPECTED_WARNINGS = (
     ".*does not have many workers.*",  # the recipe chose
     ".*Checkpoint directory .* exists and is not empty.*",  # resuming
     ".*LeafSpec.* is deprecated.*",  # between Lightning and PyTorch
+    ".*sync_dist=True.*",  # metrics are the same in all processes already
 )
 
 
@@ -44,17 +47,31 @@ def fit(recipe: RecipeArguments) -> int:
     Raises TrainingError, PrepError and SiseError for what the user can cure, and
     KeyboardInterrupt if the training was interrupted and can be resumed.
     """
-    with _quiet_lightning(), _determinism_given_back():
+    with (
+        _quiet_lightning(),
+        _said_once(),
+        _determinism_given_back(),
+        nullcontext() if is_first() else following(),
+    ):
         cli = FitCLI(recipe)
         if cli.state == "finished":
             note(f"{cli.run.path}: this run is finished; nothing to do")
         else:
-            with memory_explained("--data.batch_size", "--data.num_workers"):
-                ended_early = train(cli)
-                finish(cli, ended_early)
-    print(metrics_line(read_card(cli.run.bundle)))
-    print(cli.run.bundle)
+            _fit(cli)
+    if cli.first:
+        print(metrics_line(read_card(cli.run.bundle)))
+        print(cli.run.bundle)
     return 0
+
+
+def _fit(cli: FitCLI) -> None:
+    with (
+        memory_explained("--data.batch_size", "--data.num_workers"),
+        writing_in(cli.run.path),
+    ):
+        ended_early = train(cli)
+        if cli.first:
+            finish(cli, ended_early)
 
 
 def train(cli: FitCLI) -> str:
@@ -71,23 +88,30 @@ def train(cli: FitCLI) -> str:
         initialise(cli.model.network, cli.model.architecture, cli.model.weights)
     data: RecastDataModule = cli.datamodule
     recast = data.recast
+    crops = {split: len(recast.crops(split)) for split in ("train", "val")}
+    processes = cli.trainer.world_size
+    check_shares(processes, data.batch_size, data.epoch_crops or crops["train"], crops["val"])
+    cli.explained.prepare(data)
     device = cli.trainer.strategy.root_device
     record = {
         "dataset_card_sha256": recast.sha256,
         "device": str(device),
+        "processes": processes,
         "precision": cli.trainer.precision,
         "versions": library_versions(cli.model.architecture),
         **data.masking.record(),
     }
-    cli.run.start(cli.config_text, record)
+    if cli.first:
+        cli.run.start(cli.config_text, record)
     parameters = sum(parameter.numel() for parameter in cli.model.parameters())
     note(
         f"{'resuming' if resume else 'training'} {cli.model.architecture} "
-        f"({parameters / 1e6:.1f} M parameters) on {device}, {cli.trainer.precision}; "
-        f"{len(recast.crops('train'))} training and {len(recast.crops('val'))} validation crops"
+        f"({parameters / 1e6:.1f} M parameters) on "
+        f"{device if processes == 1 else f'{processes} × {device.type}'}, {cli.trainer.precision}; "
+        f"{crops['train']} training and {crops['val']} validation crops"
     )
     try:
-        with _interrupt_raised():
+        with _interrupt_raised(), leading(cli.trainer) if cli.first else nullcontext():
             cli.trainer.fit(
                 cli.model,
                 datamodule=cli.datamodule,
@@ -98,12 +122,14 @@ def train(cli: FitCLI) -> str:
         raise RecipeError(f"trainer: {' '.join(str(error).split())}") from error
     except DivergedError as error:
         said = f"{error}; {_cure(cli)}"
-        cli.run.note(record | {"diverged": said})
+        if cli.first:
+            cli.run.note(record | {"diverged": said})
         raise DivergedError(f"the training diverged at {said}") from error
     ended = _ended_early(cli.trainer)
     if ended:
         note(f"training ended early, {ended}")
-        cli.run.note(record | {"ended_early": ended})
+        if cli.first:
+            cli.run.note(record | {"ended_early": ended})
     if not cli.run.best.is_file():
         raise RecipeError(
             f"{cli.run.path}: no epoch was trained and validated to its end"
@@ -195,6 +221,22 @@ def _quiet_lightning() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _said_once() -> Iterator[None]:
+    """Keep a thread of TensorBoard from printing an OSError that it hands to the training."""
+    others = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        if not issubclass(failed.exc_type, OSError):
+            others(failed)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = others
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """What is wrong with a run's options, before anything is trained."""
 
 import math
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -12,7 +14,16 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from training.errors import RecipeError
+from training.processes import started
 
+STRATEGIES = (
+    "auto",
+    "ddp",
+    "ddp_find_unused_parameters_true",
+    "ddp_find_unused_parameters_false",
+    "pytorch_lightning.strategies.DDPStrategy",
+)
+"""Where every device has the whole network, and every process begins at the command."""
 LOGGED = ("train/loss", "val/loss", "val/top1", "val/macro_recall", "learning_rate")
 LOWER_IS_BETTER = ("train/loss", "val/loss")
 
@@ -27,8 +38,7 @@ def check_trainer_options(options: Any) -> None:
             "trainer.max_steps cannot be used: the schedule spans whole epochs, each validated at "
             "its end; give --trainer.max_epochs, and for short epochs --data.epoch_crops"
         )
-    if options.devices not in (1, "1", "auto", [0]) or options.num_nodes != 1:
-        raise RecipeError("trainer.devices and trainer.num_nodes must be 1: one device trains")
+    _check_devices(options)
     for name in ("fast_dev_run", "barebones"):
         if getattr(options, name):
             raise RecipeError(
@@ -51,6 +61,44 @@ def check_trainer_options(options: Any) -> None:
         raise RecipeError("trainer.val_check_interval must be a share of an epoch, as 0.5")
 
 
+def _check_devices(options: Any) -> None:
+    several, processes = on_several_devices(options), started()
+    if processes > 1 and not several:
+        raise RecipeError(
+            f"{processes} processes were started to train on one device; give --trainer.devices "
+            "(processes on each host) and --trainer.num_nodes (hosts), or start one process"
+        )
+    if several and "LOCAL_RANK" not in os.environ and sys.argv[1:2] != ["fit"]:
+        raise RecipeError("trainer.devices: only the command defect-train fit trains on several")
+    strategy = getattr(options.strategy, "class_path", options.strategy)
+    if several and strategy not in STRATEGIES:
+        raise RecipeError(f"trainer.strategy must be one of {', '.join(STRATEGIES)}")
+    if options.use_distributed_sampler:
+        raise RecipeError(
+            "trainer.use_distributed_sampler cannot be true: it shows some crops twice, and "
+            "data.sampler shares them out already"
+        )
+
+
+def on_several_devices(options: Any) -> bool:
+    """Whether the trainer's options may mean more than one device."""
+    devices = options.devices
+    one = devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)
+    return not one or options.num_nodes != 1
+
+
+def check_shares(processes: int, batch_size: int, train: int, val: int) -> None:
+    """Raise RecipeError if a process would have no crop of a batch, of an epoch's `train` crops,
+    or of the `val` validation crops."""
+    shared = {"data.batch_size": batch_size, "the epoch": train, "the validation split": val}
+    for name, crops in shared.items():
+        if crops < processes:
+            raise RecipeError(
+                f"{name} has {crops} crops for {processes} devices, where each needs one at least; "
+                "give fewer --trainer.devices"
+            )
+
+
 def check_finite(options: Any, name: str = "") -> None:
     """Raise RecipeError for a number among the options that is not finite, naming it."""
     if isinstance(options, float) and not math.isfinite(options):
@@ -71,18 +119,19 @@ def check_optimizer(build: Callable[[Iterable[Parameter]], Optimizer]) -> None:
         raise RecipeError(f"model.optimizer: {' '.join(str(error).split())}") from error
 
 
-def check_callbacks(callbacks: Iterable[Callback]) -> None:
+def check_callbacks(callbacks: Iterable[Callback], measured: Sequence[str] = ()) -> None:
     """Raise RecipeError for a callback that waits for a value that is never logged, or would take
-    the worst for the best."""
+    the worst for the best. `measured` are logged at each validation beside `LOGGED`."""
+    logged = (*LOGGED, *measured)
     for callback in callbacks:
         monitor = getattr(callback, "monitor", None)
         if not isinstance(monitor, str):
             continue
         name = type(callback).__name__
-        if monitor not in LOGGED:
+        if monitor not in logged:
             raise RecipeError(
-                f"{name}: monitor {monitor!r} is never logged; logged are {', '.join(LOGGED)}"
-                f"{did_you_mean(monitor, LOGGED)}"
+                f"{name}: monitor {monitor!r} is never logged; logged are {', '.join(logged)}"
+                f"{did_you_mean(monitor, logged)}"
             )
         best = "min" if monitor in LOWER_IS_BETTER else "max"
         if monitor != "learning_rate" and getattr(callback, "mode", best) != best:

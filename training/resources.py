@@ -1,8 +1,12 @@
-"""Memory that runs out, said with the option that helps."""
+"""Memory or disk that runs out, said with the option or the folder that helps."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from severstal_prep.failures import FULL
 from sise.batches import is_out_of_memory
 from training.errors import MemoryShortError
 
@@ -34,4 +38,21 @@ def memory_explained(batch_size: str, num_workers: str) -> Iterator[None]:
                 "a process that decodes crops was ended from outside, as when memory runs out: "
                 f"give a smaller {num_workers}, 0 to do without"
             ) from error
+        raise
+
+
+@contextmanager
+def writing_in(folder: Path) -> Iterator[None]:
+    """Name `folder` in an OSError that names no file; and make one of PyTorch's word for a full
+    disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(folder)
+        raise
+    except RuntimeError as error:
+        if FULL.search(str(error)):
+            full = errno.ENOSPC
+            raise OSError(full, os.strerror(full), str(folder)) from error
         raise

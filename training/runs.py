@@ -8,12 +8,15 @@ logs/version_N/         metrics.csv and TensorBoard's events, one folder per sta
 bundle/                 written last: it says that the run is finished
 """
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from severstal_prep.checked import checked, read_json, read_yaml
@@ -82,6 +85,13 @@ class RunFolder:
             raise RunFolderError(f"{self.path}: this run diverged at {diverged}")
         return "finished" if finished else "interrupted"
 
+    def progress(self) -> State:
+        """The same without a look at what else lies there: for processes that follow the first,
+        which looks, and may be writing there."""
+        if (self.bundle / "model.json").is_file():
+            return "finished"
+        return "interrupted" if self.last.is_file() else "new"
+
     def start(self, config: str, record: Mapping[str, Any]) -> None:
         """Write the configuration (YAML text) and the record, making the folder."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -124,6 +134,24 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Checkpoints that are there completely or not at all, whenever the process is killed.
+
+    Lightning writes them in the folder for temporary files, and from there copies them.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write `checkpoint` to the file `path`."""
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()  # PyTorch's own writer does not say why it could not write
+        torch.save(checkpoint, content)
+        with replacing(file) as temporary:
+            temporary.write_bytes(content.getbuffer())
 
 
 class RunCheckpoint(ModelCheckpoint):

@@ -1,7 +1,7 @@
 """Which crops an epoch shows, in which order, each with the seed of its own augmentation."""
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,15 @@ class Draw(NamedTuple):
 
     crop: int
     seed: int
+
+
+Item = TypeVar("Item", covariant=True)
+
+
+class Order(Iterable[Item], Protocol[Item]):
+    """A sampler of crops, or a range of them."""
+
+    def __len__(self) -> int: ...
 
 
 class EpochSampler(Sampler[Draw]):
@@ -54,6 +63,42 @@ class EpochSampler(Sampler[Draw]):
         order = balanced_order(classes, self._length, generator)
         seeds = generator.integers(2**32, size=len(order))
         return (Draw(int(i), int(seed)) for i, seed in zip(order, seeds, strict=True))
+
+
+class SharedBatches(Sampler[list[Item]]):
+    """The batches of one of several processes: its share of each batch of them all.
+
+    All processes together see the batches that a single one would, each item once: process
+    `rank` of `processes` takes every so many-th of a batch, so that shares differ by one item at
+    most. A last batch that is too small for a share each goes to the batch before it. So there
+    are as many batches for each process, and none is empty, where `order` and `batch_size` are
+    no fewer than `processes`.
+    """
+
+    def __init__(
+        self, order: Order[Item], batch_size: int, rank: int = 0, processes: int = 1
+    ) -> None:
+        self.sampler = order  # by this name Lightning finds whose epoch to set
+        self._batch_size = batch_size
+        self._rank = rank
+        self._processes = processes
+
+    def __len__(self) -> int:
+        return len(self._ends())
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        items = list(self.sampler)
+        start = 0
+        for end in self._ends():
+            yield items[start:end][self._rank :: self._processes]
+            start = end
+
+    def _ends(self) -> list[int]:
+        length = len(self.sampler)
+        ends = list(range(self._batch_size, length, self._batch_size))
+        if ends and length - ends[-1] < self._processes:
+            ends.pop()
+        return [*ends, length]
 
 
 def balanced_order(

@@ -83,3 +83,15 @@ def recast_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_recast() -> WriteRecast:
     """The writer itself, for datasets with something wrong."""
     return write_recast
+
+
+@pytest.fixture(scope="session")
+def truth_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same crops as `recast_root`, with a mask of the middle for each defect crop."""
+    root = write_recast(tmp_path_factory.mktemp("with masks") / "recast")
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[24:40, 24:40] = 255
+    for place in filter(None, pd.read_parquet(root / "manifest.parquet")["mask_path"]):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        write_png(root / place, mask)
+    return root

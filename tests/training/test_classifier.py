@@ -43,6 +43,7 @@ class Fitting:
 
     def __init__(self, data: RecastDataModule, epochs: int, steps: int) -> None:
         self.datamodule = data
+        self.global_rank = 0
         self.max_epochs = epochs
         self.estimated_stepping_batches = steps
 

@@ -227,7 +227,7 @@ def module(root: Path, **options) -> RecastDataModule:
 
 def epoch(data: RecastDataModule, number: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     loader = data.train_dataloader()
-    loader.sampler.set_epoch(number)
+    loader.batch_sampler.sampler.set_epoch(number)
     crops, labels = zip(*loader, strict=True)
     return torch.cat(crops), torch.cat(labels)
 

@@ -25,7 +25,9 @@ def stopping(**options: object) -> str:
         (["--trainer.barebones", "true"], "trainer.barebones writes no checkpoint"),
         (["--trainer.fast_dev_run", "true"], "trainer.fast_dev_run writes no checkpoint"),
         (["--trainer.enable_checkpointing", "false"], "enable_checkpointing cannot be false"),
-        (["--trainer.devices", "4"], "must be 1: one device trains"),
+        (["--trainer.devices", "4"], "only the command defect-train fit trains on several"),
+        (["--trainer.num_nodes", "2"], "only the command defect-train fit trains on several"),
+        (["--trainer.use_distributed_sampler", "true"], "use_distributed_sampler cannot be true"),
         (
             ["--model.optimizer.init_args.lr", ".nan"],
             "model.optimizer.init_args.lr is nan; give a finite number",

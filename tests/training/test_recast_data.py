@@ -79,7 +79,7 @@ def test_dataset_normalisation_is_that_of_the_training_crops(recast_root: Path) 
 
 def epoch(data: RecastDataModule, number: int) -> tuple[torch.Tensor, torch.Tensor]:
     loader = data.train_dataloader()
-    loader.sampler.set_epoch(number)
+    loader.batch_sampler.sampler.set_epoch(number)
     crops, labels = zip(*loader, strict=True)
     return torch.cat(crops), torch.cat(labels)
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import BatchSampler, SequentialSampler
 
-from training.sampling import EpochSampler, balanced_order
+from training.sampling import EpochSampler, SharedBatches, balanced_order
 
 LABELS = np.repeat([0, 1, 3], [20, 3, 7])
 
@@ -75,3 +76,28 @@ def test_balanced_order_is_even_to_one(counts: list[int], length: int, seed: int
     for class_id in range(len(counts)):
         repeats = Counter(int(i) for i in order if labels[i] == class_id)
         assert max(repeats.values(), default=0) - min(repeats.values(), default=0) <= 1
+
+
+@given(st.integers(1, 90), st.integers(1, 20), st.integers(1, 6))
+def test_shares_are_even_and_show_each_item_once(
+    length: int, batch_size: int, processes: int
+) -> None:
+    processes = min(processes, batch_size, length)
+    shares = [
+        list(SharedBatches(range(length), batch_size, rank, processes)) for rank in range(processes)
+    ]
+    batches = len(SharedBatches(range(length), batch_size, 0, processes))
+    assert {len(share) for share in shares} == {batches}
+    assert sorted(item for share in shares for batch in share for item in batch) == list(
+        range(length)
+    )
+    for together in zip(*shares, strict=True):
+        sizes = [len(batch) for batch in together]
+        assert min(sizes) >= 1
+        assert max(sizes) - min(sizes) <= 1
+        assert sum(sizes) < batch_size + processes
+
+
+def test_one_process_has_the_batches_of_a_plain_loader() -> None:
+    plain = BatchSampler(SequentialSampler(range(11)), batch_size=4, drop_last=False)
+    assert list(SharedBatches(range(11), 4)) == list(plain)

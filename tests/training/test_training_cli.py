@@ -75,7 +75,7 @@ def test_print_config_is_the_resolved_recipe(capsys) -> None:
         (["--data.batch_size", "0"], "data.batch_size must be 1 or more"),
         (["--trainer.max_epochs", "x"], "--trainer.max_epochs"),
         (["--trainer.max_epochs", "-1"], "trainer.max_epochs must be 1 or more"),
-        (["--trainer.devices", "2"], "trainer.devices and trainer.num_nodes must be 1"),
+        (["--trainer.devices", "2"], "only the command defect-train fit trains on several"),
         (["--trainer.fast_dev_run", "true"], "fast_dev_run writes no checkpoint"),
         (["--seed_everything", "-1"], "--seed_everything"),
         (["--monitor", "val/f1"], "--monitor"),
