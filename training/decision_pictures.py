@@ -70,6 +70,8 @@ def _draw_cost(panel: Axes, name: str, cost: Floats, decision: Decision) -> None
     panel.minorticks_off()
     if cost.min() > 0 and decision.cost > 0:
         panel.set_yscale("log")
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_formatter("{x:g}")
     panel.set_xlabel("threshold")
     panel.set_ylabel("cost")
     panel.set_title(name, fontsize=10, parse_math=False)
