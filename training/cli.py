@@ -55,6 +55,8 @@ options:
                              (default: 0); also alone, random, empty: see --help-all
   --trainer.max_epochs N     epochs; the learning-rate schedule spans them
   --trainer.accelerator A    auto, cpu or gpu (default: auto)
+  --trainer.devices N        devices of a host that train together (default: 1), on
+                             --trainer.num_nodes N hosts
   --trainer.precision P      bf16-mixed, 32-true, ... (default: the fastest that the device has)
   --thresholds JSON          flagging thresholds (default: 0.5 each), as '{"class 1": 0.4}'
   --costs COSTS              choose thresholds by what wrong decisions cost: escape=100,overkill=1;
