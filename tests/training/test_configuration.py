@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from training.configuration import FitCLI
 from training.masking import Masking
@@ -91,3 +92,20 @@ def test_run_folder_is_named_by_the_recipe(recast_root: Path, tmp_path: Path, mo
     cli = FitCLI(take_configs(["--config", "demo", "--data.root", str(recast_root), *NET]))
     assert cli.run.path == Path("runs/demo")
     assert not (tmp_path / "runs").exists(), "nothing is written before training starts"
+
+
+def test_costs_and_risk_are_options_and_entries_of_a_recipe(configure, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "costs: {escape: 100, overkill: 1, class 3: {escape: 500}}\nrisk: 0.01\n", "utf-8"
+    )
+    told = configure("--costs", "escape=100,overkill=1,class 3.escape=500", "--risk", "0.01")
+    written = configure("--config", str(mine))
+    assert told.decision_options == written.decision_options
+    assert told.decision_options.costs is not None
+    assert told.decision_options.costs.escape["class 3"] == 500
+    assert told.decision_options.risk == 0.01
+    again = yaml.safe_load(told.config_text)
+    assert again["costs"] == {"escape": 100, "overkill": 1, "class 3.escape": 500}
+    neither = configure().decision_options
+    assert (neither.costs, neither.risk) == (None, 0.02)
