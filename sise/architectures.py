@@ -13,16 +13,13 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from sise.colours import IMAGENET_MEAN, IMAGENET_STD, Colour
 from sise.errors import BundleError
+from sise.grey import make_grey
 
 INCEPTIONS = ("googlenet", "inception_v3")
 """Classifiers with auxiliary heads, which only training uses and which are not built here, and
 with torchvision's option `transform_input`, which its ImageNet weights need."""
-
-Colour = tuple[float, float, float]
-
-IMAGENET_MEAN: Colour = (0.485, 0.456, 0.406)
-IMAGENET_STD: Colour = (0.229, 0.224, 0.225)
 
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
@@ -34,7 +31,7 @@ NOT_EXPLAINED = {
     "timm": (
         *("beit", "cait", "coat", "convit", "crossvit", "deepseek_vit", "deit"),
         *("efficientformer", "efficientformer_v2", "efficientvim", "eva", "gcvit"),
-        *("gemma4_vit", "hiera", "hieradet_sam2", "levit", "maxxvit", "mlp_mixer", "mvitv2"),
+        *("gemma4_vit", "hiera", "hieradet_sam2", "levit", "mlp_mixer", "mvitv2"),
         *("naflexvit", "nest", "pit", "qwen3_vit", "sequencer", "swin_transformer"),
         *("swin_transformer_v2", "swin_transformer_v2_cr", "tnt", "visformer"),
         *("vision_transformer", "vision_transformer_hybrid", "vision_transformer_relpos"),
@@ -89,13 +86,25 @@ def architectures(pattern: str = "*") -> tuple[Architecture, ...]:
     return tuple(one for one in listed if fnmatchcase(one.name, pattern))
 
 
-def build_network(architecture: str, classes: int, transform_input: bool = False) -> nn.Module:
+def build_network(
+    architecture: str, classes: int, transform_input: bool = False, channels: int = 3
+) -> nn.Module:
     """Build the classifier of that name, untrained, with `classes` outputs.
+
+    It takes images (B, 3, H, W), of which it looks at the first of its `channels`, 3 or 1.
 
     `transform_input` (of INCEPTIONS alone) makes the network take images normalised by
     ImageNet's mean and deviation and turn them into (x - 0.5) / 0.5 itself. Raises BundleError
-    if there is no such classifier, or if it is of timm and timm is not installed.
+    if there is no such classifier, if it is of timm and timm is not installed, or if it cannot
+    look at one channel.
     """
+    network = _of_three_channels(architecture, classes, transform_input)
+    if channels == 1:
+        make_grey(network, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    return network
+
+
+def _of_three_channels(architecture: str, classes: int, transform_input: bool) -> nn.Module:
     if transform_input and architecture not in INCEPTIONS:
         raise BundleError(f"{architecture} has no transform_input; {' and '.join(INCEPTIONS)} have")
     if architecture.startswith(TIMM):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from sise.architectures import TIMM, Weightless, build_network, load_state, stat
 from sise.checked import checked, read_json
 from sise.cloning import unwrapped
 from sise.errors import BundleError
+from sise.grey import channels_of
 from sise.model_card import MARKDOWN_NAME, markdown
 
 FORMAT = "steel-sise bundle 1"
@@ -65,7 +66,8 @@ class ModelCard:
     probability from which a patch is flagged. `temperature` divides the logits before the
     softmax. `dataset` and `metrics` tell what the model was trained on and how well it did.
     `transform_input` is torchvision's option of googlenet and inception_v3, which changes what
-    the network computes.
+    the network computes. `channels` is 1 if it looks at the first channel of an image alone, as all
+    are grey.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -83,6 +85,7 @@ class ModelCard:
     created: str = ""
     weights_sha256: str = ""
     transform_input: bool = False
+    channels: Literal[1, 3] = 3
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
 
     `network` is the bare classifier (logits before the temperature); its weights are written
     in float32 on the CPU, without auxiliary heads. The card's hash, versions, time and
-    `transform_input` are filled in here.
+    `transform_input` and channels are filled in here.
 
     Raises BundleError, writing nothing, for a weight or a number of the card that is not finite,
     for weights that do not fit the card, and for a card that could not be read again.
@@ -136,7 +139,11 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
         name: (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous()
         for name, tensor in state_of(network).items()
     }
-    card = replace(card, transform_input=bool(getattr(network, "transform_input", False)))
+    card = replace(
+        card,
+        transform_input=bool(getattr(network, "transform_input", False)),
+        channels=channels_of(network),
+    )
     _check_finite(weights, f"{folder}: no bundle is written")
     for name, value in asdict(card).items():
         try:
@@ -150,7 +157,7 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
     except ValueError as error:
         raise BundleError(f"{folder}: no bundle is written: the card's {error}") from error
     with Weightless():
-        shapes = build_network(card.architecture, len(card.classes), card.transform_input)
+        shapes = _network(card)
     _fill(shapes, weights, card, f"{folder}: no bundle is written", assign=True)
     folder.mkdir(parents=True, exist_ok=True)
     temporary_weights = folder / f".{WEIGHTS_NAME}.partial"
@@ -161,8 +168,9 @@ def save(folder: Path, card: ModelCard, network: nn.Module) -> ModelBundle:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": library_versions(card.architecture),
     }
-    if not card.transform_input:
-        del filled["transform_input"]  # earlier versions do not know it
+    for name in ("transform_input", "channels"):  # earlier versions do not know them
+        if filled[name] == getattr(ModelCard, name):
+            del filled[name]
     text = json.dumps({"format": FORMAT, **filled}, indent=2, allow_nan=False) + "\n"
     temporary_card = folder / f".{CARD_NAME}.partial"
     temporary_card.write_text(text, "utf-8")
@@ -182,7 +190,7 @@ def load(folder: Path, device: str | torch.device = "cpu") -> ModelBundle:
     written, that do not fit the architecture, or that are not finite.
     """
     card = read_card(folder)
-    network = build_network(card.architecture, len(card.classes), card.transform_input)
+    network = _network(card)
     _load_weights(network, folder / WEIGHTS_NAME, card)
     _check_finite(network.state_dict(), f"{folder / WEIGHTS_NAME}: no usable weights")
     model = Calibrated(network, card.temperature).eval().to(device)
@@ -218,6 +226,11 @@ def _checked_card(content: Mapping[str, Any]) -> ModelCard:
     if unknown:
         raise ValueError(f"thresholds: there is no class {unknown[0]!r}")
     return card
+
+
+def _network(card: ModelCard) -> nn.Module:
+    classes = len(card.classes)
+    return build_network(card.architecture, classes, card.transform_input, card.channels)
 
 
 def _load_weights(network: nn.Module, path: Path, card: ModelCard) -> None:

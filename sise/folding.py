@@ -7,6 +7,8 @@ import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from sise.grey import GreyConv2d
+
 _SAME, _ACTIVE = "Conv2dSame", "BatchNormAct2d"
 """timm's: a convolution that pads by the image's size, and a batch norm with what comes after."""
 
@@ -32,7 +34,12 @@ def folded(model: nn.Module, dtype: torch.dtype) -> nn.Module | None:
             continue
         convolution, norm = pair
         source = node.args[0]
-        traced.set_submodule(source.target, fuse_conv_bn_eval(convolution, norm))
+        fused = (
+            convolution.fused(norm)
+            if isinstance(convolution, GreyConv2d)
+            else fuse_conv_bn_eval(convolution, norm)
+        )
+        traced.set_submodule(source.target, fused)
         if _is(norm, _ACTIVE):
             rest = OrderedDict(norm.named_children())  # its dropout, its activation
             traced.set_submodule(str(node.target), nn.Sequential(rest))
@@ -45,10 +52,11 @@ def folded(model: nn.Module, dtype: torch.dtype) -> nn.Module | None:
 
 
 class _Tracer(fx.Tracer):
-    """Leaves timm's convolutions and batch norms whole, as it does those of PyTorch."""
+    """Leaves ours and timm's convolutions and batch norms whole, as it does those of PyTorch."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return _is(m, _SAME, _ACTIVE) or super().is_leaf_module(m, module_qualified_name)
+        whole = isinstance(m, GreyConv2d) or _is(m, _SAME, _ACTIVE)
+        return whole or super().is_leaf_module(m, module_qualified_name)
 
 
 def _is(module: nn.Module, *names: str) -> bool:
@@ -70,6 +78,6 @@ def _foldable(
     convolution = modules[str(source.target)]
     if not isinstance(convolution, nn.Conv2d) or calls[source.target] > 1 or len(source.users) > 1:
         return None
-    if type(convolution) is not nn.Conv2d and not _is(convolution, _SAME):
+    if type(convolution) not in (nn.Conv2d, GreyConv2d) and not _is(convolution, _SAME):
         return None
     return convolution, norm

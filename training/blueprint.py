@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import FiniteFloat
 
@@ -22,8 +22,8 @@ class Blueprint:
     [0, 1]; `dataset` names the recast dataset: its card's SHA-256, its split rule and seed, in
     which options it differs from the paper's recipe, its crops per split and class, and, if
     crops were masked, how.
-    `transform_input` is that of `sise.architectures.build_network`. `recipe` is how it was trained,
-    as `training.recipes.essentials` has it.
+    `transform_input` and `channels` are those of `sise.architectures.build_network`. `recipe` is
+    how it was trained, as `training.recipes.essentials` has it.
     """
 
     architecture: str
@@ -33,6 +33,7 @@ class Blueprint:
     std: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
     dataset: Mapping[str, Any]
     transform_input: bool = False
+    channels: Literal[1, 3] = 3
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -41,6 +42,7 @@ class Blueprint:
         architecture: str,
         data: "RecastDataModule",
         transform_input: bool = False,
+        channels: Literal[1, 3] = 3,
         recipe: Mapping[str, Any] | None = None,
     ) -> "Blueprint":
         """The blueprint of a classifier about to learn from `data`, which was set up."""
@@ -60,6 +62,7 @@ class Blueprint:
                 **data.masking.record(),
             },
             transform_input=transform_input,
+            channels=channels,
             recipe=recipe or {},
         )
 

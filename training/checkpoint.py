@@ -57,7 +57,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
             "earlier checkpoint, or train again with a lower learning rate"
         )
     network = build_network(
-        blueprint.architecture, len(blueprint.classes), blueprint.transform_input
+        blueprint.architecture,
+        len(blueprint.classes),
+        blueprint.transform_input,
+        blueprint.channels,
     )
     try:
         load_state(network, state)

@@ -1,7 +1,7 @@
 """Any CNN of torchvision or timm as a classifier of steel crops, and how it learns."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +40,10 @@ class DefectClassifier(LightningModule):
 
     Args:
         architecture: a CNN of torchvision (resnet18, say) or of timm (timm:tf_efficientnet_lite0).
-        weights: "none", "imagenet", "demo", or a .safetensors or .pth file of that architecture;
-            FILE#PART chooses one of several state dicts in it.
+        weights: "none", "imagenet", "demo", or a file (.safetensors, .pth, .npz) of that
+            architecture; FILE#PART chooses one of several state dicts in it.
+        channels: 1, for grey crops only: a network that looks at one channel of them, by the sum
+            of the weights for three.
         optimizer: any of torch.optim, by class_path.
         schedule: of training.schedule, by class_path.
         logit_adjustment: τ of Menon et al. 2021: the logits' τ·log(class frequency) is added in
@@ -59,6 +61,7 @@ class DefectClassifier(LightningModule):
         self,
         architecture: str = "resnet101",
         weights: str = "none",
+        channels: Literal[1, 3] = 3,
         optimizer: Callable[[Iterable[torch.nn.Parameter]], Optimizer] = torch.optim.SGD,
         schedule: Schedule = Steps(),  # noqa: B008 frozen
         logit_adjustment: float = 0.0,
@@ -77,7 +80,8 @@ class DefectClassifier(LightningModule):
         self.build_optimizer = optimizer
         self.schedule = schedule
         self.mixup = mixup
-        self.network = build_network(architecture, num_classes)
+        self.channels = channels
+        self.network = build_network(architecture, num_classes, channels=channels)
         self.network.to(memory_format=torch.channels_last)
         self.mean, self.std = imagenet_colours(architecture)
         self.class_frequencies: tuple[float, ...] = (1,) * num_classes
@@ -98,15 +102,19 @@ class DefectClassifier(LightningModule):
         return data
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(normalise(crops, self.mean, self.std))
+        logits: torch.Tensor = self.network(self._images(crops))
         return logits
+
+    def _images(self, crops: torch.Tensor) -> torch.Tensor:
+        channels = self.channels
+        return normalise(crops[..., :channels], self.mean[:channels], self.std[:channels])
 
     def training_step(self, batch: Batch, batch_index: int) -> torch.Tensor:
         # Dropout and mixup then draw the same in a run that was interrupted and goes on.
         place = (self._data.seed, self.current_epoch, batch_index, self.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
         crops, labels = batch
-        images, others, share = normalise(crops, self.mean, self.std), labels, 1.0
+        images, others, share = self._images(crops), labels, 1.0
         if self.mixup:
             images, others, share = mixed(images, labels, self.mixup)
         logits = self.network(images).float()
@@ -182,7 +190,9 @@ class DefectClassifier(LightningModule):
         names = not_finite(checkpoint.get("state_dict", {})) if self.global_rank == 0 else ()
         if names:
             raise self._diverged(f"after its last batch: weights are not finite ({names[0]}, …)")
-        blueprint = Blueprint.of(self.architecture, self._data, self.transform_input, self.recipe)
+        blueprint = Blueprint.of(
+            self.architecture, self._data, self.transform_input, self.channels, self.recipe
+        )
         blueprint.write_to(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -47,6 +47,7 @@ options:
   --model.weights W          none, imagenet, demo (what the demo starts from), or a file:
                              .safetensors, .pth, .npz; FILE#PART chooses one of several state
                              dicts in it, w.pth#ema say (default: none)
+  --model.channels N         1 for grey crops: a network that looks at one channel (default: 3)
   --data.batch_size N        crops per training batch (default: 64)
   --data.num_workers N       processes that prepare crops (default: one per core, up to 8)
   --data.cache_dir DIR       where decoded crops are kept (default: cache in the dataset's folder;

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from severstal_prep import dataset
 from severstal_prep.checks import MASKS_MISSING, Check, leak_checks, quick_checks, row_checks
-from severstal_prep.images import read_image
+from severstal_prep.images import is_grey, read_image, to_grey
 from severstal_prep.recast import MASK_LEVEL
 from sise.progress import note
 from training.errors import DataError
@@ -148,6 +148,17 @@ def check_classes(path: Path, classes: Sequence[str], recast: CheckedDataset) ->
             f"{path}: a model of other classes ({', '.join(classes)}); "
             f"{recast.root} has {', '.join(recast.classes)}"
         )
+
+
+def check_grey(crops: Crops) -> None:
+    """Raises DataError for a crop in colour, of 64 that are looked at."""
+    for path in crops.paths[:: -(-len(crops) // 64)]:
+        image = read_image(path)
+        if not is_grey(image, to_grey(image)):
+            raise DataError(
+                f"{path}: is in colour, but model.channels 1 looks at grey alone; train with "
+                "model.channels 3"
+            )
 
 
 def check_masks(crops: Crops, normal: int) -> None:

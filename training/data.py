@@ -301,12 +301,12 @@ def checked_colours(mean: Triple, std: Triple) -> tuple[Triple, Triple]:
     return mean, std
 
 
-def normalise(crops: torch.Tensor, mean: Triple, std: Triple) -> torch.Tensor:
-    """Crops (B, H, W, 3) uint8 as normalised images (B, 3, H, W) float32, channels last.
+def normalise(crops: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """Crops (B, H, W, C) uint8 as normalised images (B, C, H, W) float32, channels last.
 
-    The same bits as `sise.bundle.ModelBundle.preprocess`.
+    `mean` and `std` are (C,). The same bits as `sise.bundle.ModelBundle.preprocess`.
     """
     scaled = crops.permute(0, 3, 1, 2).float() / 255
-    shift = torch.tensor(mean, device=crops.device).view(1, 3, 1, 1)
-    scale = torch.tensor(std, device=crops.device).view(1, 3, 1, 1)
+    shift = torch.tensor(mean, device=crops.device).view(1, -1, 1, 1)
+    scale = torch.tensor(std, device=crops.device).view(1, -1, 1, 1)
     return (scaled - shift) / scale

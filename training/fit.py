@@ -17,7 +17,9 @@ from sise.bundle import library_versions, read_card
 from sise.errors import LayerError
 from sise.progress import note
 from training.checkpoint import read_checkpoint
+from training.classifier import DefectClassifier
 from training.configuration import FitCLI
+from training.crops import check_grey
 from training.data import RecastDataModule
 from training.errors import DivergedError, RecipeError
 from training.finish import metrics_line, validate, write_bundle
@@ -25,7 +27,7 @@ from training.options import check_shares, why_ended
 from training.processes import following, is_first, leading
 from training.recipes import RecipeArguments
 from training.resources import memory_explained, writing_in
-from training.weights import initialise
+from training.weights import initialise, initialise_grey
 
 EXPECTED_WARNINGS = (
     ".*does not have many workers.*",  # the recipe chose
@@ -85,7 +87,7 @@ def train(cli: FitCLI) -> str:
     resume = cli.state == "interrupted"
     if not resume:
         check_explainable(cli.model.network, cli.model.architecture, cli.datamodule.input_size)
-        initialise(cli.model.network, cli.model.architecture, cli.model.weights)
+        _initialise(cli.model, cli.datamodule)
     data: RecastDataModule = cli.datamodule
     recast = data.recast
     crops = {split: len(recast.crops(split)) for split in ("train", "val")}
@@ -136,6 +138,14 @@ def train(cli: FitCLI) -> str:
             f"{f' ({ended})' if ended else ''}; train longer, into another --out"
         )
     return ended
+
+
+def _initialise(model: DefectClassifier, data: RecastDataModule) -> None:
+    if model.channels == 3:
+        initialise(model.network, model.architecture, model.weights)
+        return
+    check_grey(data.recast.crops("train"))
+    initialise_grey(model.network, model.architecture, model.weights, data.mean, data.std)
 
 
 def _cure(cli: FitCLI) -> str:

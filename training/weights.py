@@ -12,7 +12,9 @@ from torch import nn
 
 from sise.architectures import INCEPTIONS, TIMM, Weightless, build_network, load_state
 from sise.bundle import file_sha256
+from sise.colours import Colour
 from sise.graphs import first_line
+from sise.grey import make_grey
 from sise.progress import note
 from training.errors import WeightsError
 from training.state_dicts import COUNTER, Fit, MisfitError, check, find_state
@@ -71,6 +73,29 @@ def initialise(network: nn.Module, architecture: str, weights: str) -> None:
             f"weights {source}: {architecture} has no place for {len(unused)} tensors, "
             f"which are left out ({', '.join(unused[:LISTED])}{', …' * (len(unused) > LISTED)})"
         )
+
+
+def initialise_grey(
+    network: nn.Module, architecture: str, weights: str, mean: Colour, std: Colour
+) -> None:
+    """`initialise` for a network of one channel, by weights for three.
+
+    On grey images, normalised by `mean` and `std`, it then answers as that of three channels would.
+    """
+    if weights == NONE:
+        return
+    wide = build_network(architecture, classes_of(network, architecture))
+    initialise(wide, architecture, weights)
+    make_grey(wide, mean, std)
+    load_state(network, wide.state_dict())
+    if getattr(wide, "transform_input", False):
+        network.transform_input = True  # type: ignore[assignment]
+
+
+def classes_of(network: nn.Module, architecture: str) -> int:
+    """How many classes a network of that architecture tells apart."""
+    head = next(name for name in network.state_dict() if name in head_names(architecture))
+    return len(network.state_dict()[head])
 
 
 def imagenet_state(architecture: str) -> State:

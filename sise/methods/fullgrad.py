@@ -14,6 +14,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from sise.capture import Prediction
 from sise.errors import LayerError, SiseError
 from sise.explanation import Explanation
+from sise.grey import GreyConv2d
 from sise.masks import upsample
 from sise.methods.base import EngineExplainer
 from sise.methods.prediction import differentiate, explanation
@@ -143,6 +144,8 @@ def _bias(module: nn.Module, given: torch.Tensor, output: torch.Tensor) -> torch
         linear: torch.Tensor
         _, linear = torch.autograd.functional.jvp(module.forward, given, given)  # type: ignore[no-untyped-call]
         return output - linear
+    if isinstance(module, GreyConv2d):
+        return module.offset(given)
     bias = _plain_bias(module)
     if bias is None or isinstance(module, nn.Linear):
         return bias

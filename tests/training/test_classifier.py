@@ -18,6 +18,18 @@ def test_takes_any_torchvision_cnn_and_gives_five_logits() -> None:
         assert classifier(crops).shape == (2, 5)
 
 
+def test_one_channel_is_normalised_and_looked_at() -> None:
+    classifier = DefectClassifier(NET, channels=1).eval()
+    classifier.mean, classifier.std = (0.5, 0.4, 0.3), (0.25, 0.2, 0.1)
+    grey = torch.randint(0, 256, (2, 64, 64, 1), dtype=torch.uint8)
+    images = ((grey.float() / 255 - 0.5) / 0.25).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            classifier(grey.expand(-1, -1, -1, 3)), classifier.network(images)
+        )
+    assert classifier.network.conv1[0].weight.shape == (24, 1, 3, 3)
+
+
 def test_weights_lie_channels_last() -> None:
     weight = DefectClassifier(NET).network.conv1[0].weight
     assert weight.is_contiguous(memory_format=torch.channels_last)

@@ -5,7 +5,7 @@ import pytest
 
 from severstal_prep.errors import DatasetError, UnreadableImageError
 from severstal_prep.images import write_png
-from training.crops import channel_statistics, check_quickly, read_recast
+from training.crops import Crops, channel_statistics, check_grey, check_quickly, read_recast
 from training.errors import DataError
 
 
@@ -87,6 +87,19 @@ def test_channel_statistics_by_hand(tmp_path: Path) -> None:
     mean, std = channel_statistics([tmp_path / "a.png", tmp_path / "b.png"])
     assert mean == pytest.approx((0.5, 0.5, 0.2))
     assert std == pytest.approx((0.5, 0.5, 1e-6), abs=1e-7)
+
+
+def test_a_crop_in_colour_is_named(tmp_path: Path) -> None:
+    grey = np.full((4, 4, 3), 90, np.uint8)
+    coloured = grey.copy()
+    coloured[1, 2, 0] = 91
+    for number in range(100):
+        write_png(tmp_path / f"{number:02}.png", grey)
+    crops = Crops(tuple(sorted(tmp_path.iterdir())), np.zeros(100, np.int64))
+    check_grey(crops)
+    write_png(tmp_path / "04.png", coloured)
+    with pytest.raises(DataError, match=r"04\.png: is in colour, .* model\.channels 3"):
+        check_grey(crops)
 
 
 def test_channel_statistics_name_an_unreadable_crop(tmp_path: Path) -> None:

@@ -244,3 +244,25 @@ def test_recipe_paper_runs_on_generated_data(recast_root: Path, tmp_path: Path) 
     assert main([*args, *small, "--out", str(tmp_path / "run")]) == 0
     log = pd.read_csv(tmp_path / "run" / "logs" / "version_0" / "metrics.csv")
     assert log["learning_rate"].dropna().tolist() == pytest.approx([0.1])
+
+
+@pytest.mark.slow
+def test_one_channel_from_weights_for_three_to_the_bundle(
+    recast_root: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """Interrupted and resumed, with averaged weights, it ends as an unbroken run."""
+    args = ["fit", "--config", "demo", "--data.root", str(recast_root), "--model.channels", "1"]
+    args += ["--data.normalization", "imagenet", "--trainer.max_epochs", "2"]
+    args += ["--trainer.callbacks+", json.dumps(EMA), "--trainer.precision", "32-true"]
+    assert main([*args, "--out", str(tmp_path / "whole")]) == 0
+    whole = bundle.load(tmp_path / "whole" / "bundle")
+    assert whole.card.channels == 1
+    state = whole.model.network.state_dict()
+    assert state["conv1.0.weight"].shape == state["conv1.0.shift"].shape == (24, 1, 3, 3)
+
+    with monkeypatch.context() as patch:
+        interrupt_in_epoch(1, patch)
+        assert main([*args, "--out", str(tmp_path / "broken")]) == 130
+    assert main([*args, "--out", str(tmp_path / "broken")]) == 0
+    again = bundle.load(tmp_path / "broken" / "bundle").model.network.state_dict()
+    assert equal(state, again)

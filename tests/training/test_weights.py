@@ -7,9 +7,9 @@ import safetensors.torch
 import torch
 import torchvision
 
-from sise.architectures import build_network
+from sise.architectures import Weightless, build_network
 from training.errors import WeightsError
-from training.weights import head_names, initialise
+from training.weights import classes_of, head_names, initialise, initialise_grey
 
 NET = "shufflenet_v2_x0_5"
 LITE = "timm:tf_efficientnet_lite0"
@@ -214,3 +214,32 @@ def test_timms_weights_are_read_from_the_hubs_file(monkeypatch, tmp_path, capsys
 )
 def test_head_is_what_depends_on_the_classes(architecture: str, head: set) -> None:
     assert head_names(architecture) == head
+
+
+@pytest.mark.parametrize("mean", [(0.4, 0.4, 0.4), (0.485, 0.456, 0.406)])
+def test_weights_for_three_channels_make_one(tmp_path, trained, capsys, mean) -> None:
+    """The backbone's answer is the same on grey images; the head has other classes."""
+    std = (0.2, 0.25, 0.3)
+    file = save(tmp_path / "w.pth", trained)
+    three, one = build_network(NET, 5), build_network(NET, 5, channels=1)
+    initialise(three, NET, file)
+    initialise_grey(one, NET, file, mean, std)
+    assert "the head has other classes" in capsys.readouterr().err
+    one.fc, images = three.fc, torch.rand(2, 1, 64, 64).expand(-1, 3, -1, -1)
+    images = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    answers = []
+    for network in (three, one):  # of batch statistics, as untrained ones hide the image
+        with torch.no_grad():
+            answers.append(network.train()(images))
+    torch.testing.assert_close(answers[0], answers[1], rtol=0, atol=1e-4)
+    assert (answers[0][0] - answers[0][1]).abs().max() > 0.1
+    built = build_network(NET, 5, channels=1)
+    before = {name: tensor.clone() for name, tensor in built.state_dict().items()}
+    initialise_grey(built, NET, "none", mean, std)
+    assert all(torch.equal(t, before[name]) for name, t in built.state_dict().items())
+
+
+@pytest.mark.parametrize("architecture", [NET, "squeezenet1_1", LITE])
+def test_how_many_classes_a_network_has(architecture: str) -> None:
+    with Weightless():
+        assert classes_of(build_network(architecture, 13), architecture) == 13
