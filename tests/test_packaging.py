@@ -205,6 +205,15 @@ def test_a_postgresql_database_without_its_extra_is_one_line(run: Run) -> None:
     assert run("review", *stats, code=2).stderr == f"defect-inspect: {told}\n"
 
 
+@pytest.mark.parametrize(
+    ("form", "library"), [("onnx", "onnx, onnxruntime, onnxscript"), ("openvino", "openvino")]
+)
+def test_a_format_without_its_extra_is_one_line(form: str, library: str, run: Run) -> None:
+    export = ("defect-train", "export", "--bundle", "b", "--format", form, "--out", "o")
+    told = f'--format {form} needs {library}: pip install "steel-sise[{form}]"'
+    assert run("train", *export, code=2).stderr == f"defect-train: {told}\n"
+
+
 @pytest.mark.slow(minutes=2)
 def test_each_command_works_with_its_extra(run: Run, tmp_path: Path) -> None:
     strips, dataset, trained, report = (tmp_path / name for name in ("s", "d", "t", "r"))
@@ -214,6 +223,10 @@ def test_each_command_works_with_its_extra(run: Run, tmp_path: Path) -> None:
         strips / "train_images", "--out", dataset, "--jobs", 1)  # fmt: skip
     run("train", "defect-train", "fit", "--config", "demo", "--data.root", dataset, "--out",
         trained, "--data.epoch_crops", 32, "--trainer.max_epochs", 1)  # fmt: skip
+    for form in ("onnx", "openvino"):
+        run(f"train {form}", "defect-train", "export", "--bundle", bundle, "--format", form,
+            "--out", tmp_path / form)  # fmt: skip
+        assert (tmp_path / form / "export.json").is_file()
     crop = next((dataset / "crops").rglob("*.png"))
     blocks = run("", "sise", "blocks", "--bundle", bundle)
     assert "1192 maps, each one forward pass at most" in blocks.stdout

@@ -98,7 +98,11 @@ def _parser() -> ArgumentParser:
         "fit", ArgumentParser(), help="train by a recipe; ends with a model bundle"
     )
     commands.add_subcommand("test", _test_parser(), help="evaluate a model bundle on a split")
-    commands.add_subcommand("export", _export_parser(), help="make a bundle from a checkpoint")
+    commands.add_subcommand(
+        "export",
+        _export_parser(),
+        help="make a bundle from a checkpoint, or of a bundle a file for the line",
+    )
     return parser
 
 
@@ -127,14 +131,30 @@ def _test_parser() -> ArgumentParser:
 def _export_parser() -> ArgumentParser:
     parser = ArgumentParser(
         description="Make a model bundle from a checkpoint of fit. With --data.root its "
-        "probabilities are calibrated, and it is evaluated, on the validation split."
+        "probabilities are calibrated, and it is evaluated, on the validation split. With --format "
+        "onnx or openvino: make one file that takes images as they are read and gives calibrated "
+        "probabilities, checked against PyTorch on validation crops, or on generated images."
     )
     parser.add_argument("--config", action="config", help="YAML file with options of this command")
+    parser.add_argument("--checkpoint", type=Path | None, help="RUN/checkpoints/best.ckpt, say")
     parser.add_argument(
-        "--checkpoint", type=Path, required=True, help="RUN/checkpoints/best.ckpt, say"
+        "--bundle", type=Path | None, help="model bundle, instead of --checkpoint, for the line"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle")
-    parser.add_argument("--data.root", type=Path | None, help="recast dataset to calibrate on")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle or the file")
+    parser.add_argument(
+        "--format",
+        type=Literal["bundle", "onnx", "openvino"],
+        default="bundle",
+        help="what is made; of a checkpoint, onnx and openvino make its bundle too, OUT/bundle",
+    )
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="write the file in 8-bit integers, too, and measure what they cost",
+    )
+    parser.add_argument(
+        "--data.root", type=Path | None, help="recast dataset to calibrate and check on"
+    )
     parser.add_argument(
         "--thresholds",
         type=dict[str, float],
@@ -219,25 +239,74 @@ def _test(options: Namespace) -> int:
 
 
 def _export(options: Namespace) -> int:
+    if (options.checkpoint is None) == (options.bundle is None):
+        raise TrainingError("export needs either --checkpoint or --bundle")
+    if options.format != "bundle":
+        return _export_line(options)
+    if options.bundle is not None:
+        raise TrainingError("--bundle is one already; give --format onnx or openvino")
+    if options.int8:
+        raise TrainingError("--int8 needs --format onnx or openvino")
     from sise.bundle import CARD_NAME, FORMAT
     from sise.outputs import check_apart, check_folder, holds
+
+    check_apart(options.out, _read(options))
+    check_folder(options.out, lambda folder: holds(folder / CARD_NAME, format=FORMAT))
+    _export_bundle(options, options.out)
+    _save_config(_export_parser(), options, options.out)
+    print(options.out)
+    return 0
+
+
+def _export_line(options: Namespace) -> int:
+    if options.bundle is not None and (
+        options.thresholds or options.costs is not None or options.risk is not None
+    ):
+        raise TrainingError("--thresholds, --costs and --risk are the bundle's; give --checkpoint")
+    from tempfile import TemporaryDirectory
+
+    from training.line import check_line, export_line, summary
+
+    root, made = options.data.root, options.bundle is None
+    check_line(options.out, options.format, options.int8, root, _read(options))
+    with TemporaryDirectory() as folder:
+        bundle = Path(folder) / "bundle" if made else options.bundle
+        if made:
+            _export_bundle(options, bundle)
+        card = export_line(
+            bundle,
+            options.out,
+            options.format,
+            root,
+            options.int8,
+            options.batch_size,
+            options.num_workers,
+            keep_bundle=made,
+        )
+    _save_config(_export_parser(), options, options.out)
+    for line in summary(card):
+        print(line)
+    print(options.out)
+    return 0
+
+
+def _read(options: Namespace) -> list[Path]:
+    return [path for path in (options.bundle, options.data.root) if path is not None]
+
+
+def _export_bundle(options: Namespace, folder: Path) -> None:
     from training.finish import export, metrics_line
 
-    check_apart(options.out, [] if options.data.root is None else [options.data.root])
-    check_folder(options.out, lambda folder: holds(folder / CARD_NAME, format=FORMAT))
     bundle = export(
         options.checkpoint,
-        options.out,
+        folder,
         options.data.root,
         options.thresholds,
         *_computing(options),
         costs=options.costs,
         risk=options.risk,
     )
-    _save_config(_export_parser(), options, options.out)
     print(metrics_line(bundle.card))
-    print(options.out)
-    return 0
 
 
 def _save_config(parser: ArgumentParser, options: Namespace, folder: Path) -> None:
