@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from severstal_prep.errors import PrepError
 from severstal_prep.usage import parse
 from sise.errors import SiseError
 from training.costs import COSTS_HELP, RISK_HELP, cost_table
-from training.errors import TrainingError
+from training.errors import RecipeError, TrainingError
 from training.recipes import take_configs
 
 PROGRAM = "defect-train"
@@ -48,7 +49,7 @@ options:
                              .safetensors, .pth, .npz; FILE#PART chooses one of several state
                              dicts in it, w.pth#ema say (default: none)
   --model.channels N         1 for grey crops: a network that looks at one channel (default: 3)
-  --data.batch_size N        crops per training batch (default: 64)
+  --data.batch_size N        crops per training batch, of all devices together (default: 64)
   --data.num_workers N       processes that prepare crops (default: one per core, up to 8)
   --data.cache_dir DIR       where decoded crops are kept (default: cache in the dataset's folder;
                              --data.cache false decodes them anew in each epoch)
@@ -59,6 +60,10 @@ options:
   --trainer.devices N        devices of a host that train together (default: 1), on
                              --trainer.num_nodes N hosts
   --trainer.precision P      bf16-mixed, 32-true, ... (default: the fastest that the device has)
+  --monitor M                what chooses the best epoch: val/macro_recall, val/top1, val/loss, or
+                             val/mixture of macro recall and EBPG (default: val/macro_recall)
+  --explain.every N          epochs between maps of validation crops in TensorBoard (default: 0,
+                             never); also crops, budget, weight: see --help-all
   --thresholds JSON          flagging thresholds (default: 0.5 each), as '{"class 1": 0.4}'
   --costs COSTS              choose thresholds by what wrong decisions cost: escape=100,overkill=1;
                              'class 3.escape=500' for a class, prevalence=0.02 for the line's share
@@ -76,11 +81,41 @@ examples:
 """
 
 
+TUNE_HELP = """\
+usage: defect-train tune --config RECIPE --data.root DIR [--trials N] [--out DIR] [OPTION ...]
+
+Train by a recipe many times, each time with other values from the ranges of its block `tune`, and
+end with the best run's bundle and with OUT/best.yaml, a recipe for `fit`. Each trial is a run of
+fit in a folder of OUT; one that falls behind the median of those before ends early. The same
+command again continues, up to N trials. Needs Optuna: pip install "steel-sise[tune]".
+
+  tune:
+    model.optimizer.init_args.lr: {low: 0.0001, high: 0.01, log: true}
+    data.batch_size: {choices: [32, 64]}
+
+options:
+  --config RECIPE            a recipe with a block `tune`; may be repeated, the last wins
+  --trials N                 how many trials there are to be in all (default: 20)
+  --out DIR                  folder of the study (default: runs/RECIPE-tune)
+  --monitor M                what is made as good as can be: val/macro_recall, val/top1, val/loss,
+                             val/mixture (default: the recipe's)
+  --seed_everything N        seed of the trials, and of what is tried (default: 0)
+  OPTION                     any option of fit, the same for all trials
+  -h, --help                 show this and exit
+
+examples:
+  defect-train tune --config strong --data.root recast --trials 30
+  defect-train fit --config runs/strong-tune/best.yaml --data.root recast --seed_everything 1
+"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
     if args[:1] == ["fit"]:
         return console.run(PROGRAM, lambda: _fit(args[1:]), EXPECTED, FIT_MEMORY)
+    if args[:1] == ["tune"]:
+        return console.run(PROGRAM, lambda: _tune(args[1:]), EXPECTED, FIT_MEMORY)
     options = parse(_parser(), args)
     command = {"test": _test, "export": _export}[options.command]
     return console.run(PROGRAM, lambda: command(options[options.command]), EXPECTED, MEMORY)
@@ -96,6 +131,9 @@ def _parser() -> ArgumentParser:
     commands = parser.add_subcommands(required=True, dest="command")
     commands.add_subcommand(
         "fit", ArgumentParser(), help="train by a recipe; ends with a model bundle"
+    )
+    commands.add_subcommand(
+        "tune", ArgumentParser(), help="train by a recipe many times, with values from its ranges"
     )
     commands.add_subcommand("test", _test_parser(), help="evaluate a model bundle on a split")
     commands.add_subcommand(
@@ -211,6 +249,34 @@ def _list_architectures(args: Sequence[str]) -> int:
         raise TrainingError(f"{LISTING} takes one pattern; put it in quotes, '*lite*' say")
     show(*words)
     return 0
+
+
+def _tune(args: Sequence[str]) -> int:
+    if "-h" in args or "--help" in args:
+        print(TUNE_HELP, end="")
+        return 0
+    trials, rest = _take_trials(args)
+    recipe = take_configs(rest)
+    if not find_spec("optuna"):
+        raise TrainingError('tune needs Optuna: pip install "steel-sise[tune]"')
+    from training.tune import tune
+
+    return tune(recipe, trials)
+
+
+def _take_trials(args: Sequence[str]) -> tuple[int, list[str]]:
+    """How many trials `args` ask for, and the other arguments, which are those of fit."""
+    trials, rest = "20", []
+    remaining = iter(args)
+    for argument in remaining:
+        flag, equals, value = argument.partition("=")
+        if flag == "--trials":
+            trials = value if equals else next(remaining, "")
+        else:
+            rest.append(argument)
+    if not trials.isdecimal() or int(trials) < 1:
+        raise RecipeError(f"--trials {trials}: give a whole number above 0")
+    return int(trials), rest
 
 
 def _test(options: Namespace) -> int:

@@ -1,6 +1,7 @@
 """The configuration of a run: recipes and options, read by LightningCLI."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from jsonargparse.typing import NonNegativeInt
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
@@ -48,8 +49,9 @@ class FitCLI(LightningCLI):
     that writes.
     """
 
-    def __init__(self, recipe: RecipeArguments) -> None:
+    def __init__(self, recipe: RecipeArguments, callbacks: Sequence[Callback] = ()) -> None:
         self.recipe = recipe
+        self.callbacks = callbacks
         self.first = is_first()
         try:
             super().__init__(
@@ -99,6 +101,12 @@ class FitCLI(LightningCLI):
             "highest mixture of macro recall and EBPG (explain.weight)",
         )
         parser.add_argument("--explain", type=Explain, default=Explain())
+        parser.add_argument(
+            "--tune",
+            type=dict[str, dict[str, Any]],
+            default={},
+            help="ranges of options that `defect-train tune` tries; fit leaves them alone",
+        )
         parser.add_argument(
             "--thresholds",
             type=dict[str, float],
@@ -152,6 +160,7 @@ class FitCLI(LightningCLI):
             self.explained,
             RunCheckpoint(self.run.best, monitor=self.config.monitor, mode=mode),
             RunCheckpoint(self.run.last),
+            *self.callbacks,
         ]
         precision = self.config.trainer.precision or self._fastest_precision()
         try:

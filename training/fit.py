@@ -4,12 +4,12 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from torch import nn
 
 from sise.blocks import find_blocks
@@ -49,21 +49,27 @@ def fit(recipe: RecipeArguments) -> int:
     Raises TrainingError, PrepError and SiseError for what the user can cure, and
     KeyboardInterrupt if the training was interrupted and can be resumed.
     """
+    cli = run_quietly(recipe)
+    if cli.first:
+        print(metrics_line(read_card(cli.run.bundle)))
+        print(cli.run.bundle)
+    return 0
+
+
+def run_quietly(recipe: RecipeArguments, callbacks: Sequence[Callback] = ()) -> FitCLI:
+    """Do the work of `fit`, without a word on stdout, and with more callbacks; the same errors."""
     with (
         _quiet_lightning(),
         _said_once(),
         _determinism_given_back(),
         nullcontext() if is_first() else following(),
     ):
-        cli = FitCLI(recipe)
+        cli = FitCLI(recipe, callbacks)
         if cli.state == "finished":
             note(f"{cli.run.path}: this run is finished; nothing to do")
         else:
             _fit(cli)
-    if cli.first:
-        print(metrics_line(read_card(cli.run.bundle)))
-        print(cli.run.bundle)
-    return 0
+    return cli
 
 
 def _fit(cli: FitCLI) -> None:
@@ -105,6 +111,8 @@ def train(cli: FitCLI) -> str:
     }
     if cli.first:
         cli.run.start(cli.config_text, record)
+        if not resume:  # of a start that was killed before its first epoch was saved as the last
+            cli.run.best.unlink(missing_ok=True)
     parameters = sum(parameter.numel() for parameter in cli.model.parameters())
     note(
         f"{'resuming' if resume else 'training'} {cli.model.architecture} "

@@ -71,8 +71,8 @@ def take_configs(args: Sequence[str]) -> RecipeArguments:
     return RecipeArguments(tuple(configs), tuple(rest))
 
 
-NOT_ESSENTIAL = ("out", "config", "thresholds", "costs", "risk", "data.root", "data.num_workers",
-                 "data.cache", "data.seed")  # fmt: skip
+NOT_ESSENTIAL = ("out", "config", "tune", "explain", "thresholds", "costs", "risk", "data.root",
+                 "data.num_workers", "data.cache", "data.seed")  # fmt: skip
 ESSENTIAL_OF_TRAINER = (
     "max_epochs", "precision", "callbacks", "gradient_clip_val", "gradient_clip_algorithm",
     "accumulate_grad_batches", "limit_train_batches", "limit_val_batches", "max_time",

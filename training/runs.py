@@ -29,7 +29,15 @@ CURE = "give another --out, or remove the folder"
 
 State = Literal["new", "interrupted", "finished"]
 
-WITHOUT_EFFECT = ("out", "config", "data.root", "data.num_workers", "data.cache", "data.cache_dir")
+WITHOUT_EFFECT = (
+    "out",
+    "config",
+    "tune",
+    "data.root",
+    "data.num_workers",
+    "data.cache",
+    "data.cache_dir",
+)
 """Options that may differ when a run is resumed: where things lie, and how fast they go."""
 
 

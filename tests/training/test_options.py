@@ -1,9 +1,12 @@
 """Options that cannot work are one line, before anything is trained."""
 
 import json
+import sys
 from pathlib import Path
 
+import lightning_fabric.accelerators.cuda
 import pytest
+import pytorch_lightning.accelerators.cuda
 
 from training.cli import main
 
@@ -63,3 +66,41 @@ def test_options_that_cannot_work(
     assert error.count("\n") == 1
     assert message in error
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "devices", "message"),
+    [
+        (0, "1", "give --trainer.accelerator auto or cpu\n"),
+        (
+            1,
+            "2",
+            "only has: [0]. give --trainer.accelerator auto or cpu, or other --trainer.devices",
+        ),
+    ],
+)
+def test_a_gpu_that_is_not_there(
+    gpus: int,
+    devices: str,
+    message: str,
+    recast_root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (lightning_fabric.accelerators.cuda, pytorch_lightning.accelerators.cuda):
+        monkeypatch.setattr(module, "num_cuda_devices", lambda: gpus)
+    monkeypatch.setattr(sys, "argv", ["defect-train", "fit"])
+    args = [
+        "fit",
+        "--config",
+        "demo",
+        "--data.root",
+        str(recast_root),
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    assert main([*args, "--trainer.accelerator", "gpu", "--trainer.devices", devices]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error, error
