@@ -41,7 +41,7 @@ from training.classifier import DefectClassifier
 from training.crop_map import CropReader, MapRequest, open_crops
 from training.crops import Crops, read_recast
 from training.data import Batch, CropDataset, crop_loader
-from training.sampling import EpochSampler
+from training.sampling import EpochSampler, SharedBatches
 
 Loader = DataLoader[tuple[torch.Tensor, int]]
 Step = Callable[[torch.Tensor, torch.Tensor], None]
@@ -168,7 +168,7 @@ def dataset(crops: Crops, reader: CropReader | None, augment: Augmentation) -> C
 def loader_of(bench: Bench, made: CropDataset, workers: int, batches: int) -> Loader:
     """So many batches each time; its processes, if any, have started."""
     sampler = EpochSampler(made.crops.labels, "none", 0, batches * bench.batch)
-    loader = crop_loader(made, bench.batch, workers, sampler)
+    loader = crop_loader(made, bench.batch, workers, SharedBatches(sampler, bench.batch))
     for _ in loader:
         pass
     return loader

@@ -214,7 +214,7 @@ def epoch(root: Path, number: int, **options: Any) -> tuple[torch.Tensor, torch.
     )
     data.setup("fit")
     loader = data.train_dataloader()
-    loader.sampler.set_epoch(number)
+    loader.batch_sampler.sampler.set_epoch(number)
     crops, labels = zip(*loader, *data.val_dataloader(), strict=True)
     return torch.cat(crops), torch.cat(labels)
 
