@@ -63,7 +63,8 @@ options:
   --monitor M                what chooses the best epoch: val/macro_recall, val/top1, val/loss, or
                              val/mixture of macro recall and EBPG (default: val/macro_recall)
   --explain.every N          epochs between maps of validation crops in TensorBoard (default: 0,
-                             never); also crops, budget, weight: see --help-all
+                             never), of --explain.crops N of them (default: 8)
+  --explain.weight W         share of EBPG in the monitor val/mixture (default: 0.2)
   --thresholds JSON          flagging thresholds (default: 0.5 each), as '{"class 1": 0.4}'
   --costs COSTS              choose thresholds by what wrong decisions cost: escape=100,overkill=1;
                              'class 3.escape=500' for a class, prevalence=0.02 for the line's share
