@@ -118,6 +118,7 @@ def _drop(model: bundle.ModelBundle, image: torch.Tensor, heat: torch.Tensor, la
 class Answers:
     """What the seeds of one row said: logits (S, N, C), labels (N,), and figures per seed."""
 
+    seeds: tuple[str, ...]
     logits: npt.NDArray[np.float64]
     labels: npt.NDArray[np.int64]
     seconds: npt.NDArray[np.float64]
@@ -133,6 +134,12 @@ class Answers:
         top1 = weights @ right / weights.sum(axis=1)
         return np.stack([top1, recalls.mean(axis=1), recalls[:, rarest]], axis=1)
 
+    def of(self, seeds: Sequence[str]) -> "Answers":
+        """The answers of some of the seeds."""
+        some = [self.seeds.index(seed) for seed in seeds]
+        maps = {name: values[some] for name, values in self.maps.items()}
+        return Answers(tuple(seeds), self.logits[some], self.labels, self.seconds[some], maps)
+
     def ece(self) -> float:
         errors = [
             expected_calibration_error(softmax(one, axis=1), self.labels) for one in self.logits
@@ -142,8 +149,10 @@ class Answers:
 
 def read(folder: Path) -> Answers:
     """The answers of all seeds of a row."""
-    files = [np.load(path) for path in sorted(folder.glob("*/answers.npz"))]
+    paths = sorted(folder.glob("*/answers.npz"))
+    files = [np.load(path) for path in paths]
     return Answers(
+        tuple(path.parent.name for path in paths),
         np.stack([file["logits"] for file in files]),
         files[0]["labels"],
         np.array([float(file["seconds"]) for file in files]),
@@ -164,6 +173,8 @@ def table(out: Path, data: list[Path], plan: Path, json_file: Path | None = None
     found = {}
     for dataset in data:
         done = [name for name in names if list((out / dataset.name / name).glob("*/answers.npz"))]
+        if not done:
+            continue
         found[dataset.name] = compare(
             {name: read(out / dataset.name / name) for name in done}, weights_of(dataset)
         )
@@ -183,18 +194,16 @@ def weights_of(data: Path) -> npt.NDArray[np.float64]:
 def compare(
     rows: dict[str, Answers], weights: npt.NDArray[np.float64]
 ) -> dict[str, dict[str, Any]]:
-    """Per row: means over seeds, and differences to the first row with 95 % intervals."""
-    base = next(iter(rows.values()))
-    base_figures = base.figures(weights)
+    """Per row: means over seeds, and 95 % intervals of differences to the first row's same seeds."""
+    first = next(iter(rows.values()))
     compared = {}
     for name, row in rows.items():
+        base = first.of(row.seeds)
+        base_figures = base.figures(weights)
         figures = row.figures(weights)
         away = figures - base_figures
         low, high = np.quantile(away[1:], [0.025, 0.975], axis=0)
-        seeds = [
-            Answers(row.logits[[i]], row.labels, row.seconds, row.maps).figures(weights[:1])[0]
-            for i in range(len(row.logits))
-        ]
+        seeds = [row.of([seed]).figures(weights[:1])[0] for seed in row.seeds]
         compared[name] = {
             "seeds": len(row.logits),
             "seconds": float(row.seconds.mean()),
