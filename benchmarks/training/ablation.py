@@ -194,7 +194,7 @@ def weights_of(data: Path) -> npt.NDArray[np.float64]:
 def compare(
     rows: dict[str, Answers], weights: npt.NDArray[np.float64]
 ) -> dict[str, dict[str, Any]]:
-    """Per row: means over seeds, and 95 % intervals of differences to the first row's same seeds."""
+    """Per row: means over seeds, and 95 % intervals of differences to the same seeds of the first."""
     first = next(iter(rows.values()))
     compared = {}
     for name, row in rows.items():
