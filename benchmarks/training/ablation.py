@@ -194,7 +194,7 @@ def weights_of(data: Path) -> npt.NDArray[np.float64]:
 def compare(
     rows: dict[str, Answers], weights: npt.NDArray[np.float64]
 ) -> dict[str, dict[str, Any]]:
-    """Per row: means over seeds, and 95 % intervals of differences to the same seeds of the first."""
+    """Per row: means over seeds; differences to the first row, by 95 % intervals, seed by seed."""
     first = next(iter(rows.values()))
     compared = {}
     for name, row in rows.items():
