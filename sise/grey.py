@@ -134,9 +134,10 @@ def make_grey(network: nn.Module, mean: Colour, std: Colour) -> None:
 
 
 def _transformed(mean: Colour, std: Colour) -> tuple[Colour, Colour]:
-    """The normalisation after `transform_input`, which takes its images to have ImageNet's.
+    """Mean and deviation of images as they are after `transform_input`.
 
-    x·d/0.5 + (m - 0.5)/0.5 of x, with ImageNet's deviation d and mean m: 0.5 and 0.5 if they had.
+    It makes x·d/0.5 + (m - 0.5)/0.5 of x, with ImageNet's deviation d and mean m. Of images
+    normalised by these that is 0.5 and 0.5.
     """
     deviations = [0.5 * own / theirs for own, theirs in zip(std, IMAGENET_STD, strict=True)]
     means = [

@@ -142,7 +142,9 @@ def _write_openvino(model: LineModel, size: Size, file: Path) -> None:
         traced: Any = torch.jit.trace(  # type: ignore[no-untyped-call]
             model, _example(size), check_trace=False, strict=False
         )
-        converted = openvino.convert_model(traced, input=[(INPUT, [-1, *size, 3], np.uint8)])
+        converted = openvino.convert_model(traced, input=[([-1, *size, 3], np.uint8)])
+        # Its converter loses the name of an input that is cut first, as for one channel.
+        converted.inputs[0].get_tensor().set_names({INPUT})
         converted.outputs[0].get_tensor().set_names({OUTPUT})
         openvino.save_model(converted, file, compress_to_fp16=False)
 

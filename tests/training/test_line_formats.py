@@ -10,12 +10,14 @@ from torch import nn
 
 from sise.architectures import build_network
 from sise.bundle import Calibrated, ModelBundle, ModelCard
+from sise.colours import IMAGENET_MEAN, IMAGENET_STD
+from sise.grey import make_grey
 from training.errors import TrainingError
 from training.line_formats import FORMATS, Kind
 from training.line_model import TOLERANCE, LineModel, by_pytorch
 
 NETWORKS = ["resnet18", "squeezenet1_1", "shufflenet_v2_x0_5", "efficientnet_b0", "convnext_tiny",
-            "inception_v3"]  # fmt: skip
+            "inception_v3", "timm:tf_efficientnet_lite0"]  # fmt: skip
 
 
 def test_the_files_of_each_format() -> None:
@@ -61,15 +63,21 @@ def lively(architecture: str, side: int) -> nn.Module:
 
 @pytest.mark.slow(minutes=2)
 @pytest.mark.parametrize("kind", list(FORMATS))
-@pytest.mark.parametrize("architecture", NETWORKS)
+@pytest.mark.parametrize(
+    ("architecture", "channels"),
+    [*((name, 3) for name in NETWORKS), *((name, 1) for name in (NETWORKS[2], NETWORKS[-1]))],
+)
 def test_networks_of_each_kind_answer_as_in_pytorch(
-    architecture: str, kind: Kind, tmp_path: Path
+    architecture: str, channels: int, kind: Kind, tmp_path: Path
 ) -> None:
     if not all(map(find_spec, FORMATS[kind].libraries)):
         pytest.skip(f"the extra {FORMATS[kind].extra} is not installed")
     side = 128
     card = ModelCard(architecture, tuple("abcde"), (side, side), (0.5,) * 3, (0.25,) * 3)
-    model = LineModel(ModelBundle(card, Calibrated(lively(architecture, side), 1.5), ""))
+    network = lively(architecture, side)
+    if channels == 1:
+        make_grey(network, IMAGENET_MEAN, IMAGENET_STD)
+    model = LineModel(ModelBundle(card, Calibrated(network, 1.5), ""))
     file = tmp_path / FORMATS[kind].file
     FORMATS[kind].write(model, (side, side), file)
     answer = FORMATS[kind].load(file)
