@@ -197,6 +197,7 @@ class DefectClassifier(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the inputs that the run began with."""
+        self._data.first_epoch = int(checkpoint["epoch"]) + 1
         if Blueprint.read_from(checkpoint).transform_input:
             self.network.transform_input = True  # type: ignore[assignment]
 

@@ -162,6 +162,7 @@ class RecastDataModule(LightningDataModule):
         self.class_counts: tuple[int, ...] = ()
         self.class_frequencies: tuple[float, ...] = ()
         self._sets: dict[str, CropDataset] = {}
+        self.first_epoch = 0
 
     def setup(self, stage: str) -> None:
         """Read and check the dataset (once); raises DatasetError, DataError as `read_recast`.
@@ -253,6 +254,8 @@ class RecastDataModule(LightningDataModule):
         """Batches in the order that the seed and the epoch give."""
         crops = self._sets["train"]
         sampler = EpochSampler(crops.crops.labels, self.sampler, self.seed, self.epoch_crops)
+        # Worker processes begin at once, before Lightning sets the epoch of a run that goes on.
+        sampler.set_epoch(self.first_epoch)
         return self._loader(crops, sampler)
 
     def val_dataloader(self) -> DataLoader[tuple[torch.Tensor, int]]:

@@ -59,7 +59,7 @@ def fit(recipe: RecipeArguments) -> int:
 def run_quietly(recipe: RecipeArguments, callbacks: Sequence[Callback] = ()) -> FitCLI:
     """Do the work of `fit`, without a word on stdout, and with more callbacks; the same errors."""
     with (
-        _quiet_lightning(),
+        quiet_lightning(),
         _said_once(),
         _determinism_given_back(),
         nullcontext() if is_first() else following(),
@@ -225,7 +225,7 @@ def _interrupt_raised() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_lightning() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Keep Lightning's notices on its own affairs off the screen."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]

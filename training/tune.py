@@ -23,7 +23,7 @@ from training.checkpoint import read_plain
 from training.configuration import FitCLI
 from training.errors import DivergedError, RecipeError, RunFolderError, TrainingError
 from training.finish import metrics_line
-from training.fit import run_quietly
+from training.fit import quiet_lightning, run_quietly
 from training.options import on_several_devices
 from training.ranges import Range, read_ranges
 from training.recipes import RecipeArguments
@@ -106,6 +106,11 @@ def tune(recipe: RecipeArguments, trials: int) -> int:
 
 def plan(recipe: RecipeArguments) -> Tuning:
     """What a command line of fit, with ranges in its recipe, is to try. Raises RecipeError."""
+    with quiet_lightning():
+        return _plan(recipe)
+
+
+def _plan(recipe: RecipeArguments) -> Tuning:
     cli = Plan(recipe)
     configuration = yaml.safe_load(cli.parser.dump(cli.config, skip_none=False))
     ranges = read_ranges(configuration.pop("tune"))

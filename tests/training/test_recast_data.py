@@ -156,3 +156,14 @@ def test_unreadable_crop_is_named(tmp_path: Path, make_recast) -> None:
     broken.write_bytes(broken.read_bytes()[:60])
     with pytest.raises(Exception, match=f"{broken.name}: (truncated|damaged)"):
         list(data.val_dataloader())
+
+
+def test_a_run_that_goes_on_begins_with_its_own_epoch(recast_root: Path) -> None:
+    """Whatever sets the epoch later: worker processes begin before."""
+    data = module(recast_root)
+    expected, _ = epoch(data, 2)
+    data.first_epoch = 2
+    found = torch.cat([crops for crops, _ in data.train_dataloader()])
+    assert torch.equal(found, expected)
+    data.first_epoch = 0
+    assert not torch.equal(torch.cat([crops for crops, _ in data.train_dataloader()]), expected)
