@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
 from scipy.stats import ks_2samp
 from toy_reports import report_of
 from toys import CLASSES, FakeExplainer, strip, write_strip
@@ -21,9 +22,11 @@ from inspection.quality.history import read_history, subgroups
 from inspection.quality.laney import Baseline, Subgroup, baseline, chart
 from inspection.report_reader import OpenedReport, open_report
 from severstal_prep.rle import encode
+from training.answers import Answers
 from training.calibration import expected_calibration_error
 from training.evaluate import evaluate
 from training.finish import Validation, confidence_quantiles, metrics
+from training.judgement import DecisionOptions, judge_validation
 
 
 def groups(*flagged: int, patches: int = 100) -> list[Subgroup]:
@@ -244,8 +247,12 @@ def test_a_usable_reference_is_read() -> None:
 
 def test_what_training_writes_is_a_reference_without_drift_from_itself() -> None:
     logits = np.random.default_rng(2).normal(0, 3, (600, 5))
-    after = evaluate(logits, logits.argmax(axis=1), CLASSES)
-    validation = Validation(1.0, after, after, confidence_quantiles(logits))
+    labels = logits.argmax(axis=1)
+    after = evaluate(logits, labels, CLASSES)
+    groups = [str(crop) for crop in range(600)]
+    answers = Answers(softmax(logits, axis=1), labels, groups, tuple(CLASSES))
+    judgement = judge_validation(answers, DecisionOptions())
+    validation = Validation(1.0, after, after, confidence_quantiles(logits), judgement)
     written = reference(json.loads(json.dumps(metrics(validation))))
     assert written == Reference("val", 600, validation.confidence)
     confidence = np.exp(logits).max(axis=1) / np.exp(logits).sum(axis=1)

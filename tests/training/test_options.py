@@ -75,7 +75,7 @@ def test_options_that_cannot_work(
         (
             1,
             "2",
-            "only has: [0]. give --trainer.accelerator auto or cpu, or other --trainer.devices",
+            "only has: [0]; give --trainer.accelerator auto or cpu, or other --trainer.devices",
         ),
     ],
 )
