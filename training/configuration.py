@@ -176,7 +176,8 @@ class FitCLI(LightningCLI):
                 environment = trainer.strategy.cluster_environment  # type: ignore[attr-defined]
                 environment.validate_settings(trainer.num_devices, trainer.num_nodes)
         except (MisconfigurationException, ValueError, ImportError, RuntimeError) as error:
-            raise RecipeError(f"trainer: {' '.join(str(error).split())}{self._cure()}") from error
+            said = " ".join(str(error).split()).rstrip("!.")
+            raise RecipeError(f"trainer: {said}{self._cure()}") from error
         check_callbacks(trainer.callbacks, self.explained.measured)  # type: ignore[attr-defined]
         return trainer
 
