@@ -105,7 +105,7 @@ def test_probabilities_are_the_bundles_calibrated_ones(
 
 @needs_openvino
 @pytest.mark.parametrize(
-    ("precision", "tolerance"), [("fp32", 1e-4), pytest.param("bf16", 0.05, marks=pytest.mark.slow)]
+    ("precision", "tolerance"), [("fp32", 1e-4), pytest.param("bf16", 0.02, marks=pytest.mark.slow)]
 )
 def test_both_backends_flag_the_same_patches_but_at_the_threshold(
     precision: PrecisionName, tolerance: float, tmp_path: Path
@@ -119,8 +119,10 @@ def test_both_backends_flag_the_same_patches_but_at_the_threshold(
     )
     columns = [f"p_class_{number}" for number in range(1, 5)]
     assert (one[columns] - other[columns]).abs().max(axis=None) < tolerance
-    limits = {
-        name: one[column].quantile(0.8) for name, column in zip(CLASSES[1:], columns, strict=True)
+    # Of the last two classes no patch has as much probability as bf16 may change.
+    limits = dict.fromkeys(CLASSES[1:], 1.0) | {
+        name: one[column].quantile(0.8)
+        for name, column in zip(CLASSES[1:3], columns[:2], strict=True)
     }
     flagged, again = (flag(rows, CLASSES, limits, 0.5)["flagged"] for rows in (one, other))
     assert 3 < flagged.sum() < len(flagged) - 3

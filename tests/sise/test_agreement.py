@@ -21,12 +21,14 @@ from torchvision import models
 
 from sise import SISE
 from sise.explanation import Explanation
+from sise.fusion import Fusion
 from sise.precision import has_bfloat16
 
 TOLERANCE = 1e-4
 BIN = 1 / 256
 DECIDED_OTHERWISE = 0.01  # share of pixels that may fall on the other side of a threshold
 CORRELATION = 0.999
+GATED = 0.995
 CLASSES = 3
 MARGIN = 4.0
 IMAGES = 5
@@ -187,17 +189,22 @@ def test_bfloat16_correlates_with_the_textbook(case: Case) -> None:
         assert correlation(layer.maps[0].numpy(), expected.values) > CORRELATION, layer.name
 
 
-def test_bfloat16_correlates_after_the_fusion(case: Case) -> None:
-    # The median: on single images Otsu's two classes may part at either of two thresholds that
-    # are about as good, and rounding decides.
+@pytest.mark.parametrize("fusion", ["geometric", "hard"])
+def test_bfloat16_correlates_after_the_fusion(fusion: Fusion, case: Case) -> None:
     images = patterns(IMAGES, seed=9)[0]
-    exact = SISE(case.network, mu=MU, precision="fp32")(images)  # within 1e-4 of the textbook
-    rough = SISE(case.network, mu=MU, precision="bf16")(images, target=exact.targets)
+    # In float32 it is within 1e-4 of the textbook.
+    exact = SISE(case.network, mu=MU, precision="fp32", fusion=fusion)(images)
+    rough = SISE(case.network, mu=MU, precision="bf16", fusion=fusion)(images, target=exact.targets)
     found = [
         correlation(one.numpy(), other.numpy())
         for one, other in zip(exact.maps, rough.maps, strict=True)
     ]
-    assert np.median(found) > CORRELATION, found
+    if fusion == "geometric":
+        assert min(found) > CORRELATION, found
+    else:
+        # Otsu's two classes may part at either of two thresholds that are about as good, and
+        # rounding decides; most often with random weights, and by the processor.
+        assert np.median(found) > GATED, found
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:
