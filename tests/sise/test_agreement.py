@@ -28,7 +28,7 @@ TOLERANCE = 1e-4
 BIN = 1 / 256
 DECIDED_OTHERWISE = 0.01  # share of pixels that may fall on the other side of a threshold
 CORRELATION = 0.999
-GATED = 0.995
+GATED = 0.995  # by gates, with random weights: .9974 on an AMD processor, above .999 on Intel's
 CLASSES = 3
 MARGIN = 4.0
 IMAGES = 5
@@ -190,7 +190,9 @@ def test_bfloat16_correlates_with_the_textbook(case: Case) -> None:
 
 
 @pytest.mark.parametrize("fusion", ["geometric", "hard"])
-def test_bfloat16_correlates_after_the_fusion(fusion: Fusion, case: Case) -> None:
+def test_bfloat16_correlates_after_the_fusion(
+    fusion: Fusion, case: Case, request: pytest.FixtureRequest
+) -> None:
     images = patterns(IMAGES, seed=9)[0]
     # In float32 it is within 1e-4 of the textbook.
     exact = SISE(case.network, mu=MU, precision="fp32", fusion=fusion)(images)
@@ -204,7 +206,8 @@ def test_bfloat16_correlates_after_the_fusion(fusion: Fusion, case: Case) -> Non
     else:
         # Otsu's two classes may part at either of two thresholds that are about as good, and
         # rounding decides; most often with random weights, and by the processor.
-        assert np.median(found) > GATED, found
+        random = "random" in request.node.callspec.id
+        assert np.median(found) > (GATED if random else CORRELATION), found
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:
