@@ -53,4 +53,4 @@ def test_packages_import_one_way():
 
 def test_what_the_two_tests_above_read():
     assert "sise.engine" in imports("sise.methods.base")
-    assert "severstal_prep.images" in imports("inspection.batch")
+    assert "severstal_prep.images" in imports("inspection.pipeline.strips")

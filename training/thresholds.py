@@ -50,7 +50,8 @@ class Priced:
 def flagged(probabilities: Floats, thresholds: Floats) -> tuple[Flags, npt.NDArray[np.int64]]:
     """Whether each crop (N,) is flagged, and the class that it would indicate then.
 
-    As `inspection.policy.flag`: the most probable class of those that reach their threshold.
+    As `inspection.pipeline.policy.flag`: the most probable class of those that reach their
+    threshold.
     """
     reached = np.where(probabilities >= thresholds, probabilities, -1.0)
     return reached.max(axis=1) >= 0, reached.argmax(axis=1)

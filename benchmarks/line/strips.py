@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from jsonargparse import auto_cli
 
-from inspection.batch import list_batch, read, strip_rows
-from inspection.classify import BackendName, Classifier, classify, load_classifier
-from inspection.policy import probability_column
+from inspection.pipeline.classifier import BackendName, Classifier, classify, load_classifier
+from inspection.pipeline.policy import probability_column
+from inspection.pipeline.strips import list_batch, read, strip_rows
 from sise import bundle
 from sise.architectures import build_network
 from sise.backends import Network

@@ -20,7 +20,7 @@ import pandas as pd
 from jsonargparse import auto_cli
 from scipy.stats import rankdata
 
-from inspection.policy import WeakRule
+from inspection.pipeline.policy import WeakRule
 from inspection.quality.weak import judge
 from sise.status import OK
 

@@ -15,17 +15,17 @@ import pandas as pd
 import torch
 from jsonargparse import auto_cli
 
-from inspection.classify import Classifier, load_classifier, probabilities
-from inspection.explain import (
+from inspection.pipeline.classifier import Classifier, load_classifier, probabilities
+from inspection.pipeline.explainer import (
     SiseOptions,
     explain,
     make_explainer,
     measure,
     region,
 )
-from inspection.frames import arrays, rows
-from inspection.policy import NORMAL
+from inspection.pipeline.policy import NORMAL
 from inspection.quality.gradcam_agreement import agree, make_gradcam
+from inspection.store.frames import arrays, rows
 from severstal_prep.console import track
 from severstal_prep.dataset import read_card, read_manifest
 from severstal_prep.images import read_image

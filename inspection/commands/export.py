@@ -21,8 +21,8 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Write both files and print their paths. Raises ReportFolderError."""
-    from inspection.exports import export
-    from inspection.report_reader import open_report
+    from inspection.report.exports import export
+    from inspection.store.reading import open_report
 
     for path in export(open_report(arguments.report), arguments.out):
         print(path)

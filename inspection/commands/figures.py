@@ -24,7 +24,7 @@ def run(arguments: Namespace) -> int:
     import json
 
     from inspection.quality.figures import Request, as_json, figures
-    from inspection.report_reader import open_report
+    from inspection.store.reading import open_report
 
     request = Request(arguments.truth, arguments.earlier, arguments.by, arguments.bundle)
     numbers = figures(open_report(arguments.report), request)

@@ -40,7 +40,7 @@ def run(arguments: Namespace) -> int:
     from inspection.errors import DocumentError
     from inspection.report.pdf import print_pdf
     from inspection.report.single import write_single_file
-    from inspection.report_reader import open_report
+    from inspection.store.reading import open_report
     from sise.outputs import check_file
 
     wanted = [path for path in (arguments.single_file, arguments.pdf) if path is not None]

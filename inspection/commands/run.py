@@ -125,10 +125,10 @@ def run(arguments: Namespace) -> int:
 
     Raises an InspectionError, PrepError, BundleError or SiseError.
     """
-    from inspection.record import Settings
-    from inspection.report_reader import open_report
-    from inspection.run import inspect
-    from inspection.summary import not_inspected, summarise
+    from inspection.commands.summary import not_inspected, summarise
+    from inspection.pipeline.record import Settings
+    from inspection.pipeline.run import inspect
+    from inspection.store.reading import open_report
     from sise.progress import note
 
     chosen = arguments.as_dict() | {"earlier": tuple(arguments.earlier)}

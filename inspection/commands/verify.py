@@ -37,8 +37,8 @@ def parser() -> ArgumentParser:
 
 def run(arguments: Namespace) -> int:
     """Print the findings; 0, 3 or 4. Raises ReportFolderError for a folder without a report."""
-    from inspection.verify import DIFFERENT as STATES
-    from inspection.verify import Request, as_text, verify
+    from inspection.store.verify import DIFFERENT as STATES
+    from inspection.store.verify import Request, as_text, verify
 
     request = Request(arguments.report, arguments.batch, arguments.bundle, arguments.seal)
     verification = verify(request)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from inspection.policy import NORMAL, probability_column
+from inspection.pipeline.policy import NORMAL, probability_column
 from inspection.quality.labels import MIN_PIXELS, true_column
 from training.calibration import ECE_BINS, bins_of, calibration_error
 

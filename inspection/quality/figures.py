@@ -14,7 +14,7 @@ from inspection.quality.labels import RULE, Truth, add_truth, read_truth
 from inspection.quality.laney import Chart, chart
 from inspection.quality.localisation import Localisation, localise, summarise
 from inspection.quality.outcomes import Outcomes, add_outcome, outcomes
-from inspection.report_reader import OpenedReport
+from inspection.store.reading import OpenedReport
 from sise.bundle import read_card
 from sise.statistics import Rate
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from inspection.classify import Classifier
-from inspection.frames import rows
+from inspection.pipeline.classifier import Classifier
+from inspection.store.frames import rows
 from sise.explanation import OK, Explainer
 from sise.methods.gradcam import GradCAM
 from sise.statistics import pearson

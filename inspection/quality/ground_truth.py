@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from inspection.frames import rows
-from inspection.outlines import svg_path
+from inspection.pipeline.outlines import svg_path
 from inspection.quality.labels import Truth, add_truth, true_patch
 from inspection.quality.localisation import localise
 from inspection.quality.outcomes import add_outcome
+from inspection.store.frames import rows
 
 
 def add_ground_truth(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from inspection.quality.laney import Subgroup
-from inspection.report_reader import OpenedReport, open_report
+from inspection.store.reading import OpenedReport, open_report
 
 By = Literal["strip", "coil"]
 SAME_STRIPS = "the same strips"

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from inspection.errors import InspectionError
-from inspection.frames import rows
-from inspection.policy import NORMAL, probability_column
+from inspection.pipeline.policy import NORMAL, probability_column
+from inspection.store.frames import rows
 from severstal_prep import console
 from severstal_prep.annotations import Annotation, read_annotations
 from severstal_prep.dataset import CLASS_NAMES

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from inspection.frames import rows
 from inspection.quality.labels import Truth, true_patch
-from inspection.report_reader import read_map
+from inspection.store.frames import rows
+from inspection.store.reading import read_map
 from sise.metrics import bbox, ebpg
 from sise.status import OK
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from inspection.policy import NORMAL
+from inspection.pipeline.policy import NORMAL
 from inspection.quality.labels import MIN_PIXELS, true_column
 from sise.statistics import Rate
 

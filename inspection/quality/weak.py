@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
-from inspection.policy import WeakRule
+from inspection.pipeline.policy import WeakRule
 from sise.status import OK
 
 Floats = npt.NDArray[np.float64]

@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from inspection.frames import records, rows
-from inspection.policy import DISPOSITIONS, NORMAL, WeakRule, probability_column
+from inspection.pipeline.policy import DISPOSITIONS, NORMAL, WeakRule, probability_column
 from inspection.quality.figures import Figures
 from inspection.quality.gradcam_agreement import SECOND_METHOD
 from inspection.report.drawings import draw
@@ -23,6 +22,7 @@ from inspection.report.model import (
     Proposal,
     Strip,
 )
+from inspection.store.frames import records, rows
 from severstal_prep.training_crops import STRIP_HEIGHT
 
 SEVERITY = tuple(reversed(DISPOSITIONS))

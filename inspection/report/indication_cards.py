@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from inspection.policy import probability_column
+from inspection.pipeline.policy import probability_column
 from inspection.report.model import ClassMark, IndicationCard, Region, RunnerUp, Trust, Truth
 from sise.status import CONSTANT_MAP, NO_POSITIVE_GRADIENT, NOT_FINITE, OK
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from inspection.policy import DISPOSITIONS
+from inspection.pipeline.policy import DISPOSITIONS
 from inspection.report.model import BatchReport, IndicationCard, Strip
 
 DIGITS = 4

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from inspection.errors import DocumentError
-from inspection.report_reader import OpenedReport
+from inspection.store.reading import OpenedReport
 from severstal_prep.files import replacing
 
 LIMIT = 40 * 2**20

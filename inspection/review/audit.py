@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import numpy as np
 import sqlalchemy as sa
 
-from inspection.policy import NORMAL
+from inspection.pipeline.policy import NORMAL
 from inspection.review.agreement import upper_bound
 from inspection.review.errors import SampleError
 from inspection.review.queries import (

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from inspection.policy import NORMAL
+from inspection.pipeline.policy import NORMAL
 from inspection.review.database import Database
 from inspection.review.errors import ExportError
 from inspection.review.originals import corner, read_strip, strip_path

@@ -26,7 +26,7 @@ from pydantic import (
     ValidationError,
 )
 
-from inspection.policy import Disposition
+from inspection.pipeline.policy import Disposition
 from inspection.review.errors import DecisionError
 from severstal_prep import checked
 from severstal_prep.checked import read_json

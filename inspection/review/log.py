@@ -6,7 +6,7 @@ from typing import Any, Literal, assert_never
 
 import sqlalchemy as sa
 
-from inspection.policy import NORMAL
+from inspection.pipeline.policy import NORMAL
 from inspection.review.decisions import Disposal, Reclass, Undo, Verdict
 from inspection.review.errors import DecisionError
 from inspection.review.queries import Row, batch_by_fingerprint

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from inspection.policy import NORMAL
+from inspection.pipeline.policy import NORMAL
 from inspection.review.agreement import Agreement, compare
 from inspection.review.audit import Audit, audits
 from inspection.review.log import read_log

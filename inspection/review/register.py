@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from inspection import folder
-from inspection.frames import records
-from inspection.policy import NORMAL
-from inspection.record_types import RegisteredRecord, read_record
-from inspection.report_reader import NOT_FINITE, OpenedReport
-from inspection.results import content_key
+from inspection.pipeline.policy import NORMAL
 from inspection.review.database import Database
 from inspection.review.errors import RegistrationError
 from inspection.review.originals import place
 from inspection.review.queries import batch_by_fingerprint, strips_of
 from inspection.review.schema import batches, patches, strips
+from inspection.store import folder
+from inspection.store.frames import records
+from inspection.store.reading import NOT_FINITE, OpenedReport
+from inspection.store.record_types import RegisteredRecord, read_record
+from inspection.store.tables import content_key
 from severstal_prep.files import file_sha256
 from severstal_prep.training_crops import CROP_SIDE
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from inspection.policy import NORMAL
+from inspection.pipeline.policy import NORMAL
 from inspection.review.log import read_log
 from inspection.review.queries import decided_patches
 from inspection.review.state import Decision, State, Status, states

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from inspection.policy import NORMAL
+from inspection.pipeline.policy import NORMAL
 from inspection.review.agreement import Agreement, Comparison, compare
 from inspection.review.audit import Audit, audits
 from inspection.review.database import Database

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from toys import FakeExplainer, toy_classifier
 
-from inspection import run as run_module
-from inspection.record import Settings
-from inspection.run import Finished, inspect
+from inspection.pipeline import run as run_module
+from inspection.pipeline.record import Settings
+from inspection.pipeline.run import Finished, inspect
 
 Inspect = Callable[..., Finished]
 

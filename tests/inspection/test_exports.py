@@ -17,8 +17,8 @@ from toys import FakeExplainer, strip, write_strip
 
 from inspection.commands import export as command
 from inspection.errors import ReportFolderError
-from inspection.exports import Region, explained_mask, export, segmentation, table
-from inspection.report_reader import open_report, read_map
+from inspection.report.exports import Region, explained_mask, export, segmentation, table
+from inspection.store.reading import open_report, read_map
 
 DOCS = (Path(__file__).parents[2] / "docs" / "results.md").read_text("utf-8")
 

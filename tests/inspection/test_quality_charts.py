@@ -15,12 +15,12 @@ from toys import CLASSES, FakeExplainer, strip, write_strip
 
 from inspection.commands import figures as command
 from inspection.errors import ReportFolderError
-from inspection.policy import probability_column
+from inspection.pipeline.policy import probability_column
 from inspection.quality.confidence import histogram, reliability
 from inspection.quality.drift import Drift, Reference, drift, reference
 from inspection.quality.history import read_history, subgroups
 from inspection.quality.laney import Baseline, Subgroup, baseline, chart
-from inspection.report_reader import OpenedReport, open_report
+from inspection.store.reading import OpenedReport, open_report
 from severstal_prep.rle import encode
 from training.answers import Answers
 from training.calibration import expected_calibration_error

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from toys import FakeExplainer, strip, toy_classifier
 
 from inspection.errors import PolicyError
-from inspection.policy import WeakRule, parse_policy
+from inspection.pipeline.policy import WeakRule, parse_policy
 from inspection.quality.gradcam_agreement import agree, make_gradcam
 from inspection.quality.weak import judge, rank
 from sise.methods.gradcam import GradCAM

@@ -13,14 +13,14 @@ import pytest
 from toy_reports import data_of, report_of
 from toys import CLASSES, FakeExplainer, strip, write_strip
 
+from inspection.pipeline.run import Finished
 from inspection.quality.drift import NO_REFERENCE
 from inspection.quality.figures import Request, figures
 from inspection.report.build import build, class_marks, rules_of
 from inspection.report.identity import identity
 from inspection.report.model import BatchReport, ClassMark
 from inspection.report.render import render
-from inspection.report_reader import open_report
-from inspection.run import Finished
+from inspection.store.reading import open_report
 
 Inspect = Callable[..., Finished]
 HOSTILE = (

@@ -19,7 +19,7 @@ from inspection.report import pdf, single
 from inspection.report.pdf import find_browser, print_pdf
 from inspection.report.render import LIBRARY, LICENCE, asset
 from inspection.report.single import pictures, write_single_file
-from inspection.report_reader import open_report
+from inspection.store.reading import open_report
 
 
 @pytest.fixture(scope="module")

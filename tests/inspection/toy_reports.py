@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from toys import FakeExplainer, toy_classifier
 
-from inspection import run as run_module
-from inspection.record import Settings
-from inspection.run import Finished, inspect
+from inspection.pipeline import run as run_module
+from inspection.pipeline.record import Settings
+from inspection.pipeline.run import Finished, inspect
 
 
 def report_of(

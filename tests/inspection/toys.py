@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from inspection.classify import Classifier
+from inspection.pipeline.classifier import Classifier
 from severstal_prep.images import write_png
 from sise.architectures import build_network
 from sise.backends import Network

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inspection.policy import flag, probability_column
+from inspection.pipeline.policy import flag, probability_column
 from training.thresholds import Priced, choose, cost_per_crop, flagged, sweep
 
 HALF = 0.5

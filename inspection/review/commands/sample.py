@@ -27,9 +27,9 @@ def run(arguments: Namespace) -> int:
     import csv
     import sys
 
-    from inspection.results import guard_cell
     from inspection.review.audit import draw, find_one
     from inspection.review.database import open_database
+    from inspection.store.tables import guard_cell
 
     with open_database(arguments.db).writing() as connection:
         batch = find_one(connection, arguments.batch)

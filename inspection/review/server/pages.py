@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from inspection.policy import DISPOSITIONS
+from inspection.pipeline.policy import DISPOSITIONS
 from inspection.review.decisions import ENTRY, first_problem
 from inspection.review.errors import DecisionError
 from inspection.review.log import AnyEntry, append, decided_at, queue_up

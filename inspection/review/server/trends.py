@@ -8,7 +8,7 @@ from inspection.charts import trends as charts
 from inspection.charts.drawing import Drawing
 from inspection.charts.pareto import STYLES
 from inspection.charts.trends import BatchPoint, Interval, Limits
-from inspection.policy import NORMAL
+from inspection.pipeline.policy import NORMAL
 from inspection.quality import laney
 from inspection.review.overview import Overview
 from sise.statistics import Rate

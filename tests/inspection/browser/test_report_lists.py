@@ -8,7 +8,7 @@ from browsing import axe
 from pages import HOSTILE, cards, current, open_page, press
 from playwright.sync_api import Browser, Page, expect
 
-from inspection.report_reader import open_report
+from inspection.store.reading import open_report
 from severstal_prep.images import read_image
 from sise.overlay import PALETTES, overlay
 

@@ -1,0 +1,1 @@
+"""From a batch of strips to what a report shows: the stages, and the engines they run in."""

@@ -1,0 +1,195 @@
+"""Strips to patches, and patches to calibrated probabilities."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import islice, product
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+import sise.bundle
+from inspection.errors import ModelError
+from inspection.pipeline.judged import WHITE_LEVEL
+from inspection.pipeline.policy import NORMAL, probability_column
+from inspection.store.frames import rows
+from inspection.store.tables import patch_key
+from severstal_prep.images import to_grey
+from severstal_prep.recast import BLACK_LEVEL
+from sise.backends import Backend, Network, scoring_network
+from sise.bundle import ModelBundle
+from sise.devices import choose_device
+from sise.precision import resolve
+from sise.tiling import tile_lefts
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+PrecisionName = Literal["auto", "fp32", "bf16"]
+BackendName = Literal["auto", "torch", "openvino"]
+
+PATCH_COLUMNS = [
+    "strip_id",
+    "coil",
+    "strip_sha256",
+    "width",
+    "height",
+    "left",
+    "top",
+    "size",
+    "patch_key",
+    "black_fraction",
+    "white_fraction",
+]
+
+_BATCH_SIZES = {"cpu": 8, "cuda": 64}
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A bundle's model on its device, and the network that answers for it.
+
+    `network` is made of the model by `backend` in `precision`; it classifies patches, and scores
+    them masked.
+    """
+
+    bundle: ModelBundle
+    device: torch.device
+    precision: Literal["fp32", "bf16"]
+    batch_size: int
+    backend: Backend
+    network: Network
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the model's outputs; one is "normal"."""
+        return self.bundle.card.classes
+
+    @property
+    def patch(self) -> int:
+        """Side of a patch in px: the model's input."""
+        return self.bundle.card.input_size[0]
+
+
+def load_classifier(
+    folder: Path,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    backend: BackendName = "auto",
+) -> Classifier:
+    """Load a bundle for inspection.
+
+    "auto" means: the GPU if there is one; bfloat16 where the hardware multiplies it; see
+    `resolve_backend`. Raises sise.errors.BundleError for a missing or damaged bundle, ModelError
+    for a model of other classes or input size, SiseError for a GPU that is not there and for a
+    backend that is not installed or computes elsewhere.
+    """
+    card = sise.bundle.read_card(folder)
+    if NORMAL not in card.classes:
+        raise ModelError(
+            f"{folder}: its classes are {', '.join(card.classes)}; inspection needs a model with a "
+            f"class {NORMAL!r}, trained on crops without a defect"
+        )
+    if len(card.classes) < 2:
+        raise ModelError(f"{folder}: the model has no defect class")
+    columns = dict[str, str]()
+    for name in card.classes:
+        other = columns.setdefault(probability_column(name), name)
+        if other != name:
+            raise ModelError(
+                f"{folder}: its classes {other!r} and {name!r} would share the column "
+                f"{probability_column(name)}; give one another name"
+            )
+    height, width = card.input_size
+    if height != width:
+        raise ModelError(f"{folder}: made for images of {width}×{height} px; patches are squares")
+    place = choose_device(device)
+    bundle = sise.bundle.load(folder, place)
+    dtype = resolve(precision, place)
+    chosen = resolve_backend(backend, place)
+    return Classifier(
+        bundle=bundle,
+        device=place,
+        precision="bf16" if dtype == torch.bfloat16 else "fp32",
+        batch_size=_BATCH_SIZES[place.type] if batch_size == "auto" else batch_size,
+        backend=chosen,
+        network=scoring_network(bundle.model, place, dtype, chosen, compiled=False),
+    )
+
+
+def resolve_backend(name: BackendName, device: torch.device) -> Backend:
+    """What "auto" means: OpenVINO on a processor, if it is installed; PyTorch otherwise."""
+    if name != "auto":
+        return name
+    return "openvino" if device.type == "cpu" and find_spec("openvino") else "torch"
+
+
+def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.DataFrame:
+    """Stage "classify": a row per patch, from rows of read strips (with `pixels`).
+
+    Patches cover each strip completely, in rows every `stride` px where it is higher than one.
+    Columns: strip_id, coil, strip_sha256, width and height of the strip, left, top, size (px),
+    patch_key, black_fraction and white_fraction (shares of pixels too dark and too bright for
+    steel), and a probability per class (see `probability_column`), NaN where the model's answer
+    is not finite.
+    """
+    patches, side = [], classifier.patch
+    tiles: list[npt.NDArray[np.uint8]] = []
+    for strip in rows(strips):
+        pixels = strip.pixels
+        height, width = pixels.shape[:2]
+        tops, lefts = (tile_lefts(length, side, stride) for length in (height, width))
+        for top, left in product(tops, lefts):
+            tile = pixels[top : top + side, left : left + side]
+            grey = to_grey(tile)
+            tiles.append(tile)
+            patches.append(
+                (
+                    strip.strip_id,
+                    strip.coil,
+                    strip.strip_sha256,
+                    width,
+                    height,
+                    left,
+                    top,
+                    side,
+                    patch_key(strip.strip_sha256, left, top, side),
+                    float((grey < BLACK_LEVEL).mean()),
+                    float((grey >= WHITE_LEVEL).mean()),
+                )
+            )
+    by_class = zip(classifier.classes, probabilities(tiles, classifier).T, strict=True)
+    columns = {probability_column(name): column for name, column in by_class}
+    return pd.DataFrame(patches, columns=PATCH_COLUMNS).assign(**columns)
+
+
+def probabilities(
+    tiles: list[npt.NDArray[np.uint8]], classifier: Classifier
+) -> npt.NDArray[np.float32]:
+    """Class probabilities (N, classes) of tiles (H, W, 3) uint8, in batches of one fixed size.
+
+    The last batch is filled up, so that a tile's probabilities do not depend on how many
+    others come with it: an interrupted run that continues gives the same bits. Logits that are not
+    all finite give NaN.
+    """
+    answers = [np.empty((0, len(classifier.classes)), np.float32)]
+    for batch in _batches(tiles, classifier.batch_size):
+        missing = classifier.batch_size - len(batch)
+        filled = np.stack([*batch, *[np.zeros_like(batch[0])] * missing])
+        inputs = classifier.bundle.preprocess(filled).to(classifier.device)
+        with torch.inference_mode():
+            logits = classifier.network.forward(inputs)[: len(batch)].float()
+        answered = logits.isfinite().all(dim=1, keepdim=True)
+        answers.append(logits.softmax(dim=1).where(answered, torch.nan).cpu().numpy())
+    return np.concatenate(answers)
+
+
+def _batches(
+    tiles: list[npt.NDArray[np.uint8]], size: int
+) -> Iterator[list[npt.NDArray[np.uint8]]]:
+    remaining = iter(tiles)
+    while batch := list(islice(remaining, size)):
+        yield batch

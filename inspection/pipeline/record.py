@@ -1,0 +1,321 @@
+"""What a run is made of, and what came of it: the content of batch.json."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from inspection.pipeline.classifier import BackendName, Classifier, DeviceName, PrecisionName
+from inspection.pipeline.explainer import EVIDENCE_IN_WORDS, FILL_IN_WORDS, SiseOptions
+from inspection.pipeline.judged import NOT_JUDGED, WHITE_LEVEL, WHITE_SHARE
+from inspection.pipeline.policy import Policy
+from inspection.pipeline.strips import Batch
+from inspection.quality.gradcam_agreement import SECOND_METHOD
+from inspection.quality.history import By
+from inspection.quality.labels import Labels
+from inspection.store.folder import FORMAT
+from inspection.store.reading import OpenedReport
+from inspection.store.tables import content_key
+from sise.backends import Backend
+from sise.baselines import FillName
+from sise.budget import Budget
+from sise.context import Continuation
+from sise.devices import device_name
+from sise.evidence import Evidence
+from sise.explanation import OK, REVISION
+from sise.fusion import Fusion
+from sise.metrics import KEPT_SHARE
+from sise.presets import BUDGET, CONTEXT, EVIDENCE, FILL, FUSION, MU
+
+ExplainWhich = Literal["all", "flagged"]
+FailOn = Literal["hold", "rework", "scrap", "any"]
+
+KEPT = 3
+"""Goes up with every change of what is kept of an explanation, `sise.explanation.REVISION` with
+every change of the map itself: what was kept before is not used, and a report is made anew."""
+
+ROWS = 1
+"""Goes up with every change of what is kept of a strip's patches, or of how they are laid out."""
+
+COMPLETE, QUALITY_RULE, NOT_INSPECTED = 0, 3, 4
+_LIBRARIES = ("steel-sise", "torch", "torchvision", "numpy", "pandas", "pillow", "scikit-image")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line asks for. `stride` in px, None for seven eighths of
+    a patch; `policy` None is the packaged one.
+
+    `truth` is a label file, `earlier` folders of earlier reports, `by` what a point of the
+    control chart is. `mm_per_px` is the size of a pixel, along the strip and across; None if it
+    is not known. `runner_up`: explain each patch for its second most probable class, too.
+    """
+
+    bundle: Path
+    batch: Path
+    out: Path
+    explain: ExplainWhich = "flagged"
+    policy: Path | None = None
+    stride: int | None = None
+    precision: PrecisionName = "auto"
+    device: DeviceName = "auto"
+    batch_size: int | Literal["auto"] = "auto"
+    fail_on: FailOn | None = None
+    budget: Budget = BUDGET
+    fill: FillName = FILL
+    context: Continuation | None = CONTEXT
+    evidence: Evidence = EVIDENCE
+    fusion: Fusion = FUSION
+    backend: BackendName = "auto"
+    truth: Path | None = None
+    earlier: tuple[Path, ...] = ()
+    by: By = "strip"
+    mm_per_px: float | None = None
+    runner_up: bool = True
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, resolved: nothing in it is "auto". `thresholds` is per defect class, `labels` what
+    `settings.truth` says, `earlier` the reports of `settings.earlier` but for this one itself."""
+
+    settings: Settings
+    batch: Batch
+    classifier: Classifier
+    policy: Policy
+    thresholds: Mapping[str, float]
+    sise: SiseOptions
+    labels: Labels | None = None
+    earlier: tuple[OpenedReport, ...] = ()
+
+    @property
+    def stride(self) -> int:
+        """Px between patches."""
+        given = self.settings.stride
+        return max(1, self.classifier.patch * 7 // 8) if given is None else given
+
+    def prediction_parts(self) -> dict[str, Any]:
+        """All that a strip's probabilities depend on, but the strip."""
+        return {
+            "format": FORMAT,
+            "bundle": self.classifier.bundle.sha256,
+            "device": self.classifier.device.type,
+            "precision": self.classifier.precision,
+            "backend": self.classifier.backend,
+            "stride": self.stride,
+            "rows": ROWS,
+            "white_level": WHITE_LEVEL,
+        }
+
+    def explanation_parts(self) -> dict[str, Any]:
+        """All that a patch's map and measures depend on, but the patch and its target."""
+        parts = self.prediction_parts() | sise_parameters(self.sise, self.classifier)
+        del parts["stride"], parts["rows"], parts["white_level"]
+        return parts | {"second_method": SECOND_METHOD}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What came of a run, in numbers. `entries` = strips + skipped; strips = inspected +
+    unreadable + not_judged. `flagged_by_class` counts patches, `dispositions` strips, and `rules`
+    inspected strips by the rule that fired (strips.parquet's `rule`). `forwards` are those of all
+    maps, `passed_over` those of the skipped that look like an image or hold one."""
+
+    entries: int
+    strips: int
+    inspected: int
+    unreadable: int
+    skipped: int
+    patches: int
+    without_steel: int
+    flagged: int
+    flagged_by_class: Mapping[str, int]
+    dispositions: Mapping[str, int]
+    dispositions_by_rule: Mapping[str, int]
+    rules: Mapping[str, int]
+    explained: int
+    without_map: int
+    forwards: int
+    not_judged: int = 0
+    passed_over: int = 0
+
+
+def count(batch: Batch, strips: pd.DataFrame, patches: pd.DataFrame) -> Counts:
+    """Count a run's rows of strips and patches."""
+    inspected = strips[strips["status"] == "inspected"]
+    flagged = patches.loc[patches["flagged"], "indicated"]
+    explained = patches[patches["explained"]]
+    return Counts(
+        entries=len(strips) + len(batch.skipped),
+        strips=len(strips),
+        inspected=len(inspected),
+        unreadable=int((strips["status"] == "unreadable").sum()),
+        skipped=len(batch.skipped),
+        patches=len(patches),
+        without_steel=int((~patches["steel"]).sum()),
+        flagged=len(flagged),
+        flagged_by_class=_tally(flagged),
+        dispositions=_tally(strips["disposition"]),
+        dispositions_by_rule=_tally(inspected["disposition"]),
+        rules=_tally(inspected["rule"]),
+        explained=len(explained),
+        without_map=int((explained["map_status"] != OK).sum()),
+        forwards=int(explained[["forwards", "runner_up_forwards"]].sum().sum()),
+        not_judged=int((strips["status"] == NOT_JUDGED).sum()),
+        passed_over=len(batch.passed_over),
+    )
+
+
+def _tally(values: pd.Series) -> dict[str, int]:
+    return {str(name): int(number) for name, number in values.value_counts().sort_index().items()}
+
+
+def sise_parameters(options: SiseOptions, classifier: Classifier) -> dict[str, Any]:
+    """The explanation's and its measures' parameters, as reported."""
+    return {
+        "method": "SISE",
+        "mu": MU,
+        "fusion": options.fusion,
+        "budget": options.budget,
+        "budget_in_words": budget_in_words(options.budget),
+        "masks": "every feature map with average gradient above mu times the layer's largest",
+        "layers": "last of each convolutional block",
+        "scoring_precision": classifier.precision,
+        "kept_share": KEPT_SHARE,
+        "fill": options.fill,
+        "fill_in_words": FILL_IN_WORDS[options.fill],
+        "context": options.context,
+        "evidence": options.evidence,
+        "evidence_in_words": EVIDENCE_IN_WORDS[options.evidence],
+        "backend": classifier.backend,
+        "revision": REVISION,
+        "kept": KEPT,
+    }
+
+
+def budget_in_words(budget: Budget) -> str:
+    """How many masks of a patch were scored, for people."""
+    if budget is None:
+        return "exact, every mask scored"
+    if budget == "auto":
+        return "masks scored until the map has settled"
+    return f"at most {budget} forward passes per patch, other scores estimated"
+
+
+def config(run: Run) -> dict[str, Any]:
+    """The resolved configuration, in plain values."""
+    settings = run.settings
+    return {
+        "explain": settings.explain,
+        "stride": run.stride,
+        "patch": run.classifier.patch,
+        "precision": run.classifier.precision,
+        "backend": run.classifier.backend,
+        "device": run.classifier.device.type,
+        "batch_size": settings.batch_size,
+        "fail_on": settings.fail_on,
+        "runner_up": settings.runner_up,
+        "mm_per_px": settings.mm_per_px,
+        "truth": _file(run.labels),
+        "earlier": [
+            {"folder": str(report.root.resolve()), "fingerprint": report.record["fingerprint"]}
+            for report in run.earlier
+        ],
+        "by": settings.by,
+        "thresholds": dict(run.thresholds),
+        "black_threshold": run.policy.black_threshold,
+        "white_level": WHITE_LEVEL,
+        "white_threshold": WHITE_SHARE,
+        "sise": sise_parameters(run.sise, run.classifier),
+    }
+
+
+def _file(labels: Labels | None) -> dict[str, str] | None:
+    if labels is None:
+        return None
+    return {"file": str(labels.csv.resolve()), "sha256": labels.sha256}
+
+
+def fingerprint(run: Run) -> str:
+    """SHA-256 over all that the report depends on; equal means there is nothing to do."""
+    return content_key(
+        format=FORMAT,
+        version=version("steel-sise"),
+        batch=run.batch.name,
+        inputs=run.batch.digest(),
+        skipped=[asdict(entry) for entry in run.batch.skipped],
+        bundle=run.classifier.bundle.sha256,
+        policy=run.policy.sha256,
+        config=config(run),
+    )
+
+
+def make_record(run: Run, counts: Counts, started: str, ended: str, status: int) -> dict[str, Any]:
+    """The content of batch.json. Times are UTC, ISO 8601."""
+    bundle = run.classifier.bundle
+    resolved = config(run)
+    return {
+        "format": FORMAT,
+        "fingerprint": fingerprint(run),
+        "batch": run.batch.name,
+        "batch_folder": str(run.batch.root),
+        "started": started,
+        "ended": ended,
+        "exit_status": status,
+        "counts": asdict(counts),
+        "config": resolved,
+        "config_sha256": content_key(**resolved),
+        "policy": _policy(run.policy),
+        "bundle": {
+            "folder": str(run.settings.bundle.resolve()),
+            "sha256": bundle.sha256,
+            "weights_sha256": bundle.card.weights_sha256,
+            "architecture": bundle.card.architecture,
+            "classes": list(bundle.card.classes),
+            "temperature": bundle.card.temperature,
+            "created": bundle.card.created,
+            "dataset": dict(bundle.card.dataset),
+        },
+        "device": device_name(run.classifier.device),
+        "versions": versions(run.classifier.backend),
+        "inputs": [
+            {"strip_id": strip.strip_id, "sha256": strip.sha256, "bytes": strip.size}
+            for strip in run.batch.strips
+        ],
+        "skipped": [asdict(entry) for entry in run.batch.skipped],
+    }
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    rules = [asdict(rule) | {"in_words": str(rule)} for rule in policy.rules]
+    unsure = policy.unsure
+    said = None if unsure is None else asdict(unsure) | {"in_words": str(unsure)}
+    return asdict(policy) | {"rules": rules, "unsure": said}
+
+
+def exit_status(counts: Counts, fail_on: FailOn | None) -> int:
+    """3 if a rule proposed a disposition of `fail_on`, else 4 if a strip was not inspected or an
+    image passed over, else 0.
+
+    Only rules count: a strip that could not be read or judged has no quality.
+    """
+    proposed = counts.dispositions_by_rule
+    fired = (
+        sum(count for name, count in proposed.items() if name != "accept")
+        if fail_on == "any"
+        else proposed.get(fail_on or "", 0)
+    )
+    if fail_on is not None and fired:
+        return QUALITY_RULE
+    incomplete = counts.unreadable or counts.not_judged or counts.passed_over
+    return NOT_INSPECTED if incomplete else COMPLETE
+
+
+def versions(backend: Backend) -> dict[str, str]:
+    """Versions of what decides a result."""
+    libraries = _LIBRARIES if backend == "torch" else (*_LIBRARIES, backend)
+    return {"python": platform.python_version()} | {name: version(name) for name in libraries}

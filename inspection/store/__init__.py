@@ -1,0 +1,1 @@
+"""The report folder: what is kept between runs, tables, pictures, hashes, reading, verifying."""

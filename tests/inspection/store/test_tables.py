@@ -1,0 +1,112 @@
+import csv
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspection.store.tables import (
+    Shards,
+    content_key,
+    guard_cell,
+    patch_key,
+    patch_schema,
+    write_flagged_csv,
+    write_table,
+)
+
+CLASSES = ("normal", "class 1")
+
+
+def test_patch_key_is_what_its_docstring_says() -> None:
+    assert patch_key("ff", 224, 0, 256) == hashlib.sha256(b"ff 224 0 256").hexdigest()
+
+
+def test_content_keys_ignore_order_and_nothing_else() -> None:
+    assert content_key(a=1, b="x") == content_key(b="x", a=1)
+    assert len({content_key(a=1), content_key(a=2), content_key(b=1), content_key(a="1")}) == 4
+    assert content_key(seed=0) != content_key(seed=None)
+
+
+def test_shards_give_back_what_was_put(tmp_path: Path) -> None:
+    shards = Shards(tmp_path / "тест dir" / "shards")
+    frame = pd.DataFrame({"left": [0, 224], "heat": [b"\x00\x01", b"\xff"], "drop": [0.5, None]})
+    assert shards.get("a") is None
+    shards.put("a", frame)
+    pd.testing.assert_frame_equal(shards.get("a"), frame)
+    assert [path.name for path in shards.folder.iterdir()] == ["a.parquet"]
+
+
+def test_a_damaged_shard_counts_as_absent(tmp_path: Path) -> None:
+    shards = Shards(tmp_path)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
+    assert shards.get("a") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "guarded"),
+    [
+        ("=cmd()", "'=cmd()"),
+        ("+1+cmd", "'+1+cmd"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("-0.5", "-0.5"),
+        ("+1e3", "+1e3"),
+        ("strip.jpg", "strip.jpg"),
+        ("a=1", "a=1"),
+        ("", ""),
+    ],
+)
+def test_formulas_are_guarded_and_numbers_are_not(text: str, guarded: str) -> None:
+    assert guard_cell(text) == guarded
+
+
+@given(st.text())
+def test_a_guarded_cell_is_no_formula(text: str) -> None:
+    guarded = guard_cell(text)
+    assert guarded.removeprefix("'") == text.removeprefix("'") or guarded == text
+    if guarded.startswith(("=", "@", "+", "-", "\t", "\r")):
+        float(guarded)
+
+
+def rows() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "strip_id": ["=cmd().jpg", "Рулон/б.jpg", "c.jpg"],
+            "coil": ["", "Рулон", ""],
+            "left": [0, 224, 448],
+            "flagged": [True, True, False],
+            "indicated": ["class 1", "class 1", ""],
+            "score": [0.75, 0.5, 0.9],
+            "drop": [0.25, float("nan"), float("nan")],
+            "region_area": [100.0, float("nan"), float("nan")],
+            "ignored": [1, 2, 3],
+        }
+    )
+
+
+def test_flagged_csv_holds_the_flagged_patches_guarded(tmp_path: Path) -> None:
+    write_flagged_csv(tmp_path / "flagged.csv", rows())
+    assert (tmp_path / "flagged.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    with (tmp_path / "flagged.csv").open(encoding="utf-8-sig", newline="") as stream:
+        read = list(csv.DictReader(stream))
+    assert [row["strip_id"] for row in read] == ["'=cmd().jpg", "Рулон/б.jpg"]
+    assert [row["score"] for row in read] == ["0.75", "0.5"]
+    assert [row["drop"] for row in read] == ["0.25", ""]
+
+
+def test_tables_have_the_schemas_columns_with_descriptions(tmp_path: Path) -> None:
+    schema = patch_schema(CLASSES)
+    write_table(tmp_path / "results.parquet", rows(), schema)
+    table = pq.read_table(tmp_path / "results.parquet")
+    assert table.schema.names == schema.names
+    assert "p_class_1" in table.schema.names
+    assert "ignored" not in table.schema.names
+    assert all(field.metadata[b"description"] for field in table.schema)
+    assert table["strip_id"].to_pylist() == ["=cmd().jpg", "Рулон/б.jpg", "c.jpg"]
+    assert table["region_area"].to_pylist() == [100, None, None]
+    assert table["drop"].to_pylist() == [0.25, None, None]
