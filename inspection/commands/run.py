@@ -21,6 +21,19 @@ def parser() -> ArgumentParser:
     options.add_argument("--bundle", type=Path, required=True, help="folder of the model bundle")
     options.add_argument("--batch", type=Path, required=True, help="folder of strip images")
     options.add_argument("--out", type=Path, required=True, help="folder to write the report to")
+    add_settings(options)
+    options.add_argument(
+        "--fail-on",
+        type=Literal["hold", "rework", "scrap", "any"] | None,
+        default=None,
+        help="exit with 3 if a rule proposes this disposition for a strip; any: other than accept",
+    )
+    add_comparison(options)
+    return options
+
+
+def add_settings(options: ArgumentParser) -> None:
+    """Add what `Settings` say of how strips are judged and explained."""
     options.add_argument(
         "--explain",
         type=Literal["all", "flagged"],
@@ -98,26 +111,18 @@ def parser() -> ArgumentParser:
         "it is installed",
     )
     options.add_argument(
-        "--fail-on",
-        type=Literal["hold", "rework", "scrap", "any"] | None,
-        default=None,
-        help="exit with 3 if a rule proposes this disposition for a strip; any: other than accept",
-    )
-    options.add_argument(
         "--runner-up",
         type=bool,
         default=True,
         help="explain the second most probable class of each explained patch, too, which takes "
         "as many passes again",
     )
-    add_comparison(options)
     options.add_argument(
         "--mm-per-px",
         type=float | None,
         default=None,
         help="size of a pixel in mm, along the strip and across, so that the report tells lengths",
     )
-    return options
 
 
 def run(arguments: Namespace) -> int:
