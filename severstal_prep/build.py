@@ -33,7 +33,7 @@ from severstal_prep.files import file_sha256, replacing
 from severstal_prep.images import is_whole_png
 from severstal_prep.manifest import DatasetManifest, SplitMethod, make_manifest
 from severstal_prep.recast import BLACK_LEVEL, NORMAL, Rules
-from severstal_prep.sources import choose_sources
+from severstal_prep.sources import Chosen, choose_sources
 from severstal_prep.split import absent_classes
 from severstal_prep.strips import CutTask, Source, StripRecord, cut, hash_file
 from severstal_prep.workfolder import WorkFolder
@@ -68,8 +68,8 @@ def build(request: Request) -> Outcome:
     """Build a recast dataset, continue an interrupted build, or check a complete dataset.
 
     Raises AnnotationError for the first row or image that cannot be used, unless `on_error`
-    is "quarantine", and DatasetError for a folder that was built, or begun, from other labels,
-    images or options, or that holds other files.
+    is "quarantine", DatasetError for a folder that was built, or begun, from other labels, images
+    or options, or that holds other files, and InUseError while another process builds there.
     """
     if request.out.resolve().is_relative_to(request.images.resolve()):
         raise DatasetError(f"{request.out}: in the folder of the strips; name another --out")
@@ -85,15 +85,29 @@ def build(request: Request) -> Outcome:
         "seed": request.seed,
         "csv_sha256": file_sha256(request.csv),
     }
-    if (request.out / CARD_NAME).exists():
-        return _check_complete(request, settings, sources)
-    work = WorkFolder(request.out)
+    card = request.out / CARD_NAME
+    if not card.exists():
+        work = WorkFolder(request.out)
+        with work.alone():
+            if not card.exists():  # still not: another process may have built it meanwhile
+                return _build(request, settings, annotations, chosen, work)
+    return _check_complete(request, settings, sources)
+
+
+def _build(
+    request: Request,
+    settings: Mapping[str, Any],
+    annotations: Annotations,
+    chosen: Chosen,
+    work: WorkFolder,
+) -> Outcome:
+    sources = chosen.sources
     begun_with = work.open(settings)
     check_settings(f"{request.out}: was begun", begun_with, settings)
     records = _cut_all(request, sources, work)
     rejections = [
         *annotations.rejections,
-        *missing,
+        *chosen.missing,
         *(
             Rejection(source.row, record.image, "", record.problem)
             for source, record in zip(sources, records, strict=True)

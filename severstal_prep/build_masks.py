@@ -69,8 +69,8 @@ def build_masks(request: MaskRequest) -> Outcome:
     side of the split.
 
     Raises UnreadableImageError and AnnotationError for the first image or row that cannot be
-    used (for images: unless `on_error` is "quarantine"), and DatasetError for a folder of
-    another layout, for a class that no crop is left of, and as `build` does for `out`.
+    used (for images: unless `on_error` is "quarantine"), DatasetError for a folder of another
+    layout and for a class that no crop is left of, and as `build` does for `out`.
     """
     if request.out.resolve().is_relative_to(request.data.resolve()):
         raise DatasetError(f"{request.out}: in the folder of the images; name another --out")
@@ -85,9 +85,18 @@ def build_masks(request: MaskRequest) -> Outcome:
         "seed": request.seed,
         "groups_sha256": file_sha256(groups) if groups.exists() else "",
     }
-    if (request.out / CARD_NAME).exists():
-        return _check_complete(request, settings, folder)
-    work = WorkFolder(request.out)
+    card = request.out / CARD_NAME
+    if not card.exists():
+        work = WorkFolder(request.out)
+        with work.alone():
+            if not card.exists():  # still not: another process may have built it meanwhile
+                return _build(request, settings, folder, work)
+    return _check_complete(request, settings, folder)
+
+
+def _build(
+    request: MaskRequest, settings: Mapping[str, Any], folder: MaskedFolder, work: WorkFolder
+) -> Outcome:
     check_settings(f"{request.out}: was begun", work.open(settings), settings)
     records = _cut_all(request, folder, work)
     rejections = [

@@ -37,5 +37,9 @@ class DatasetError(PrepError):
     """A folder that holds no recast dataset, or one that does not fit the request."""
 
 
+class InUseError(PrepError):
+    """An output folder into which another process writes."""
+
+
 class DownloadError(PrepError):
     """Kaggle's files cannot be fetched."""

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, TextIO, TypeVar
 
 import pandas as pd
 
+from severstal_prep.alone import alone, unused
 from severstal_prep.checked import checked, read_json
 from severstal_prep.dataset import SPLITS
 from severstal_prep.errors import DatasetError
@@ -62,16 +63,25 @@ class WorkFolder:
     def _journal_file(self) -> Path:
         return self.path / "strips.jsonl"
 
-    def open(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Begin a build with `settings`, or continue one; give the settings it began with.
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from building here.
 
-        Raises DatasetError if the root holds anything but an unfinished build.
+        Raises DatasetError if the root holds anything but an unfinished build, and InUseError.
         """
         begun = (self.path / "settings.json").is_file() or (
-            self.path.is_dir() and not any(self.path.iterdir())
+            self.path.is_dir() and unused(self.path)
         )
         if not begun and self.root.exists() and any(self.root.iterdir()):
             raise DatasetError(f"{self.root}: holds other files; name a new or empty folder")
+        with alone(self.root, self.path):
+            yield
+
+    def open(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Begin a build with `settings`, or continue one; give the settings it began with.
+
+        Raises DatasetError if those cannot be read.
+        """
         settings_file = self.path / "settings.json"
         if not settings_file.is_file():
             self.path.mkdir(parents=True, exist_ok=True)

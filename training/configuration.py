@@ -1,7 +1,8 @@
 """The configuration of a run: recipes and options, read by LightningCLI."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from severstal_prep.alone import alone
 from severstal_prep.dataset import card_sha256, read_card
 from severstal_prep.usage import in_words
 from sise.outputs import check_apart
@@ -24,7 +26,7 @@ from training.classifier import DefectClassifier
 from training.costs import COSTS_HELP, RISK_HELP, cost_table
 from training.crops import SplitCard
 from training.data import RecastDataModule
-from training.errors import RecipeError
+from training.errors import RecipeError, RunFolderError
 from training.explained import MIXTURE, Explain, ExplainCrops
 from training.finish import decision_options
 from training.options import (
@@ -135,6 +137,24 @@ class FitCLI(LightningCLI):
         self.state = (
             self.run.state(configuration, dataset_sha256) if self.first else self.run.progress()
         )
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other trainings out of the run folder, in the process that writes there.
+
+        Raises InUseError while one is at work there, and RunFolderError where one was since this
+        one looked.
+        """
+        if not self.first:
+            yield
+            return
+        with alone(self.run.path):
+            if self.run.progress() != self.state:
+                raise RunFolderError(
+                    f"{self.run.path}: another training was at work here just now; "
+                    "run the same command again"
+                )
+            yield
 
     def instantiate_classes(self) -> None:
         """Make data module, classifier and trainer, unless there is nothing to do."""

@@ -76,6 +76,7 @@ def _fit(cli: FitCLI) -> None:
     with (
         memory_explained("--data.batch_size", "--data.num_workers"),
         writing_in(cli.run.path),
+        cli.alone(),
     ):
         ended_early = train(cli)
         if cli.first:

@@ -19,6 +19,7 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from severstal_prep.alone import unused
 from severstal_prep.checked import checked, read_json, read_yaml
 from severstal_prep.files import replacing
 from training.errors import RunFolderError
@@ -77,7 +78,7 @@ class RunFolder:
         A start that trained no epoch is no obstacle. Raises RunFolderError if the folder holds
         another run, one that diverged, which it would do again, or something else.
         """
-        if not self.path.exists() or not any(self.path.iterdir()):
+        if unused(self.path):
             return "new"
         earlier, record = self._earlier_start()
         earlier_dataset, diverged = record["dataset_card_sha256"], record.get("diverged")

@@ -16,6 +16,7 @@ import yaml
 from optuna.trial import FrozenTrial, Trial, TrialState
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from severstal_prep.alone import alone, unused
 from severstal_prep.files import replacing
 from sise.bundle import read_card
 from sise.progress import note
@@ -84,10 +85,12 @@ def tune(recipe: RecipeArguments, trials: int) -> int:
     something else, and KeyboardInterrupt, after which the same command goes on.
     """
     tuning = plan(recipe)
-    study = open_study(tuning)
-    abandon_killed(study)
-    while len(ended(study)) < trials:
-        try_one(study, tuning, trials)
+    check_free(tuning.folder)
+    with alone(tuning.folder):
+        study = open_study(tuning)
+        abandon_killed(study)
+        while len(ended(study)) < trials:
+            try_one(study, tuning, trials)
     finished = [trial for trial in ended(study) if trial.state == TrialState.COMPLETE]
     if not finished:
         raise TrainingError(
@@ -124,15 +127,18 @@ def _plan(recipe: RecipeArguments) -> Tuning:
     return tuning
 
 
+def check_free(folder: Path) -> None:
+    """Raise RunFolderError for a folder that holds something else than a study."""
+    if not unused(folder) and not (folder / STUDY_NAME).is_file():
+        raise RunFolderError(
+            f"{folder}: not empty, and no study of defect-train tune; give another --out"
+        )
+
+
 def open_study(tuning: Tuning) -> optuna.Study:
     """The study in its folder, new or as it was left; raises RunFolderError if it is another."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     folder, file = tuning.folder, tuning.folder / STUDY_NAME
-    if folder.exists() and any(folder.iterdir()) and not file.is_file():
-        raise RunFolderError(
-            f"{folder}: not empty, and no study of defect-train tune; give another --out"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
     epochs = tuning.configuration["trainer"]["max_epochs"]
     study = optuna.create_study(
         storage=f"sqlite:///{file}",

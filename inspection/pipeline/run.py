@@ -65,7 +65,11 @@ def inspect(settings: Settings) -> Finished:
     check_apart(settings.out, [settings.bundle, *earlier_reports])
     run = resolve(settings)
     folder = ReportFolder(settings.out)
-    folder.open_for(run.batch)
+    with folder.open_for(run.batch):
+        return _inspect(run, folder, begun)
+
+
+def _inspect(run: Run, folder: ReportFolder, begun: float) -> Finished:
     earlier = folder.finished(fingerprint(run))
     if earlier is not None:
         return Finished(folder, earlier, True, time.monotonic() - begun)

@@ -1,7 +1,8 @@
 """The output folder: whose it is, what is finished in it, and its log."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from inspection.pipeline.strips import Batch
 from inspection.store import pictures
 from inspection.store.checksums import CHECKSUMS, write_checksums
 from inspection.store.tables import Shards, write_json
+from severstal_prep.alone import alone, unused
 from severstal_prep.checked import checked, read_json
 
 FORMAT = "steel-sise inspection 1"
@@ -46,10 +48,13 @@ class ReportFolder:
         """Whether a finished report is here, of whatever settings."""
         return (self.root / CHECKSUMS).is_file()
 
-    def open_for(self, batch: Batch) -> None:
-        """Make the folder, or go on in the one that an earlier run on this batch made.
+    @contextmanager
+    def open_for(self, batch: Batch) -> Iterator[None]:
+        """Make the folder, or go on in the one that an earlier run on this batch made; keep other
+        processes out of it until the block ends.
 
-        Raises ReportFolderError if it holds anything else, so that nothing is mixed or lost.
+        Raises ReportFolderError if it holds anything else, so that nothing is mixed or lost, and
+        InUseError while another process writes there.
         """
         if self.root.exists() and not self.root.is_dir():
             raise ReportFolderError(f"{self.root}: a file; --out takes a folder")
@@ -62,13 +67,17 @@ class ReportFolder:
         source = {"format": FORMAT, "batch": str(batch.root), "inputs": batch.digest()}
         if marker.is_file():
             self._check_source(marker, source)
-        elif self.root.exists() and any(self.root.iterdir()):
+        elif self.root.exists() and not all(map(self._is_begun, self.root.iterdir())):
             raise ReportFolderError(
                 f"{self.root}: not empty and no inspection report; choose another --out"
             )
-        (self.root / WORK).mkdir(parents=True, exist_ok=True)
-        (self.root / pictures.FOLDER).mkdir(exist_ok=True)
-        write_json(marker, source)
+        with alone(self.root, self.root / WORK):
+            (self.root / pictures.FOLDER).mkdir(exist_ok=True)
+            write_json(marker, source)
+            yield
+
+    def _is_begun(self, path: Path) -> bool:
+        return path.name in (WORK, pictures.FOLDER) and path.is_dir() and unused(path)
 
     def _check_source(self, marker: Path, ours: dict[str, str]) -> None:
         try:

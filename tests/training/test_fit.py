@@ -1,7 +1,9 @@
 """Whole runs of `defect-train fit`, on small crops with a small net."""
 
 import json
+import shutil
 import signal
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +11,9 @@ import pytest
 import torch
 import yaml
 
+from severstal_prep.alone import LOCK, alone
 from sise import bundle
+from training import configuration
 from training.checkpoint import read_checkpoint
 from training.classifier import DefectClassifier
 from training.cli import main
@@ -66,6 +70,37 @@ def weights(file: Path) -> dict[str, torch.Tensor]:
 
 def equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_second_training_into_a_run_folder_is_refused(
+    fit_args: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    with alone(out):
+        assert main([*fit_args, "--out", str(out)]) == 2
+        assert [path.name for path in out.iterdir()] == [LOCK]
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"defect-train: {out}: process ")
+
+
+def test_a_training_that_another_finished_meanwhile_changes_nothing(
+    fit_args: list[str],
+    finished: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "run"
+
+    def late(folder: Path) -> AbstractContextManager[None]:
+        shutil.copytree(finished.path, folder)
+        return alone(folder)
+
+    monkeypatch.setattr(configuration, "alone", late)
+    assert main([*fit_args, "--out", str(out)]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.endswith("was at work here just now; run the same command again")
+    assert main([*fit_args, "--out", str(out)]) == 0
 
 
 def test_run_folder_holds_what_it_promises(finished: RunFolder, recast_root: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from severstal_prep.alone import LOCK
 from training.errors import RunFolderError
 from training.runs import RunCheckpoint, RunFolder, first_difference
 
@@ -25,6 +26,12 @@ def started(path: Path, finished: bool = False, trained: bool = False) -> RunFol
 
 def test_absent_and_empty_folders_are_new(tmp_path: Path) -> None:
     assert RunFolder(tmp_path / "x").state(CONFIG, "abc") == "new"
+    assert RunFolder(tmp_path).state(CONFIG, "abc") == "new"
+
+
+def test_what_a_start_leaves_that_was_killed_before_its_first_file_is_new(tmp_path: Path) -> None:
+    (tmp_path / LOCK).write_text("{}")
+    (tmp_path / ".run.json.partial").write_text("{")
     assert RunFolder(tmp_path).state(CONFIG, "abc") == "new"
 
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
+from severstal_prep.alone import LOCK, alone
 from sise.bundle import read_card
 from training.classifier import DefectClassifier
 from training.cli import main
@@ -53,6 +54,16 @@ def test_every_range_is_an_option_before_anything_is_trained(args: list[str]) ->
         plan(take_configs([*args, "--tune", '{"model.lr": {"low": 1, "high": 2}}']))
     with pytest.raises(RecipeError, match="tune trains on one device"):
         plan(take_configs([*args, "--trainer.devices", "2"]))
+
+
+def test_a_second_tuning_of_a_study_is_refused(
+    args: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "study"
+    with alone(out):
+        assert main(["tune", *args, "--out", str(out)]) == 2
+        assert [path.name for path in out.iterdir()] == [LOCK]
+    assert capsys.readouterr().err.startswith(f"defect-train: {out}: process ")
 
 
 @pytest.mark.parametrize(
