@@ -23,9 +23,10 @@ from inspection.pipeline.runner_up import add_runner_up, similarity
 from inspection.pipeline.strips import StripFile, read, strip_rows
 from inspection.quality.gradcam_agreement import agree
 from inspection.store import pictures
+from inspection.store.fields import flagged_column
 from inspection.store.folder import ReportFolder
 from inspection.store.frames import arrays, rows
-from inspection.store.tables import content_key, flagged_column
+from inspection.store.tables import content_key
 from sise.explanation import Explainer
 from sise.overlay import to_grey
 from sise.progress import track
@@ -145,7 +146,7 @@ def explain_batch(
     """Stages "explain", "measure" and "render" over the flagged patches, or over all.
 
     A flagged patch is explained for the class it indicates, another for its predicted class; if
-    the settings say so, for the runner-up, too. Adds the columns of `results.patch_schema` from
+    the settings say so, for the runner-up, too. Adds the columns of `fields.PATCH` from
     `explained` to `agreement`, those of the runner-up, and the paths of images.
     """
     everything = run.settings.explain == "all"

@@ -30,16 +30,11 @@ from inspection.quality.weak import judge, rank
 from inspection.report.build import build
 from inspection.report.render import write_report
 from inspection.store import pictures
+from inspection.store.fields import patch_schema, strip_schema
 from inspection.store.folder import FIGURES, ReportFolder, utc_now
 from inspection.store.frames import rows
 from inspection.store.reading import OpenedReport, open_report
-from inspection.store.tables import (
-    patch_schema,
-    strip_schema,
-    write_flagged_csv,
-    write_json,
-    write_table,
-)
+from inspection.store.tables import write_flagged_csv, write_json, write_table
 from sise.outputs import check_apart
 from sise.progress import note
 

@@ -5,7 +5,7 @@ strip. A flagged patch without a map is one region, the whole patch. Both files 
 regions alike. Columns and entries are described in docs/results.md.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,25 +157,30 @@ def segmentation(region: Region) -> list[list[int]]:
     ]
 
 
+COLUMNS: Mapping[str, tuple[str, Callable[[Region], Any]]] = {
+    "region": ("number from 1, that of the annotation in regions.coco.json", lambda r: r.number),
+    "strip_id": ("path of the strip inside the batch folder", lambda r: r.patch.strip_id),
+    "coil": ("folder part of strip_id; empty at the top", lambda r: r.patch.coil),
+    "class": ("class that the patch indicates", lambda r: r.patch.indicated),
+    "score": ("its calibrated probability, of the patch as a whole", lambda r: r.patch.score),
+    "left": ("left edge of the region on the strip, px", lambda r: r.left),
+    "top": ("top edge, px", lambda r: r.top),
+    "width": ("px", lambda r: r.box[2]),
+    "height": ("px", lambda r: r.box[3]),
+    "area": ("pixels of the region", lambda r: r.area),
+    "map_status": ("ok, or why the patch has no map", lambda r: r.patch.map_status),
+    "patch_left": ("left edge of the patch on the strip, px", lambda r: r.patch.left),
+    "patch_key": ("the patch's key in results.parquet", lambda r: r.patch.patch_key),
+    "strip_sha256": ("SHA-256 of the strip's file", lambda r: r.patch.strip_sha256),
+}
+"""The columns of regions.csv: what each means, and its value for a region."""
+
+
 def table(regions: Sequence[Region]) -> pd.DataFrame:
-    """A row per region, for a spreadsheet: see docs/results.md."""
-    columns = {
-        "region": [region.number for region in regions],
-        "strip_id": [region.patch.strip_id for region in regions],
-        "coil": [region.patch.coil for region in regions],
-        "class": [region.patch.indicated for region in regions],
-        "score": [region.patch.score for region in regions],
-        "left": [region.left for region in regions],
-        "top": [region.top for region in regions],
-        "width": [region.box[2] for region in regions],
-        "height": [region.box[3] for region in regions],
-        "area": [region.area for region in regions],
-        "map_status": [region.patch.map_status for region in regions],
-        "patch_left": [region.patch.left for region in regions],
-        "patch_key": [region.patch.patch_key for region in regions],
-        "strip_sha256": [region.patch.strip_sha256 for region in regions],
-    }
-    return pd.DataFrame(columns)
+    """A row per region, for a spreadsheet: see `COLUMNS`."""
+    return pd.DataFrame(
+        {name: [value(region) for region in regions] for name, (_, value) in COLUMNS.items()}
+    )
 
 
 def export(report: OpenedReport, out: Path) -> tuple[Path, Path]:

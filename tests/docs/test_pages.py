@@ -91,8 +91,8 @@ def test_files_and_names_of_the_code_exist(page: Path) -> None:
 
 
 @cache
-def helper() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("command_help", DOCS / "command_help.py")
+def helper(name: str = "command_help") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
@@ -145,6 +145,16 @@ def test_what_a_test_of_examples_would_find() -> None:
         "sise blocks --c",
     ]
     assert ("defect-inspect", "review", "sample") in known("defect-inspect")
+
+
+def test_results_md_has_the_columns_that_the_code_declares() -> None:
+    renewed = helper("result_columns").renewed
+    page = (DOCS / "results.md").read_text("utf-8")
+    assert page == renewed(page), "renew it with: python docs/result_columns.py"
+    other = page.replace("| `weak` | bool |", "| `week` | bool |").replace("| `coil` |", "| `c` |")
+    assert renewed(other) == page
+    with pytest.raises(ValueError, match="no table of columns below the heading regions"):
+        renewed(page.replace("## regions.csv", "## regions"))
 
 
 @pytest.mark.slow

@@ -13,9 +13,10 @@ import pandas as pd
 from inspection.quality.figures import Request, figures
 from inspection.report.build import build
 from inspection.report.render import write_report
+from inspection.store.fields import patch_schema, strip_schema
 from inspection.store.frames import records
 from inspection.store.reading import OpenedReport, open_report
-from inspection.store.tables import patch_schema, strip_schema, write_json, write_table
+from inspection.store.tables import write_json, write_table
 
 STRIPS_PER_COIL = 40
 _PICTURES = ("raw_path", "overlay_path", "map_path", "runner_up_map_path")

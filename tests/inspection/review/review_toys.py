@@ -15,8 +15,9 @@ from inspection.review.decisions import ENTRY
 from inspection.review.log import append, find_batch, read_log
 from inspection.review.register import read_report, register
 from inspection.review.state import State, states
+from inspection.store.fields import patch_schema, strip_schema
 from inspection.store.folder import FORMAT
-from inspection.store.tables import content_key, patch_key, patch_schema, strip_schema, write_table
+from inspection.store.tables import content_key, patch_key, write_table
 from severstal_prep.files import file_sha256
 
 Verdicts = dict[str, Sequence[str]]

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspection.store.fields import patch_schema
 from inspection.store.tables import (
     Shards,
     content_key,
     guard_cell,
     patch_key,
-    patch_schema,
     write_flagged_csv,
     write_table,
 )
