@@ -12,6 +12,7 @@ from inspection.review import commands as review
 from inspection.review.commands import serve
 from severstal_prep import console
 from severstal_prep.errors import PrepError
+from severstal_prep.remote import carried
 from severstal_prep.usage import parse
 from sise.errors import SiseError
 
@@ -46,4 +47,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse(parser, sys.argv[1:] if argv is None else argv)
     chosen = arguments[arguments.command]
     work = COMMANDS[arguments.command][0].run
-    return console.run(PROGRAM, lambda: work(chosen), EXPECTED, MEMORY)
+    return console.run(PROGRAM, lambda: carried(work, chosen, console.track), EXPECTED, MEMORY)

@@ -12,6 +12,7 @@ from jsonargparse.typing import NonNegativeInt
 
 from severstal_prep import console
 from severstal_prep.errors import PrepError
+from severstal_prep.remote import carried
 from severstal_prep.usage import parse
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "check": _check,
     }[arguments.command]
     options = arguments[arguments.command]
-    return console.run(PROGRAM, lambda: command(options), (PrepError,), MEMORY_CURE)
+    return console.run(
+        PROGRAM, lambda: carried(command, options, console.track), (PrepError,), MEMORY_CURE
+    )
 
 
 def _parser() -> ArgumentParser:

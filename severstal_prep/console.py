@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from severstal_prep.failures import MEMORY, in_words
+from severstal_prep.remote import named
 
 T = TypeVar("T")
 
@@ -17,7 +18,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 def note(message: str) -> None:
     """Print a line on stderr, beside any progress bar."""
-    print(message, file=sys.stderr, flush=True)
+    print(named(message), file=sys.stderr, flush=True)
 
 
 def notes(file: Path, messages: Iterable[str]) -> None:

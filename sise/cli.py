@@ -9,6 +9,8 @@ from jsonargparse import ArgumentParser
 from sise.commands import ablate, bench, blocks, evaluate, explain, sanity
 from sise.errors import SiseError
 from sise.failures import in_words
+from sise.progress import note, track
+from sise.remote import carried
 from sise.usage import parse
 
 CURABLE = 2
@@ -38,12 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse(parser, sys.argv[1:] if argv is None else argv)
     command, _ = COMMANDS[arguments.command]
     try:
-        code: int = command.run(arguments[arguments.command])
+        code: int = carried(command.run, arguments[arguments.command], track)
     except SiseError as error:
-        print(f"sise {arguments.command}: {error}", file=sys.stderr)
+        note(f"sise {arguments.command}: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        print("sise: interrupted; run the same command again to continue", file=sys.stderr)
+        note("sise: interrupted; run the same command again to continue")
         return INTERRUPTED
     except BrokenPipeError:
         raise
@@ -51,6 +53,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         words = in_words(error, MEMORY)
         if words is None:
             raise
-        print(f"sise {arguments.command}: {words}", file=sys.stderr)
+        note(f"sise {arguments.command}: {words}")
         return CURABLE
     return code

@@ -73,5 +73,4 @@ def check_replaceable(path: Path) -> None:
 def _own_name(path: object) -> str:
     if not isinstance(path, str | bytes | os.PathLike):
         return ""
-    folder, name = os.path.split(os.fsdecode(path))
-    return os.path.join(folder, re.sub(r"^\.(.+)\.partial$", r"\1", name))  # noqa: PTH118
+    return re.sub(r"(^|/)\.([^/]+)\.partial$", r"\1\2", os.fsdecode(path))

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+from sise.remote import named
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -16,7 +18,7 @@ SECONDS_BETWEEN_LINES = 30.0
 
 def note(message: str) -> None:
     """Print a line on stderr, beside any bar."""
-    print(message, file=sys.stderr, flush=True)
+    print(named(message), file=sys.stderr, flush=True)
 
 
 def table_console() -> "Console":

@@ -12,6 +12,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from severstal_prep import console
 from severstal_prep.errors import PrepError
+from severstal_prep.remote import carried, named
 from severstal_prep.usage import parse
 from sise.errors import SiseError
 from training.costs import COSTS_HELP, RISK_HELP, cost_table
@@ -119,7 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return console.run(PROGRAM, lambda: _tune(args[1:]), EXPECTED, FIT_MEMORY)
     options = parse(_parser(), args)
     command = {"test": _test, "export": _export}[options.command]
-    return console.run(PROGRAM, lambda: command(options[options.command]), EXPECTED, MEMORY)
+    chosen = options[options.command]
+    return console.run(PROGRAM, lambda: carried(command, chosen, console.track), EXPECTED, MEMORY)
 
 
 def _parser() -> ArgumentParser:
@@ -380,4 +382,4 @@ def _save_config(parser: ArgumentParser, options: Namespace, folder: Path) -> No
     from severstal_prep.files import replacing
 
     with replacing(folder / "config.yaml") as temporary:
-        temporary.write_text(parser.dump(options), "utf-8")
+        temporary.write_text(named(parser.dump(options)), "utf-8")

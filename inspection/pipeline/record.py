@@ -20,6 +20,7 @@ from inspection.quality.labels import Labels
 from inspection.store.folder import FORMAT
 from inspection.store.reading import OpenedReport
 from inspection.store.tables import content_key
+from severstal_prep.remote import named
 from sise.backends import Backend
 from sise.baselines import FillName
 from sise.budget import Budget
@@ -222,7 +223,10 @@ def config(run: Run) -> dict[str, Any]:
         "mm_per_px": settings.mm_per_px,
         "truth": _file(run.labels),
         "earlier": [
-            {"folder": str(report.root.resolve()), "fingerprint": report.record["fingerprint"]}
+            {
+                "folder": named(str(report.root.resolve())),
+                "fingerprint": report.record["fingerprint"],
+            }
             for report in run.earlier
         ],
         "by": settings.by,
@@ -237,7 +241,7 @@ def config(run: Run) -> dict[str, Any]:
 def _file(labels: Labels | None) -> dict[str, str] | None:
     if labels is None:
         return None
-    return {"file": str(labels.csv.resolve()), "sha256": labels.sha256}
+    return {"file": named(str(labels.csv.resolve())), "sha256": labels.sha256}
 
 
 def fingerprint(run: Run) -> str:
@@ -262,7 +266,7 @@ def make_record(run: Run, counts: Counts, started: str, ended: str, status: int)
         "format": FORMAT,
         "fingerprint": fingerprint(run),
         "batch": run.batch.name,
-        "batch_folder": str(run.batch.root),
+        "batch_folder": named(str(run.batch.root)),
         "started": started,
         "ended": ended,
         "exit_status": status,
@@ -271,7 +275,7 @@ def make_record(run: Run, counts: Counts, started: str, ended: str, status: int)
         "config_sha256": content_key(**resolved),
         "policy": _policy(run.policy),
         "bundle": {
-            "folder": str(run.settings.bundle.resolve()),
+            "folder": named(str(run.settings.bundle.resolve())),
             "sha256": bundle.sha256,
             "weights_sha256": bundle.card.weights_sha256,
             "architecture": bundle.card.architecture,
@@ -294,7 +298,8 @@ def _policy(policy: Policy) -> dict[str, Any]:
     rules = [asdict(rule) | {"in_words": str(rule)} for rule in policy.rules]
     unsure = policy.unsure
     said = None if unsure is None else asdict(unsure) | {"in_words": str(unsure)}
-    return asdict(policy) | {"rules": rules, "unsure": said}
+    source = named(policy.source)
+    return asdict(policy) | {"rules": rules, "unsure": said, "source": source}
 
 
 def exit_status(counts: Counts, fail_on: FailOn | None) -> int:

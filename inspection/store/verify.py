@@ -183,7 +183,7 @@ def check_batch(record: Mapping[str, Any], folder: Path | None) -> list[Finding]
     root = folder or Path(record["batch_folder"])
     recorded = _inputs(record)
     if not root.is_dir():
-        return [Finding("batch", "not here", str(root))]
+        return [Finding("batch", "not here", str(folder or record["batch_folder"]))]
     try:
         now = {strip.strip_id: strip.sha256 for strip in list_batch(root).strips}
     except BatchError as error:
@@ -209,7 +209,7 @@ def check_bundle(record: Mapping[str, Any], folder: Path | None) -> list[Finding
     """The files of the model bundle against those that were used; `folder` None as recorded."""
     root = folder or Path(record["bundle"]["folder"])
     if not root.is_dir():
-        return [Finding("bundle", "not here", str(root))]
+        return [Finding("bundle", "not here", str(folder or record["bundle"]["folder"]))]
     files = {CARD_NAME: "sha256", WEIGHTS_NAME: "weights_sha256"}
     return [
         _compare("bundle", name, root / name, record["bundle"][key]) for name, key in files.items()
@@ -221,9 +221,9 @@ def check_policy(record: Mapping[str, Any]) -> list[Finding]:
 
     The packaged policy is part of the version that batch.json names, and is not looked for.
     """
-    path = Path(record["policy"]["source"])
-    known = path.is_absolute()
-    return [_compare_source("policy", path, record["policy"]["sha256"])] if known else []
+    source = record["policy"]["source"]
+    known = Path(source).is_absolute() or "://" in source
+    return [_compare_source("policy", source, record["policy"]["sha256"])] if known else []
 
 
 def check_truth(record: Mapping[str, Any]) -> list[Finding]:
@@ -231,13 +231,13 @@ def check_truth(record: Mapping[str, Any]) -> list[Finding]:
     truth = record["config"].get("truth")
     if truth is None:
         return []
-    return [_compare_source("truth", Path(truth["file"]), truth["sha256"])]
+    return [_compare_source("truth", truth["file"], truth["sha256"])]
 
 
-def _compare_source(part: Part, path: Path, recorded: str) -> Finding:
-    if not path.exists():
-        return Finding(part, "not here", str(path))
-    return _compare(part, str(path), path, recorded)
+def _compare_source(part: Part, name: str, recorded: str) -> Finding:
+    if not Path(name).exists():
+        return Finding(part, "not here", name)
+    return _compare(part, name, Path(name), recorded)
 
 
 def as_text(verification: Verification) -> Iterable[str]:

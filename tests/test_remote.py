@@ -1,0 +1,291 @@
+"""Commands on places that fsspec reaches: a local S3 server, and fsspec's memory."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from jsonargparse import Namespace
+
+import severstal_prep.cli
+from severstal_prep import remote
+from severstal_prep.console import track
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_both_modules_are_the_same_letter_by_letter() -> None:
+    ours = (ROOT / "severstal_prep" / "remote.py").read_text("utf-8")
+    assert (ROOT / "sise" / "remote.py").read_text("utf-8") == ours
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.setenv("STEEL_CACHE", str(tmp_path / "cache"))
+    system = fsspec.filesystem("memory")
+    for kept in (system.store, system.pseudo_dirs):
+        kept.clear()
+    system.pseudo_dirs.append("")
+    return system
+
+
+def run(command: Any, **options: Any) -> Any:
+    """`command`, on options that have become paths, as jsonargparse makes them."""
+    return remote.carried(command, Namespace(**options), track)
+
+
+def put(system: Any, **files: str) -> None:
+    for name, text in files.items():
+        system.pipe_file(f"/in/{name}", text.encode())
+
+
+def texts(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text("utf-8")
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def there(system: Any, place: str) -> dict[str, str]:
+    found = system.find(f"/{place}")
+    return {path.removeprefix(f"/{place}/"): system.cat_file(path).decode() for path in found}
+
+
+def test_only_what_changed_is_fetched_again(memory: Any, capsys: Any) -> None:
+    put(memory, a="1", b="2", c="3")
+    read = lambda options: (options.data, texts(options.data))  # noqa: E731
+    folder, found = run(read, data=Path("memory://in"))
+    assert (folder.name, found) == ("in", {"a": "1", "b": "2", "c": "3"})
+    inodes = {name: (folder / name).stat().st_ino for name in found}
+    memory.rm_file("/in/b")
+    put(memory, c="4", d="5")
+    (folder / "cache").write_text("kept", "utf-8")  # as crops that a training decoded
+    assert run(read, data=Path("memory://in"))[1] == {"a": "1", "c": "4", "d": "5", "cache": "kept"}
+    assert (folder / "a").stat().st_ino == inodes["a"]
+    assert run(read, data=Path("memory://in"))[1]["c"] == "4"
+    told = [line.rpartition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["fetching memory://in: 3/3", "fetching memory://in: 2/2"]
+
+
+def test_a_copy_that_was_damaged_is_fetched_again(memory: Any) -> None:
+    put(memory, a="whole")
+    run(lambda options: os.truncate(options.data / "a", 2), data=Path("memory://in"))
+    assert run(lambda options: texts(options.data), data=Path("memory://in")) == {"a": "whole"}
+
+
+def test_lists_and_single_files(memory: Any) -> None:
+    put(memory, a="1", b="2")
+    images = [Path("memory://in/a"), Path("here"), Path("memory://in/b")]
+    given = run(lambda options: options.image, image=images)
+    assert [path.name for path in given] == ["a", "here", "b"]
+    assert [path.read_text() for path in (given[0], given[2])] == ["1", "2"]
+
+
+def test_a_result_is_carried_to_its_place_and_continued(memory: Any) -> None:
+    def step(options: Namespace) -> None:
+        options.out.mkdir(exist_ok=True)
+        texts_before = texts(options.out)
+        (options.out / "log").write_text("".join(texts_before.values()) + "x", "utf-8")
+        (options.out / "work").mkdir(exist_ok=True)
+        (options.out / "work" / f"{len(texts_before)}").write_text("y", "utf-8")
+
+    run(step, out=Path("memory://made"))
+    assert there(memory, "made") == {"log": "x", "work/0": "y"}
+    run(step, out=Path("memory://made"))
+    assert there(memory, "made") == {"log": "xyx", "work/0": "y", "work/2": "y"}
+
+
+def test_what_ended_early_is_carried_too(memory: Any) -> None:
+    def interrupted(options: Namespace) -> None:
+        options.out.mkdir()
+        (options.out / "half").write_text("1", "utf-8")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted, out=Path("memory://made"))
+    assert there(memory, "made") == {"half": "1"}
+
+
+def test_a_result_loses_only_its_own_files(memory: Any) -> None:
+    memory.pipe_file("/made/old", b"1")
+    memory.pipe_file("/made/kept", b"2")
+
+    def work(options: Namespace) -> None:
+        memory.pipe_file("/made/of others", b"3")
+        (options.out / "old").unlink()
+
+    run(work, out=Path("memory://made"))
+    assert there(memory, "made") == {"kept": "2", "of others": "3"}
+
+
+def test_what_others_changed_meanwhile_is_left_alone(memory: Any) -> None:
+    memory.pipe_file("/made/a", b"1")
+
+    def work(options: Namespace) -> None:
+        memory.pipe_file("/made/a", b"theirs")
+        (options.out / "a").write_text("ours", "utf-8")
+
+    with pytest.raises(OSError, match="changed there while this command ran") as failed:
+        run(work, out=Path("memory://made"))
+    assert failed.value.filename == "memory://made"
+    assert there(memory, "made") == {"a": "theirs"}
+
+
+class CutError(Exception):
+    """The network is gone."""
+
+
+def test_what_says_whole_is_removed_first_and_written_last(
+    memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    kind = type(memory)
+    put_file, rm_file = kind.put_file, kind.rm_file
+
+    def noted_put(self: Any, here: str, path: str, **more: Any) -> None:
+        done.append(f"+{Path(path).name}")
+        if len(done) == cut_at:
+            raise CutError
+        put_file(self, here, path, **more)
+
+    def noted_rm(self: Any, path: str) -> None:
+        done.append(f"-{Path(path).name}")
+        rm_file(self, path)
+
+    monkeypatch.setattr(kind, "put_file", noted_put)
+    monkeypatch.setattr(kind, "rm_file", noted_rm)
+    cut_at = 0
+
+    def make(text: str, *names: str) -> Any:
+        def work(options: Namespace) -> None:
+            options.out.mkdir(exist_ok=True)
+            for name in names:
+                (options.out / name).write_text(text, "utf-8")
+
+        return work
+
+    names = ("SHA256SUMS", "a", "batch.json", "b")
+    run(make("1", *names), out=Path("memory://made"))
+    assert done == ["+a", "+b", "+batch.json", "+SHA256SUMS"]
+    done.clear()
+    cut_at = 4
+    with pytest.raises(OSError, match="CutError: ; what was made is kept here"):
+        run(make("22", *names), out=Path("memory://made"))
+    assert done == ["-batch.json", "-SHA256SUMS", "+a", "+b"]
+    assert there(memory, "made") == {"a": "22", "b": "1"}
+    done.clear()
+    cut_at = 0
+    found = run(lambda options: texts(options.out), out=Path("memory://made"))
+    assert found == dict.fromkeys(names, "22")
+    assert there(memory, "made") == found
+
+
+def test_another_machine_goes_on_where_one_was_cut_off(
+    memory: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(options: Namespace) -> None:
+        options.out.mkdir()
+        (options.out / "half").write_text("1", "utf-8")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted, out=Path("memory://made"))
+    monkeypatch.setenv("STEEL_CACHE", str(tmp_path / "another machine"))
+    assert run(lambda options: texts(options.out), out=Path("memory://made")) == {"half": "1"}
+
+
+def test_a_killed_command_leaves_its_work_here_unless_the_place_changed(memory: Any) -> None:
+    copy = remote._Copy.of("memory://made", written=True)
+
+    def killed_after(text: str) -> None:
+        copy.local.mkdir(parents=True, exist_ok=True)
+        (copy.local / "work").write_text(text, "utf-8")
+        copy._note(remote._State(copy._state().files, open=True))
+
+    killed_after("1")
+    assert run(lambda options: texts(options.out), out=Path("memory://made")) == {"work": "1"}
+    killed_after("2")
+    memory.pipe_file("/made/work", b"by another machine")
+    found = run(lambda options: texts(options.out), out=Path("memory://made"))
+    assert found == {"work": "by another machine"}
+
+
+def test_two_commands_do_not_write_to_one_place(memory: Any) -> None:
+    def twice(options: Namespace) -> None:
+        run(print, out=Path("memory://made"))
+
+    with pytest.raises(OSError, match="another command on this machine writes there"):
+        run(twice, out=Path("memory://made"))
+
+
+@pytest.mark.parametrize("key", ["../evil", "a/../../evil", "/etc/evil", "a//b", "x\0y", "n" * 256])
+def test_no_name_leads_out_of_the_copy(key: str, memory: Any, tmp_path: Path) -> None:
+    put(memory, fine="1")
+    memory.store["/in/" + key] = memory.store["/in/fine"]
+    with pytest.raises(OSError, match="which no file of a folder can be called") as failed:
+        run(lambda options: texts(options.data), data=Path("memory://in"))
+    assert failed.value.filename == "memory://in"
+    assert list(tmp_path.rglob("*evil*")) == []
+
+
+def test_results_do_not_go_into_what_is_read(memory: Any) -> None:
+    put(memory, a="1")
+    with pytest.raises(OSError, match="lies in memory://in, which is read"):
+        run(print, data=Path("memory://in"), out=Path("memory://in/made"))
+
+
+def test_a_place_too_large_for_the_disk(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(memory, a="1" * 50)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 49}))
+    with pytest.raises(OSError, match=r"0\.0 GB, more than .* STEEL_CACHE"):
+        run(print, data=Path("memory://in"))
+
+
+def test_file_addresses_are_local_paths(tmp_path: Path) -> None:
+    assert run(lambda options: options.data, data=Path(f"file://{tmp_path}/x")) == tmp_path / "x"
+
+
+def prep(*arguments: object) -> int:
+    return severstal_prep.cli.main([str(one) for one in arguments])
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("s3://none/x", "s3://none/x: no such bucket or folder; check the address"),
+        ("s3://steel/none", "s3://steel/none: nothing is there; check the address"),
+        ("foo://x", "foo://x: foo:// is unknown; s3:// and gs:// are known, and what fsspec knows"),
+        ("s3://steel/a/../b", "s3://steel/a/../b: no address of a folder or file; check it"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_one_line(
+    address: str, told: str, bucket: Any, capsys: Any
+) -> None:
+    assert prep("check", address) == 2
+    assert capsys.readouterr().err == f"severstal-prep: {told}\n"
+
+
+def test_a_place_without_credentials_is_one_line(
+    bucket: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    fsspec.filesystem("s3").clear_instance_cache()
+    assert prep("check", "s3://steel/x") == 2
+    told = "s3://steel/x: no valid credentials (Unable to locate credentials); see docs/remote.md"
+    assert capsys.readouterr().err == f"severstal-prep: {told}\n"
+
+
+@pytest.mark.parametrize(("scheme", "module"), [("s3", "s3fs"), ("gs", "gcsfs")])
+def test_a_missing_extra_is_one_line(
+    scheme: str, module: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
+    assert prep("check", f"{scheme}://steel/x") == 2
+    told = f'severstal-prep: {scheme}://steel/x: needs pip install "steel-sise[remote]"\n'
+    assert capsys.readouterr().err == told
