@@ -9,7 +9,7 @@ declare const VirtualCore: any;
 
 /** A strip and its indications: columns of REPORT.strips, and what data.js adds. */
 interface Strip {
-  id: string;
+  strip_id: string;
   index: number;
   name: string;
   cards: Indication[];

@@ -6,26 +6,24 @@ from typing import Any
 
 import pandas as pd
 
-from inspection.pipeline.policy import DISPOSITIONS, NORMAL, WeakRule, probability_column
+from inspection.pipeline.policy import DISPOSITIONS, NORMAL, WeakRule
 from inspection.quality.figures import Figures
 from inspection.quality.gradcam_agreement import SECOND_METHOD
 from inspection.report.drawings import draw
 from inspection.report.identity import identity
-from inspection.report.indication_cards import make_card
-from inspection.report.model import (
-    GLYPHS,
-    BatchReport,
-    ClassCount,
-    ClassMark,
-    Escape,
-    IndicationCard,
-    Proposal,
-    Strip,
-)
-from inspection.store.frames import records, rows
-from severstal_prep.training_crops import STRIP_HEIGHT
+from inspection.report.model import GLYPHS, BatchReport, ClassCount, ClassMark, Proposal
+from inspection.store.frames import rows
+from sise.status import CONSTANT_MAP, NO_POSITIVE_GRADIENT, NOT_FINITE, OK
 
 SEVERITY = tuple(reversed(DISPOSITIONS))
+_NO_MAP = {
+    OK: "",
+    NO_POSITIVE_GRADIENT: (
+        "No map: no feature map of the model raises this class here, so there is nothing to show."
+    ),
+    CONSTANT_MAP: "No map: every pixel counts alike, so no place stands out.",
+    NOT_FINITE: "No map: the calculation left the range of numbers; treat the score with care.",
+}
 
 
 def build(
@@ -34,8 +32,7 @@ def build(
     """The report of a run from its record (batch.json), its rows of strips and patches, and its
     figures."""
     marks = class_marks(record["bundle"]["classes"], record["config"]["thresholds"])
-    shown = tuple(_strip(strip) for strip in rows(strips))
-    cards = _cards(patches, shown, marks)
+    shown, cards = tuple(rows(strips)), cards_of(patches, strips)
     pareto = _pareto(cards, [mark for mark in marks if mark.name != NORMAL])
     policy, config = record["policy"], record["config"]
     return BatchReport(
@@ -57,14 +54,14 @@ def build(
         drawings=draw(figures, pareto, shown, config["by"]),
         left_out=figures.left_out,
         strips=shown,
-        cards=cards,
-        widest=max((strip.width for strip in shown), default=0),
+        cards=tuple(rows(cards)),
+        widest=int(strips["width"].fillna(0).max()) if len(strips) else 0,
         mm_per_px=config["mm_per_px"],
         kept_share=config["sise"]["kept_share"],
         fill=config["sise"]["fill_in_words"],
         second_method=SECOND_METHOD,
         truth=figures.truth,
-        escapes=_escapes(patches),
+        escapes=tuple(rows(patches[patches["outcome"] == "escape"])),
         identity=identity(record),
         inputs=tuple((entry["strip_id"], entry["sha256"]) for entry in record["inputs"]),
     )
@@ -98,70 +95,36 @@ def class_marks(classes: Sequence[str], thresholds: Mapping[str, float]) -> tupl
     return tuple(marks)
 
 
-def _strip(strip: Any) -> Strip:
-    inspected = strip.status == "inspected"
-    return Strip(
-        strip_id=strip.strip_id,
-        coil=strip.coil,
-        sha256=strip.strip_sha256,
-        status=strip.status,
-        reason=strip.reason,
-        width=int(strip.width) if inspected else 0,
-        patches=strip.patches,
-        flagged=strip.flagged,
-        disposition=strip.disposition,
-        rule=strip.rule,
-        thumb=strip.thumb_path,
-        raw=strip.raw_path,
-        overlay=strip.overlay_path,
-        height=int(getattr(strip, "height", STRIP_HEIGHT)) if inspected else 0,
+def cards_of(patches: pd.DataFrame, strips: pd.DataFrame) -> pd.DataFrame:
+    """The explained patches: indications by strip and place, then what else is explained.
+
+    Adds `number` from 1, `strip`, its place among the strips from 0, and `no_map`, why there is
+    none in words.
+    """
+    cards = patches[patches["explained"]].sort_values("flagged", ascending=False, kind="stable")
+    places = pd.Series(range(len(strips)), index=strips["strip_id"])
+    return cards.assign(
+        number=range(1, len(cards) + 1),
+        strip=cards["strip_id"].map(places),
+        no_map=[_NO_MAP.get(status, f"No map: {status}.") for status in cards["map_status"]],
     )
 
 
-def _cards(
-    patches: pd.DataFrame, strips: Sequence[Strip], marks: Sequence[ClassMark]
-) -> tuple[IndicationCard, ...]:
-    """The cards, numbered from 1: indications by strip and place, then what else is explained."""
-    place = {strip.strip_id: index for index, strip in enumerate(strips)}
-    explained = records(patches[patches["explained"]])
-    explained.sort(key=lambda patch: not patch["flagged"])
-    return tuple(
-        make_card(patch, number, place[patch["strip_id"]], marks)
-        for number, patch in enumerate(explained, 1)
-    )
-
-
-def _pareto(cards: Sequence[IndicationCard], marks: Sequence[ClassMark]) -> tuple[ClassCount, ...]:
-    indications = [card for card in cards if card.flagged]
-    patches = Counter(card.mark for card in indications)
-    strips = Counter(mark for mark, _ in {(card.mark, card.strip) for card in indications})
+def _pareto(cards: pd.DataFrame, marks: Sequence[ClassMark]) -> tuple[ClassCount, ...]:
+    indications = cards[cards["flagged"]]
+    patches = Counter(indications["target"])
+    strips = Counter(indications.drop_duplicates(["target", "strip"])["target"])
     counts, running = [], 0
-    for mark in sorted(marks, key=lambda mark: -patches[mark]):
-        running += patches[mark]
-        total = len(indications) or 1
-        counts.append(
-            ClassCount(mark, patches[mark], strips[mark], patches[mark] / total, running / total)
-        )
+    for mark in sorted(marks, key=lambda mark: -patches[mark.name]):
+        own, total = patches[mark.name], len(indications) or 1
+        running += own
+        counts.append(ClassCount(mark, own, strips[mark.name], own / total, running / total))
     return tuple(counts)
 
 
-def _proposals(strips: Sequence[Strip]) -> tuple[Proposal, ...]:
+def _proposals(strips: Sequence[Any]) -> tuple[Proposal, ...]:
     proposals = []
     for name in SEVERITY:
         rules = Counter(strip.rule for strip in strips if strip.disposition == name)
         proposals.append(Proposal(name, rules.total(), tuple(rules.most_common())))
     return tuple(proposals)
-
-
-def _escapes(patches: pd.DataFrame) -> tuple[Escape, ...]:
-    return tuple(
-        Escape(
-            strip_id=patch.strip_id,
-            left=patch.left,
-            right=patch.left + patch.size,
-            true_class=patch.true_class,
-            steel=patch.steel,
-            normal=getattr(patch, probability_column(NORMAL)),
-        )
-        for patch in rows(patches[patches["outcome"] == "escape"])
-    )

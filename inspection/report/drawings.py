@@ -1,6 +1,7 @@
 """The report's charts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from inspection.charts.confidence import confidence
 from inspection.charts.control import control
@@ -9,11 +10,11 @@ from inspection.charts.pareto import ClassBar, pareto
 from inspection.charts.reliability import reliability
 from inspection.quality.figures import Figures
 from inspection.quality.history import By
-from inspection.report.model import ClassCount, Strip
+from inspection.report.model import ClassCount
 
 
 def draw(
-    figures: Figures, counts: Sequence[ClassCount], strips: Sequence[Strip], by: By
+    figures: Figures, counts: Sequence[ClassCount], strips: Sequence[Any], by: By
 ) -> tuple[Drawing, ...]:
     """The Pareto, the confidence, the control chart, and the reliability where truth is known.
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from inspection.charts.drawing import Drawing
 from inspection.quality.figures import TruthFigures
-from severstal_prep.training_crops import STRIP_HEIGHT
 
 GLYPHS = 6
 
@@ -36,134 +35,6 @@ class ClassCount:
 
 
 @dataclass(frozen=True)
-class Trust:
-    """How far a map can be trusted.
-
-    `whole`, `kept` and `removed`: the target's probability on the whole patch, on the map's top
-    15 % alone, and without them; `drop` is the paper's, `removed_share` is removed / whole.
-    `agreement` is the correlation with the second method's map, None where that has none. Each
-    percentile, in (0, 100), is the share of the batch's maps that do worse.
-    """
-
-    whole: float
-    kept: float
-    removed: float
-    drop: float
-    removed_share: float
-    agreement: float | None
-    drop_percentile: float
-    removed_percentile: float
-    agreement_percentile: float | None
-
-
-@dataclass(frozen=True)
-class Region:
-    """Where the map exceeds its Otsu threshold: px inside the patch. `contour` is SVG path data."""
-
-    area: int
-    left: int
-    top: int
-    width: int
-    height: int
-    contour: str
-
-
-@dataclass(frozen=True)
-class RunnerUp:
-    """The second most probable class and its map (`image` is "" without one). `similarity` is the
-    correlation of its map with the target's, None where one of them is missing."""
-
-    mark: ClassMark
-    score: float
-    image: str
-    similarity: float | None
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What the labels say of a patch: its true class ("" where it shows several or none is known),
-    the outcome of the decision, the true mask's contour as SVG path data, and how well the map
-    hits it."""
-
-    true_class: str
-    outcome: str
-    contour: str
-    ebpg: float | None
-    bbox: float | None
-
-
-@dataclass(frozen=True)
-class IndicationCard:
-    """A patch with its evidence. `mark` is the class its map explains, `strip` the place of its
-    strip in the report. Places are px on the strip; images are paths relative to the page, ""
-    where there is none."""
-
-    number: int
-    strip: int
-    left: int
-    size: int
-    mark: ClassMark
-    score: float
-    flagged: bool
-    probabilities: tuple[float, ...]
-    raw: str
-    overlay: str
-    heat: str
-    no_map: str
-    trust: Trust | None
-    weak: bool
-    weak_because: str
-    region: Region | None
-    runner_up: RunnerUp | None
-    truth: Truth | None
-    patch_key: str
-    top: int = 0
-
-    @property
-    def right(self) -> int:
-        """Right edge on the strip, px."""
-        return self.left + self.size
-
-
-@dataclass(frozen=True)
-class Strip:
-    """A strip found. `status` is "inspected", "unreadable" or "not judged", `reason` why;
-    `flagged` counts its indications."""
-
-    strip_id: str
-    coil: str
-    sha256: str
-    status: str
-    reason: str
-    width: int
-    patches: int
-    flagged: int
-    disposition: str
-    rule: str
-    thumb: str
-    raw: str
-    overlay: str
-    height: int = STRIP_HEIGHT
-
-    @property
-    def inspected(self) -> bool:
-        """Whether it was read and judged."""
-        return self.status == "inspected"
-
-
-@dataclass(frozen=True)
-class Escape:
-    """A defective patch that was not flagged: places in px, `normal` the probability of normal."""
-
-    strip_id: str
-    left: int
-    right: int
-    true_class: str
-    steel: bool
-    normal: float
-
-
-@dataclass(frozen=True)
 class Fact:
     """A line of the identity block; `code` for hashes and paths."""
 
@@ -184,9 +55,11 @@ class Proposal:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """Everything on the page. `proposals` come most severe first; `widest` is the widest strip in
-    px; `mm_per_px` is None where the size of a pixel is not known; `escapes` are patches, none
-    without truth; `left_out` are earlier reports that the chart does not count, with reasons."""
+    """Everything on the page. `strips` are rows of strips.parquet; `cards`, with what
+    `build.cards_of` adds, and `escapes` are rows of results.parquet, the latter none without
+    truth. `proposals` come most severe first; `widest` is the widest strip in px; `mm_per_px` is
+    None where the size of a pixel is not known; `left_out` are earlier reports that the chart does
+    not count, with reasons."""
 
     batch: str
     fingerprint: str
@@ -205,24 +78,24 @@ class BatchReport:
     pareto: tuple[ClassCount, ...]
     drawings: tuple[Drawing, ...]
     left_out: tuple[tuple[str, str], ...]
-    strips: tuple[Strip, ...]
-    cards: tuple[IndicationCard, ...]
+    strips: tuple[Any, ...]
+    cards: tuple[Any, ...]
     widest: int
     mm_per_px: float | None
     kept_share: float
     fill: str
     second_method: str
     truth: TruthFigures | None
-    escapes: tuple[Escape, ...]
+    escapes: tuple[Any, ...]
     identity: tuple[Fact, ...]
     inputs: tuple[tuple[str, str], ...]
 
     @property
-    def indications(self) -> tuple[IndicationCard, ...]:
+    def indications(self) -> tuple[Any, ...]:
         """The cards of flagged patches."""
         return tuple(card for card in self.cards if card.flagged)
 
     @property
-    def not_inspected_strips(self) -> tuple[Strip, ...]:
+    def not_inspected_strips(self) -> tuple[Any, ...]:
         """Strips that could not be read or judged."""
-        return tuple(strip for strip in self.strips if not strip.inspected)
+        return tuple(strip for strip in self.strips if strip.status != "inspected")

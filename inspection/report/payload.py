@@ -5,17 +5,30 @@ The scripts that read it are in `assets/`; `assets/data.js` turns columns into c
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from inspection.pipeline.policy import DISPOSITIONS
-from inspection.report.model import BatchReport, IndicationCard, Strip
+import pandas as pd
+
+from inspection.pipeline.policy import DISPOSITIONS, probability_column
+from inspection.report.model import BatchReport
+from inspection.store.fields import FLOAT, INT, PATCH, STRIP, TEXT, Column, columns
 
 DIGITS = 4
+CARD = (
+    Column("number", INT, "of the card, from 1", page=True),
+    Column("strip", INT, "place of its strip among the strips, from 0", page=True),
+    Column("no_map", TEXT, "why there is no map, else empty", page=True),
+)
 
 
 def payload(report: BatchReport) -> dict[str, Any]:
-    """What the scripts get; numbers are rounded to four digits, missing ones are None."""
+    """What the scripts get; numbers are rounded to four digits, missing ones are None.
+
+    Strips and cards have the columns of strips.parquet and results.parquet that `fields` marks for
+    the page, by the same names; cards those of `CARD` besides.
+    """
+    classes = [mark.name for mark in report.marks]
     return {
         "batch": {"name": report.batch, "fingerprint": report.fingerprint},
         "mmPerPx": report.mm_per_px,
@@ -26,12 +39,13 @@ def payload(report: BatchReport) -> dict[str, Any]:
                 "name": mark.name,
                 "symbol": mark.symbol,
                 "style": mark.style,
-                "threshold": _number(mark.threshold),
+                "column": probability_column(mark.name),
+                "threshold": None if mark.threshold is None else round(mark.threshold, DIGITS),
             }
             for mark in report.marks
         ],
-        "strips": _columns(report.strips, _STRIP),
-        "cards": _columns(report.cards, _CARD),
+        "strips": _columns(report.strips, STRIP),
+        "cards": _columns(report.cards, (*CARD, *columns(PATCH, classes))),
     }
 
 
@@ -46,91 +60,18 @@ def as_script(report: BatchReport) -> str:
     return f"const REPORT = JSON.parse({literal});\n"
 
 
-_STRIP: dict[str, Callable[[Strip], Any]] = {
-    "id": lambda strip: strip.strip_id,
-    "coil": lambda strip: strip.coil,
-    "inspected": lambda strip: strip.inspected,
-    "reason": lambda strip: strip.reason,
-    "width": lambda strip: strip.width,
-    "height": lambda strip: strip.height,
-    "patches": lambda strip: strip.patches,
-    "flagged": lambda strip: strip.flagged,
-    "disposition": lambda strip: strip.disposition,
-    "rule": lambda strip: strip.rule,
-    "thumb": lambda strip: strip.thumb,
-    "raw": lambda strip: strip.raw,
-    "overlay": lambda strip: strip.overlay,
-}
-
-_CARD: dict[str, Callable[[IndicationCard], Any]] = {
-    "number": lambda card: card.number,
-    "strip": lambda card: card.strip,
-    "left": lambda card: card.left,
-    "top": lambda card: card.top,
-    "size": lambda card: card.size,
-    "class": lambda card: card.mark.index,
-    "score": lambda card: _number(card.score),
-    "flagged": lambda card: card.flagged,
-    "p": lambda card: [_number(value) for value in card.probabilities],
-    "raw": lambda card: card.raw,
-    "map": lambda card: card.heat,
-    "noMap": lambda card: card.no_map,
-    "weak": lambda card: card.weak,
-    "weakBecause": lambda card: card.weak_because,
-    "trust": lambda card: _trust(card),
-    "region": lambda card: _region(card),
-    "runnerUp": lambda card: _runner_up(card),
-    "truth": lambda card: _truth(card),
-}
+def _columns(rows: Sequence[Any], table: Iterable[Column]) -> dict[str, list[Any]]:
+    return {
+        column.name: [_plain(getattr(row, column.name), column) for row in rows]
+        for column in table
+        if column.page
+    }
 
 
-def _columns(rows: Sequence[Any], columns: dict[str, Callable[[Any], Any]]) -> dict[str, list[Any]]:
-    return {name: [value(row) for row in rows] for name, value in columns.items()}
-
-
-def _trust(card: IndicationCard) -> list[float | None] | None:
-    trust = card.trust
-    if trust is None:
-        return None
-    values = (
-        trust.kept,
-        trust.drop,
-        trust.drop_percentile,
-        trust.removed,
-        trust.removed_share,
-        trust.removed_percentile,
-        trust.agreement,
-        trust.agreement_percentile,
-    )
-    return [_number(value) for value in values]
-
-
-def _region(card: IndicationCard) -> list[Any] | None:
-    region = card.region
-    if region is None:
-        return None
-    return [region.area, region.left, region.top, region.width, region.height, region.contour]
-
-
-def _runner_up(card: IndicationCard) -> list[Any] | None:
-    other = card.runner_up
-    if other is None:
-        return None
-    return [other.mark.index, _number(other.score), other.image, _number(other.similarity)]
-
-
-def _truth(card: IndicationCard) -> list[Any] | None:
-    truth = card.truth
-    if truth is None:
-        return None
-    return [
-        truth.true_class,
-        truth.outcome,
-        truth.contour,
-        _number(truth.ebpg),
-        _number(truth.bbox),
-    ]
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None else round(float(value), DIGITS)
+def _plain(value: Any, column: Column) -> Any:
+    """A cell as JSON has it; what is missing is "" among texts, else None."""
+    if pd.isna(value):
+        return "" if column.type == TEXT else None
+    if column.type == FLOAT:
+        return round(float(value), DIGITS)
+    return int(value) if column.type == INT else value

@@ -117,7 +117,7 @@ def test_hostile_names_are_text_and_nothing_else(report: Path, page: Page) -> No
     assert not any(name.startswith("on") for _, found in page.elements for name in found)
     data = (report / "data" / "report.js").read_text("utf-8")
     assert "<" not in data
-    assert set(HOSTILE) < set(data_of(report)["strips"]["id"])
+    assert set(HOSTILE) < set(data_of(report)["strips"]["strip_id"])
 
 
 def test_nothing_is_fetched_from_elsewhere(report: Path, page: Page) -> None:
@@ -191,48 +191,58 @@ def test_the_scripts_get_every_strip_and_card(report: Path) -> None:
     assert [entry["name"] for entry in data["classes"]] == list(CLASSES)
     assert [entry["threshold"] for entry in data["classes"]] == [None, 0.5, 0.5, 0.5, 0.5]
     strips = data["strips"]
-    assert len(strips["id"]) == 10
-    wide = strips["id"].index("coil/wide.png")
+    assert len(strips["strip_id"]) == 10
+    wide = strips["strip_id"].index("coil/wide.png")
     assert (strips["coil"][wide], strips["width"][wide]) == ("coil", 1024)
     assert (strips["patches"][wide], strips["flagged"][wide]) == (5, 1)
-    bad = strips["id"].index("coil/<i>bad.jpg")
-    assert (strips["inspected"][bad], strips["disposition"][bad]) == (False, "hold")
+    bad = strips["strip_id"].index("coil/<i>bad.jpg")
+    assert (strips["status"][bad], strips["disposition"][bad]) == ("unreadable", "hold")
+    assert (strips["width"][bad], strips["thumb_path"][bad]) == (None, "")
     cards = data["cards"]
     assert cards["number"] == list(range(1, 9))
     assert all(len(values) == 8 for values in cards.values())
     at = cards["strip"].index(wide)
-    found = [cards[name][at] for name in ("left", "size", "class", "flagged", "map")]
-    assert found == [768, 256, 2, True, ""]
-    assert cards["noMap"][at].startswith("No map: no feature map of the model raises this class")
-    assert cards["trust"][at] is None
-    assert cards["region"][at] is None
+    found = [cards[name][at] for name in ("left", "size", "target", "flagged", "map_path")]
+    assert found == [768, 256, "class 2", True, ""]
+    assert cards["no_map"][at].startswith("No map: no feature map of the model raises this class")
+    assert cards["drop"][at] is None
+    assert cards["region_area"][at] is None
+    assert cards["region_contour"][at] == ""
 
 
 def test_a_cards_figures_are_those_of_the_table(report: Path) -> None:
     """Against results.parquet, row by row: the fifth flagged patch."""
-    data = data_of(report)["cards"]
+    data = data_of(report)
+    card = {name: values[4] for name, values in data["cards"].items()}
     opened = open_report(report)
     patch = opened.patches[opened.patches["flagged"]].iloc[4]
-    assert data["left"][4] == patch["left"]
-    assert data["score"][4] == pytest.approx(patch["score"], abs=5e-5)
-    assert data["p"][4] == pytest.approx(
-        [patch[f"p_{name.replace(' ', '_')}"] for name in CLASSES], abs=5e-5
-    )
+    shares = [entry["column"] for entry in data["classes"]]
+    assert shares == ["p_normal", "p_class_1", "p_class_2", "p_class_3", "p_class_4"]
     names = (
-        "kept_score", "drop", "drop_percentile", "removed_score", "removed_share",
-        "removed_percentile", "agreement", "agreement_percentile",
+        "score", *shares, "kept_score", "drop", "drop_percentile", "removed_score",
+        "removed_share", "removed_percentile", "agreement", "agreement_percentile",
+        "runner_up_score", "runner_up_similarity",
     )  # fmt: skip
-    assert data["trust"][4] == pytest.approx([patch[name] for name in names], abs=5e-5)
-    sides = ("area", "left", "top", "width", "height", "contour")
-    assert data["region"][4] == [patch[f"region_{side}"] for side in sides]
-    index, score, image, similarity = data["runnerUp"][4]
-    assert CLASSES[index] == patch["runner_up"]
-    assert image == patch["runner_up_map_path"]
-    assert [score, similarity] == pytest.approx(
-        [patch["runner_up_score"], patch["runner_up_similarity"]], abs=5e-5
-    )
-    assert (report / data["raw"][4]).is_file()
-    assert (report / data["map"][4]).is_file()
+    for name in names:
+        assert card[name] == pytest.approx(patch[name], abs=5e-5)
+        assert card[name] == round(card[name], 4)
+    for name in ("area", "left", "top", "width", "height", "contour"):
+        assert card[f"region_{name}"] == patch[f"region_{name}"]
+    assert isinstance(card["region_area"], int)
+    for name in ("left", "target", "runner_up", "runner_up_map_path", "weak", "weak_because"):
+        assert card[name] == patch[name]
+    assert (report / card["raw_path"]).is_file()
+    assert (report / card["map_path"]).is_file()
+
+
+def test_the_scripts_read_the_columns_that_they_get_and_no_others(report: Path) -> None:
+    data = data_of(report)
+    text = "".join(path.read_text("utf-8") for path in (report / "assets").glob("*.js"))
+    made = set(re.findall(r"^ {2}(?:card|strip)\.(\w+) = ", text, re.M))
+    read = set(re.findall(r"\b(?:card|strip)\.([a-z]\w*)", text)) - made
+    shares = {entry["column"] for entry in data["classes"]}
+    got = (data["cards"].keys() | data["strips"].keys()) - shares
+    assert read == got - made
 
 
 def test_readers_without_scripts_get_tables(page: Page, report: Path) -> None:
@@ -242,7 +252,7 @@ def test_readers_without_scripts_get_tables(page: Page, report: Path) -> None:
     linked = [link for link in page.having("href") if link.startswith("img/")]
     assert len([link for link in linked if link.endswith("_raw.jpg")]) == 8
     assert len([link for link in linked if link.endswith("_overlay.jpg")]) == 7
-    for name in data_of(report)["strips"]["id"]:
+    for name in data_of(report)["strips"]["strip_id"]:
         assert name in words
 
 
@@ -315,12 +325,11 @@ def test_truth_gives_rates_confusion_and_escapes(tmp_path: Path, inspect_toy: In
     assert "1 defective patch was not flagged." in words
     assert "b.png 224–480 class 3" in words
     cards = data_of(tmp_path / "out")["cards"]
-    true_class, outcome, contour, ebpg, bbox = cards["truth"][0]
-    assert (true_class, outcome) == ("class 1", "found")
-    assert contour == "M 20 0 L 84 0 L 84 256 L 20 256 Z"
-    assert ebpg == 1.0
+    assert (cards["true_class"][0], cards["outcome"][0]) == ("class 1", "found")
+    assert cards["true_contour"][0] == "M 20 0 L 84 0 L 84 256 L 20 256 Z"
+    assert cards["ebpg"][0] == 1.0
     # The map marks 64 × 64 of the mask's 64 × 256 pixels; the other 3/4 are a tie at 0.
-    assert 0.25 <= bbox <= 1.0
+    assert 0.25 <= cards["bbox"][0] <= 1.0
     assert len(page.tags("td", "right")) == 5
 
 

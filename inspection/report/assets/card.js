@@ -15,15 +15,15 @@ function drawCard(card, printed = false) {
   write(root, "title", CLASSES[card.class].name);
   title.append(make("span", { className: "quiet", textContent: `, number ${card.number}` }));
   write(root, "number", card.number);
-  write(root, "strip", card.strip.id);
+  write(root, "strip", card.strip.strip_id);
   write(root, "place", placeOf(card));
   write(root, "score", probability(card.score));
   write(root, "unflagged", card.flagged ? "" : "not flagged");
   write(root, "weak", card.weak ? "weak explanation" : "");
-  write(root, "outcome", card.truth && card.truth.outcome !== "unknown" ? `truth: ${card.truth.outcome}` : "");
+  write(root, "outcome", card.outcome && card.outcome !== "unknown" ? `truth: ${card.outcome}` : "");
   drawLook(root, card, printed);
   drawWhere(find(".where", root), card);
-  slot(root, "bars").append(...card.p.map((value, index) => drawBar(value, index, card)));
+  slot(root, "bars").append(...CLASSES.map(({ column }, index) => drawBar(card[column], index, card)));
   slot(root, "facts").append(...factsOf(card));
   slot(root, "trust").append(...trustOf(card));
   if (!printed) slot(root, "decide").append(drawDecide(card.strip, card));
@@ -33,15 +33,15 @@ function drawCard(card, printed = false) {
 
 function drawLook(root, card, printed) {
   const pictures = slot(root, "pictures");
-  const compared = card.runnerUp && (printed ? false : comparing.has(card.number));
-  pictures.append(drawPicture(card, card.map, `class ${CLASSES[card.class].symbol}`, CLASSES[card.class], compared));
+  const compared = card.runner_up && (printed ? false : comparing.has(card.number));
+  pictures.append(drawPicture(card, card.map_path, `class ${CLASSES[card.class].symbol}`, CLASSES[card.class], compared));
   if (compared) {
-    pictures.append(drawPicture(card, card.runnerUp.map, "the runner-up", CLASSES[card.runnerUp.class], true, false));
+    pictures.append(drawPicture(card, card.runner_up_map_path, "the runner-up", CLASSES[card.second], true, false));
   }
   if (printed) pictures.prepend(drawPicture(card, "", "", null, false));
-  write(root, "noMap", card.noMap);
+  write(root, "noMap", card.no_map);
   const slider = slot(root, "slider");
-  if (!card.map || printed) {
+  if (!card.map_path || printed) {
     slider.remove();
   } else {
     const input = find("input", slider);
@@ -55,10 +55,9 @@ function drawLook(root, card, printed) {
   }
   const button = find("[data-act=runner]", root);
   button.dataset.focus = "runner";
-  if (card.runnerUp && !printed) {
-    const { name } = CLASSES[card.runnerUp.class];
+  if (card.runner_up && !printed) {
     button.hidden = false;
-    button.textContent = `Runner-up: ${name}, ${probability(card.runnerUp.score)}`;
+    button.textContent = `Runner-up: ${card.runner_up}, ${probability(card.runner_up_score)}`;
     button.setAttribute("aria-pressed", String(compared));
     button.addEventListener("click", () => toggleRunnerUp(card));
   }
@@ -69,13 +68,13 @@ function drawPicture(card, map, what, cls, titled, marked = true) {
   const figure = clone("picture-template");
   const [raw, over] = every("img", figure);
   for (const image of [raw, over]) Object.assign(image, { width: card.size, height: card.size });
-  raw.src = source(card.raw);
+  raw.src = source(card.raw_path);
   raw.alt = `The patch, number ${card.number}${map ? `, with the map of ${what} over it` : ""}`;
   if (map) over.src = source(map);
   else over.remove();
   const outline = find(".outline", figure);
   outline.setAttribute("viewBox", `0 0 ${card.size} ${card.size}`);
-  const contours = { region: map && marked ? card.region?.contour : "", true: what && marked ? card.truth?.contour : "" };
+  const contours = { region: map && marked ? card.region_contour : "", true: what && marked ? card.true_contour : "" };
   for (const [name, path] of Object.entries(contours)) {
     for (const line of [find(`.${name}-halo`, outline), find(`.${name}`, outline)]) {
       if (path) line.setAttribute("d", path);
@@ -89,14 +88,14 @@ function drawPicture(card, map, what, cls, titled, marked = true) {
 }
 
 function toggleRunnerUp(card) {
-  if (!card.runnerUp) return;
+  if (!card.runner_up) return;
   if (!comparing.delete(card.number)) comparing.add(card.number);
   redraw(card);
 }
 
 function drawWhere(button, card) {
   const image = find("img", button);
-  Object.assign(image, { src: source(card.strip.thumb), width: card.strip.width, height: card.strip.height });
+  Object.assign(image, { src: source(card.strip.thumb_path), width: card.strip.width, height: card.strip.height });
   const place = find("span", button);
   layOver(place, card);
   button.dataset.focus = "strip";
@@ -130,41 +129,39 @@ function fact(label, value, muted = "") {
 
 function factsOf(card) {
   const facts = [];
-  const { region, truth } = card;
-  if (region) {
-    const mm2 = REPORT.mmPerPx === null ? "" : `, ${number(Math.round(region.area * REPORT.mmPerPx ** 2))}${THIN}mm²`;
-    facts.push(fact("Explained region", `${number(region.area)}${THIN}px${mm2}`,
-      percent(region.area / card.size ** 2)));
-    const corner = `at ${number(card.left + region.left)}, ${number(card.top + region.top)}`;
-    const size = `${region.width} × ${region.height}${THIN}px`;
-    facts.push(fact("Its box on the strip", size, REPORT.mmPerPx === null ? corner
-      : `${corner} (${metric(card.left + region.left)}, ${metric(card.top + region.top)})`));
+  if (card.region_area !== null) {
+    const area = card.region_area;
+    const [left, top] = [card.left + card.region_left, card.top + card.region_top];
+    const mm2 = REPORT.mmPerPx === null ? "" : `, ${number(Math.round(area * REPORT.mmPerPx ** 2))}${THIN}mm²`;
+    facts.push(fact("Explained region", `${number(area)}${THIN}px${mm2}`, percent(area / card.size ** 2)));
+    const corner = `at ${number(left)}, ${number(top)}`;
+    facts.push(fact("Its box on the strip", `${card.region_width} × ${card.region_height}${THIN}px`,
+      REPORT.mmPerPx === null ? corner : `${corner} (${metric(left)}, ${metric(top)})`));
   }
-  if (card.runnerUp?.similarity !== null && card.runnerUp?.similarity !== undefined) {
-    facts.push(fact("Map against runner-up's", card.runnerUp.similarity.toFixed(2), "correlation"));
+  if (card.runner_up_similarity !== null) {
+    facts.push(fact("Map against runner-up's", card.runner_up_similarity.toFixed(2), "correlation"));
   }
-  if (truth?.trueClass) facts.push(fact("True class", truth.trueClass));
-  if (truth && truth.ebpg !== null) {
-    facts.push(fact("Map on the true mask", `EBPG ${probability(truth.ebpg)}`, `Bbox ${probability(truth.bbox)}`));
+  if (card.true_class) facts.push(fact("True class", card.true_class));
+  if (card.ebpg !== null) {
+    facts.push(fact("Map on the true mask", `EBPG ${probability(card.ebpg)}`, `Bbox ${probability(card.bbox)}`));
   }
   return facts;
 }
 
 function trustOf(card) {
-  const { trust } = card;
-  if (!trust) return [];
+  if (card.drop === null) return [];
   const heading = make("h4", {}, "How far to trust the map",
     make("small", { textContent: "and the share of this batch's maps that do worse" }));
   const measures = [
-    drawMeasure("Kept alone", probability(trust.kept), `drop ${percent(trust.drop)}`, trust.dropRank),
-    drawMeasure("Deleted", probability(trust.removed), `${percent(trust.left)} left`, trust.leftRank),
-    trust.agreement === null
+    drawMeasure("Kept alone", probability(card.kept_score), `drop ${percent(card.drop)}`, card.drop_percentile),
+    drawMeasure("Deleted", probability(card.removed_score), `${percent(card.removed_share)} left`, card.removed_percentile),
+    card.agreement === null
       ? drawMeasure("Second method", "no map", "", null)
-      : drawMeasure("Second method", trust.agreement.toFixed(2), "correlation", trust.agreementRank),
+      : drawMeasure("Second method", card.agreement.toFixed(2), "correlation", card.agreement_percentile),
   ];
   const words = make("p", { className: card.weak ? "notice" : "muted verdict-of-trust" });
-  if (card.weak) words.append(make("b", { textContent: "Weak explanation: " }), card.weakBecause, ".");
-  else if (card.weakBecause) words.append(`One test failed: ${card.weakBecause}.`);
+  if (card.weak) words.append(make("b", { textContent: "Weak explanation: " }), card.weak_because, ".");
+  else if (card.weak_because) words.append(`One test failed: ${card.weak_because}.`);
   else words.append("All three tests passed.");
   return [heading, ...measures, words];
 }

@@ -1,5 +1,5 @@
 "use strict";
-// The report's columns (data/report.js) as strips and cards.
+// The report's columns (data/report.js) as strips and cards, by the names in docs/results.md.
 
 /** @returns {any[]} */
 function rowsOf(columns) {
@@ -10,6 +10,8 @@ function rowsOf(columns) {
 }
 
 const CLASSES = REPORT.classes;
+/** @type {(name: string) => number} */
+const classOf = (name) => CLASSES.findIndex((cls) => cls.name === name);
 /** @type {Strip[]} */
 const STRIPS = rowsOf(REPORT.strips);
 /** @type {Indication[]} */
@@ -18,30 +20,17 @@ const CARDS = rowsOf(REPORT.cards);
 for (const [index, strip] of STRIPS.entries()) {
   strip.index = index;
   strip.cards = [];
-  strip.name = strip.id.slice(strip.id.lastIndexOf("/") + 1);
+  strip.inspected = strip.status === "inspected";
+  strip.name = strip.strip_id.slice(strip.strip_id.lastIndexOf("/") + 1);
 }
 for (const card of CARDS) {
   card.strip = STRIPS[Number(card.strip)]; // the column holds its index
   card.strip.cards.push(card);
   card.right = card.left + card.size;
   card.bottom = card.top + card.size;
-  card.text = `${card.number} ${card.strip.id}`.toLowerCase();
-  if (card.trust) {
-    const [kept, drop, dropRank, removed, left, leftRank, agreement, agreementRank] = card.trust;
-    card.trust = { kept, drop, dropRank, removed, left, leftRank, agreement, agreementRank };
-  }
-  if (card.region) {
-    const [area, left, top, width, height, contour] = card.region;
-    card.region = { area, left, top, width, height, contour };
-  }
-  if (card.runnerUp) {
-    const [cls, score, map, similarity] = card.runnerUp;
-    card.runnerUp = { class: cls, score, map, similarity };
-  }
-  if (card.truth) {
-    const [trueClass, outcome, contour, ebpg, bbox] = card.truth;
-    card.truth = { trueClass, outcome, contour, ebpg, bbox };
-  }
+  card.class = classOf(card.target);
+  card.second = classOf(card.runner_up); // -1 without one
+  card.text = `${card.number} ${card.strip.strip_id}`.toLowerCase();
 }
 
 const glyph = (index) => clone(`glyph-${index}`);
@@ -71,4 +60,4 @@ function layOver(element, card) {
 
 /** What a card is called where its picture cannot be seen. */
 const nameOf = (card) =>
-  `${CLASSES[card.class].name}, ${probability(card.score)}, ${card.strip.id}, ${placeOf(card)}`;
+  `${CLASSES[card.class].name}, ${probability(card.score)}, ${card.strip.strip_id}, ${placeOf(card)}`;

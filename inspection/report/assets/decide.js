@@ -109,7 +109,7 @@ async function decide(subject, content, strip, card = null) {
   decided(strip);
   const what = content.kind === "undo" ? "undone"
     : OUTCOME[content.kind]({ value: content.class ?? content.disposition ?? "" }, card);
-  announce(`${card && subject.left !== null ? `Number ${card.number}` : strip.id}: ${what}`);
+  announce(`${card && subject.left !== null ? `Number ${card.number}` : strip.strip_id}: ${what}`);
   return true;
 }
 

@@ -15,8 +15,8 @@ const served = location.protocol.startsWith("http") && location.pathname.match(/
 let server = served ? `../../api/batches/${served[1]}` : null;
 
 // `left` counts the px of all rows of the strip, one row after another (docs/review.md).
-const patchSubject = (card) => ({ strip: card.strip.id, left: card.top * card.strip.width + card.left });
-const stripSubject = (strip) => ({ strip: strip.id, left: null });
+const patchSubject = (card) => ({ strip: card.strip.strip_id, left: card.top * card.strip.width + card.left });
+const stripSubject = (strip) => ({ strip: strip.strip_id, left: null });
 /** @type {(subject: {strip: string, left?: number | null}) => string} */
 const subjectKey = ({ strip, left }) => JSON.stringify([strip, left ?? null]);
 

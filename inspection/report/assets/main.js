@@ -211,7 +211,7 @@ async function start() {
   if (trouble) refuse(trouble);
   if (CARDS.length) openLists();
   document.addEventListener("visibilitychange", renew);
-  watchOtherTabs((id) => decided(STRIPS.find((strip) => strip.id === id)));
+  watchOtherTabs((id) => decided(STRIPS.find((strip) => strip.strip_id === id)));
   preparePrint();
   document.documentElement.dataset.ready = "yes";
 }

@@ -42,11 +42,11 @@ addEventListener("hashchange", () => {
 const SORT_BY = {
   number: (card) => card.number,
   score: (card) => card.score,
-  doubt: (card) => (card.weak ? 1e3 : 0) + (card.weakBecause ? card.weakBecause.split(";").length * 10 : 0) + (card.trust?.drop ?? 0),
-  drop: (card) => card.trust?.drop,
-  removed: (card) => card.trust?.left,
-  agreement: (card) => card.trust?.agreement,
-  area: (card) => card.region?.area,
+  doubt: (card) => (card.weak ? 1e3 : 0) + (card.weak_because ? card.weak_because.split(";").length * 10 : 0) + card.drop,
+  drop: (card) => card.drop,
+  removed: (card) => card.removed_share,
+  agreement: (card) => card.agreement,
+  area: (card) => card.region_area,
   class: (card) => card.class,
   left: (card) => card.left,
   strip: (card) => card.strip.index,
@@ -61,12 +61,12 @@ function chosenCards() {
     (!classes.size || classes.has(card.class)) &&
     (!STATE.disposition || card.strip.disposition === STATE.disposition) &&
     (!STATE.weak || card.weak === (STATE.weak === "yes")) &&
-    (!STATE.truth || card.truth?.outcome === STATE.truth) &&
+    (!STATE.truth || card.outcome === STATE.truth) &&
     (!STATE.review || statusOf(patchSubject(card)) === STATE.review) &&
     words.every((word) => card.text.includes(word)));
   const down = STATE.sort.startsWith("-");
   const value = SORT_BY[STATE.sort.replace("-", "")] ?? SORT_BY.number;
-  const missing = (card) => value(card) === undefined || value(card) === null;
+  const missing = (card) => value(card) === null;
   return chosen.sort((a, b) => {
     if (missing(a) || missing(b)) return Number(missing(a)) - Number(missing(b)) || a.number - b.number;
     return (down ? value(b) - value(a) : value(a) - value(b)) || a.number - b.number;

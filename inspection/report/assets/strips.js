@@ -66,8 +66,8 @@ function drawRow(strip) {
   const row = clone("strip-template");
   row.dataset.strip = strip.index;
   const name = find(".name", row);
-  find("bdi", name).textContent = strip.coil ? strip.name : strip.id;
-  name.setAttribute("aria-label", `Open strip ${strip.id}`);
+  find("bdi", name).textContent = strip.coil ? strip.name : strip.strip_id;
+  name.setAttribute("aria-label", `Open strip ${strip.strip_id}`);
   name.dataset.focus = "open";
   name.addEventListener("click", () => openViewer(strip));
   const bar = find(".bar", row);
@@ -78,7 +78,7 @@ function drawRow(strip) {
     if (strip.width < 4 * strip.height) bar.style.maxWidth = `${(ROW_HEIGHT * strip.width) / strip.height}px`;
     const image = find("img", bar);
     if (STRIPS.length > ROOMY) image.remove();
-    else Object.assign(image, { src: source(strip.thumb), loading: "lazy", width: strip.width, height: strip.height });
+    else Object.assign(image, { src: source(strip.thumb_path), loading: "lazy", width: strip.width, height: strip.height });
     bar.append(...strip.cards.filter((card) => card.flagged).map((card) => drawMark(card)));
   } else {
     const missing = find(".missing", row);

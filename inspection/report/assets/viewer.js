@@ -8,23 +8,23 @@ let viewed = null;
 function openViewer(strip, card = null) {
   viewed = strip;
   const dialog = find("#viewer");
-  find("h2 bdi", dialog).textContent = strip.id;
+  find("h2 bdi", dialog).textContent = strip.strip_id;
   find(".rule", dialog).textContent = strip.inspected
     ? `Proposed: ${strip.disposition}. ${strip.rule}. ${number(strip.flagged)} of ${plural(strip.patches, "patch")} flagged.`.replace("patchs", "patches")
     : `Not inspected: ${strip.reason}. Proposed: ${strip.disposition}.`;
   const view = find(".strip-view", dialog);
   view.hidden = !strip.inspected;
   const slider = find(".slider", dialog);
-  slider.hidden = !strip.overlay;
+  slider.hidden = !strip.overlay_path;
   if (strip.inspected) {
     const [raw, over] = every("img", view);
     const stack = find(".stack", view);
     stack.style.width = `${strip.width}px`;
     for (const image of [raw, over]) Object.assign(image, { width: strip.width, height: strip.height });
-    raw.src = source(strip.raw || strip.thumb);
-    raw.alt = `Strip ${strip.id}`;
-    over.hidden = !strip.overlay;
-    if (strip.overlay) over.src = source(strip.overlay);
+    raw.src = source(strip.raw_path || strip.thumb_path);
+    raw.alt = `Strip ${strip.strip_id}`;
+    over.hidden = !strip.overlay_path;
+    if (strip.overlay_path) over.src = source(strip.overlay_path);
     else over.removeAttribute("src");
     find(".marks", view).replaceChildren(
       ...strip.cards.filter((own) => own.flagged).map((own) => drawMark(own, () => dialog.close())));
