@@ -28,6 +28,7 @@ from severstal_prep.dataset import (
     write_card,
     write_manifest,
 )
+from severstal_prep.engines import run_steps
 from severstal_prep.errors import DatasetError
 from severstal_prep.files import file_sha256, replacing
 from severstal_prep.images import is_whole_png
@@ -35,7 +36,7 @@ from severstal_prep.manifest import DatasetManifest, SplitMethod, make_manifest
 from severstal_prep.recast import BLACK_LEVEL, NORMAL, Rules
 from severstal_prep.sources import Chosen, choose_sources
 from severstal_prep.split import absent_classes
-from severstal_prep.strips import CutTask, Source, StripRecord, cut, hash_file
+from severstal_prep.strips import CUT, CutTask, Source, StripRecord, hash_file
 from severstal_prep.workfolder import WorkFolder
 
 _HASHED = {"csv_sha256": "label file", "groups_sha256": "groups.csv"}
@@ -43,7 +44,11 @@ _HASHED = {"csv_sha256": "label file", "groups_sha256": "groups.csv"}
 
 @dataclass(frozen=True)
 class Request:
-    """What to build from what. `on_error` and `jobs` have no influence on what is built."""
+    """What to build from what.
+
+    `on_error`, `jobs` and `ray`, the cluster that cuts (`engines.run_steps`), have no influence
+    on what is built.
+    """
 
     csv: Path
     images: Path
@@ -53,6 +58,7 @@ class Request:
     seed: int = 0
     on_error: OnError = "stop"
     jobs: int = 1
+    ray: str | None = None
 
 
 @dataclass(frozen=True)
@@ -200,7 +206,8 @@ def _cut_all(request: Request, sources: Sequence[Source], work: WorkFolder) -> l
         CutTask(source, request.rules, work.path, done.get(source.path.name)) for source in sources
     ]
     records = list[StripRecord]()
-    with work.journal() as journal, closing(workers.run(cut, tasks, request.jobs)) as results:
+    done_now = run_steps(CUT, tasks, request.jobs, request.ray)
+    with work.journal() as journal, closing(done_now) as results:
         tracked = console.track(results, len(tasks), "cutting strips")
         for source, record in zip(sources, tracked, strict=True):
             if record.problem and request.on_error == "stop":

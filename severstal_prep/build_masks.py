@@ -24,14 +24,15 @@ from severstal_prep.dataset import (
     read_card,
     read_manifest,
 )
+from severstal_prep.engines import run_steps
 from severstal_prep.errors import DatasetError
 from severstal_prep.files import file_sha256
 from severstal_prep.manifest import DatasetManifest, placed
 from severstal_prep.masked_crops import (
+    CUT_MASKED,
     ImageRecord,
     MaskRules,
     MaskTask,
-    cut_masked,
     hash_masked,
     masked_crop_id,
 )
@@ -48,8 +49,8 @@ class MaskRequest:
     """What to build from what.
 
     `data` holds `images/CLASS`, `masks/CLASS` and perhaps `groups.csv`; `normal` names the
-    class whose images show no defect, None to find it. `on_error` and `jobs` have no influence
-    on what is built.
+    class whose images show no defect, None to find it. `on_error`, `jobs` and `ray`, the cluster
+    that cuts (`engines.run_steps`), have no influence on what is built.
     """
 
     data: Path
@@ -59,6 +60,7 @@ class MaskRequest:
     seed: int = 0
     on_error: OnError = "stop"
     jobs: int = 1
+    ray: str | None = None
 
 
 def build_masks(request: MaskRequest) -> Outcome:
@@ -125,7 +127,8 @@ def _cut_all(request: MaskRequest, folder: MaskedFolder, work: WorkFolder) -> li
         for image in folder.images
     ]
     records = list[ImageRecord]()
-    with work.journal() as journal, closing(workers.run(cut_masked, tasks, request.jobs)) as cut:
+    done_now = run_steps(CUT_MASKED, tasks, request.jobs, request.ray)
+    with work.journal() as journal, closing(done_now) as cut:
         for record in console.track(cut, len(tasks), "cutting images"):
             if record.problem and request.on_error == "stop":
                 stop(request.data, [Rejection(None, record.image, "", record.problem)])

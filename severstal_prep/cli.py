@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt
 
 from severstal_prep import console
-from severstal_prep.errors import PrepError
+from severstal_prep.errors import OptionError, PrepError
 from severstal_prep.remote import carried
 from severstal_prep.usage import parse
 
@@ -141,6 +141,7 @@ def _build_parser() -> ArgumentParser:
         help="at a bad row or image: stop, or list it in rejected.csv and go on without its strip",
     )
     _add_jobs(parser)
+    _add_engine(parser)
     return parser
 
 
@@ -179,6 +180,7 @@ def _build_masks_parser() -> ArgumentParser:
         help="at a bad image or mask: stop, or list it in rejected.csv and go on without it",
     )
     _add_jobs(parser)
+    _add_engine(parser)
     return parser
 
 
@@ -229,6 +231,21 @@ def _add_black_threshold(parser: ArgumentParser) -> None:
 
 def _add_jobs(parser: ArgumentParser) -> None:
     parser.add_argument("--jobs", type=int, help="processes (default: as many as there are cores)")
+
+
+def _add_engine(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--engine",
+        type=Literal["local", "ray"],
+        default="local",
+        help="who cuts: processes of this machine, or a Ray cluster; the dataset is the same",
+    )
+    parser.add_argument(
+        "--ray-address",
+        type=str,
+        help="the cluster, HOST:PORT, or auto for that of this machine "
+        "(default: RAY_ADDRESS, or one of --jobs processors that is started here)",
+    )
 
 
 def _add_csv(parser: ArgumentParser) -> None:
@@ -295,6 +312,7 @@ def _build(options: Namespace) -> int:
             seed=options.seed,
             on_error=options.on_error,
             jobs=(os.cpu_count() or 1) if options.jobs is None else options.jobs,
+            ray=_cluster(options),
         )
     )
     return _report(outcome, *describe(outcome))
@@ -319,9 +337,19 @@ def _build_masks(options: Namespace) -> int:
             seed=options.seed,
             on_error=options.on_error,
             jobs=(os.cpu_count() or 1) if options.jobs is None else options.jobs,
+            ray=_cluster(options),
         )
     )
     return _report(outcome, *describe(outcome, "images"))
+
+
+def _cluster(options: Namespace) -> str | None:
+    """The address of the Ray cluster, None for processes of this machine."""
+    if options.engine == "local":
+        if options.ray_address is not None:
+            raise OptionError("--ray-address belongs to --engine ray: add that, or leave it out")
+        return None
+    return options.ray_address or os.environ.get("RAY_ADDRESS") or "local"
 
 
 def _check(options: Namespace) -> int:

@@ -25,6 +25,12 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file's content: all of it or nothing. The folder must exist."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with path.open("rb") as stream:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from severstal_prep.errors import UnreadableImageError
-from severstal_prep.files import replacing
+from severstal_prep.files import write_whole
 from severstal_prep.pixels import SIGNATURE_BYTES, PixelsError, decode, kind_of
 
 IMAGE_SUFFIXES = frozenset(
@@ -103,7 +103,12 @@ def write_png(path: Path, array: npt.NDArray[np.uint8]) -> None:
 
     The folder must exist.
     """
-    _write(path, array, ".png", _PNG_OPTIONS)
+    write_whole(path, encode_png(array))
+
+
+def encode_png(array: npt.NDArray[np.uint8]) -> bytes:
+    """The PNG file of (H, W) grey or (H, W, 3) RGB uint8."""
+    return _encode(array, ".png", _PNG_OPTIONS)
 
 
 def write_jpeg(path: Path, array: npt.NDArray[np.uint8], quality: int = 90) -> None:
@@ -111,16 +116,14 @@ def write_jpeg(path: Path, array: npt.NDArray[np.uint8], quality: int = 90) -> N
 
     `quality` is libjpeg's, 1 to 100. The folder must exist.
     """
-    _write(path, array, ".jpg", (cv2.IMWRITE_JPEG_QUALITY, quality))
+    write_whole(path, _encode(array, ".jpg", (cv2.IMWRITE_JPEG_QUALITY, quality)))
 
 
-def _write(path: Path, array: npt.NDArray[np.uint8], suffix: str, options: tuple[int, ...]) -> None:
+def _encode(array: npt.NDArray[np.uint8], suffix: str, options: tuple[int, ...]) -> bytes:
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)):
         raise ValueError(f"an image is (H, W) or (H, W, 3) uint8, not {array.shape} {array.dtype}")
     blue_first = array if array.ndim == 2 else array[..., ::-1]
-    encoded = cv2.imencode(suffix, np.ascontiguousarray(blue_first), options)[1]
-    with replacing(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+    return cv2.imencode(suffix, np.ascontiguousarray(blue_first), options)[1].tobytes()
 
 
 def is_whole_png(path: Path) -> bool:

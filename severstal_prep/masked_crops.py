@@ -4,6 +4,7 @@ Worker processes import this module; pandas would double the time that they take
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,18 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from severstal_prep.errors import OptionError, UnreadableImageError
+from severstal_prep.files import write_whole
 from severstal_prep.images import (
     decode_image,
+    encode_png,
     is_grey,
     is_whole_png,
     mirrored,
     read_bytes,
     to_grey,
-    write_png,
 )
 from severstal_prep.masked_images import MaskedImage
 from severstal_prep.recast import BLACK_LEVEL
 from severstal_prep.split import draw
+from severstal_prep.workers import Finished, Steps
 
 SMALLEST_CROP = 32
 
@@ -114,6 +117,25 @@ class MaskTask:
         return f"{self.source.class_name}/{self.source.path.name}"
 
 
+@dataclass(frozen=True)
+class ReadMasked:
+    """The files of an image and of its mask (None without one), as bytes, and their SHA-256."""
+
+    task: MaskTask
+    content: bytes
+    mask: bytes | None
+    sha256: str
+    mask_sha256: str
+
+
+@dataclass(frozen=True)
+class CutImage:
+    """What is known of an image, and the PNG files to keep of it, by their places in the folder."""
+
+    record: ImageRecord
+    files: Mapping[str, bytes]
+
+
 def covering(length: int, side: int) -> tuple[int, ...]:
     """Where the fewest crops of `side` px begin that cover `length` px evenly, ends included.
 
@@ -130,40 +152,66 @@ def masked_crop_id(image_id: str, left: int, top: int) -> str:
     return f"{image_id.replace('/', '_')}_x{left}_y{top}"
 
 
-def cut_masked(task: MaskTask) -> ImageRecord:
-    """Write the kept crops of an image, and the masks of its defect crops, as PNG.
+def read_masked(task: MaskTask) -> ReadMasked | Finished[ImageRecord]:
+    """Read the files of an image and of its mask.
 
-    An image smaller than a crop is mirrored at its right and lower edge, with its mask; one of
-    less than half a crop cannot be used. An image that was cut before, from the same bytes, and
-    whose files are whole is left alone. One that cannot be used gives a record with a `problem`.
+    An image is finished if one of them cannot be opened, or if it was cut before, from the same
+    bytes, and its crops are whole.
     """
-    source, sha256, mask_sha256 = task.source, "", ""
+    source, sha256, mask_sha256, mask = task.source, "", "", None
     try:
         content = read_bytes(source.path)
         sha256 = hashlib.sha256(content).hexdigest()
         if source.mask is not None:
-            mask_content = read_bytes(source.mask)
-            mask_sha256 = hashlib.sha256(mask_content).hexdigest()
-        previous = task.previous
-        if (
-            previous is not None
-            and (previous.sha256, previous.mask_sha256) == (sha256, mask_sha256)
-            and _is_cut(task, previous)
-        ):
-            return previous
-        pixels = decode_image(content, source.path)
+            mask = read_bytes(source.mask)
+            mask_sha256 = hashlib.sha256(mask).hexdigest()
+    except UnreadableImageError as error:
+        return Finished(ImageRecord(task.image, sha256, mask_sha256, problem=str(error)))
+    previous = task.previous
+    if (
+        previous is not None
+        and (previous.sha256, previous.mask_sha256) == (sha256, mask_sha256)
+        and _is_cut(task, previous)
+    ):
+        return Finished(previous)
+    return ReadMasked(task, content, mask, sha256, mask_sha256)
+
+
+def cut_masked(read: ReadMasked) -> CutImage:
+    """Cut the kept crops of an image, and the masks of its defect crops.
+
+    An image smaller than a crop is mirrored at its right and lower edge, with its mask; one of
+    less than half a crop cannot be used. One that cannot be used gives a record with a
+    `problem`, and no files.
+    """
+    task, source = read.task, read.task.source
+    try:
+        pixels = decode_image(read.content, source.path)
         defect: npt.NDArray[np.bool_] = np.zeros(pixels.shape[:2], np.bool_)
-        if source.mask is not None:
-            defect = decode_image(mask_content, source.mask).max(axis=2) > 0
+        if source.mask is not None and read.mask is not None:
+            defect = decode_image(read.mask, source.mask).max(axis=2) > 0
             _check_sizes(source.mask, defect, pixels)
         _check_large_enough(task, pixels)
     except UnreadableImageError as error:
-        return ImageRecord(task.image, sha256, mask_sha256, problem=str(error))
+        problem = ImageRecord(task.image, read.sha256, read.mask_sha256, problem=str(error))
+        return CutImage(problem, {})
     pixels, defect = mirrored(pixels, task.rules.crop), mirrored(defect, task.rules.crop)
     grey = to_grey(pixels)
-    record = ImageRecord(task.image, sha256, mask_sha256, _decide(task, grey, defect))
-    _write_crops(task, grey if is_grey(pixels, grey) else pixels, defect, record)
-    return record
+    crops = _decide(task, grey, defect)
+    record = ImageRecord(task.image, read.sha256, read.mask_sha256, crops)
+    pixels = grey if is_grey(pixels, grey) else pixels
+    return CutImage(record, _crop_files(task, pixels, defect, crops))
+
+
+def keep_masked(task: MaskTask, cut: CutImage) -> ImageRecord:
+    """Write the files of an image that was cut, each whole or not at all."""
+    for place, content in cut.files.items():
+        write_whole(task.folder / place, content)
+    return cut.record
+
+
+CUT_MASKED = Steps(read_masked, cut_masked, keep_masked)
+"""Writes the kept crops of an image, and the masks of its defect crops, as PNG."""
 
 
 def hash_masked(source: MaskedImage) -> ImageRecord:
@@ -252,33 +300,34 @@ def _name(task: MaskTask, crop: MaskedCrop) -> str:
     return masked_crop_id(task.source.image_id, crop.left, crop.top)
 
 
-def _files(task: MaskTask, crop: MaskedCrop) -> tuple[Path, Path]:
-    """Where a crop and its mask are written."""
+def _files(task: MaskTask, crop: MaskedCrop) -> tuple[str, str]:
+    """Where a crop and its mask are kept in the work folder."""
     name = f"{_name(task, crop)}.png"
-    return task.folder / "crops" / name, task.folder / "masks" / name
+    return f"crops/{name}", f"masks/{name}"
 
 
 def _is_cut(task: MaskTask, record: ImageRecord) -> bool:
     return not record.problem and all(
-        is_whole_png(_files(task, crop)[0])
-        and (not crop.defect_pixels or is_whole_png(_files(task, crop)[1]))
+        is_whole_png(task.folder / _files(task, crop)[0])
+        and (not crop.defect_pixels or is_whole_png(task.folder / _files(task, crop)[1]))
         for crop in record.crops
         if not crop.drop
     )
 
 
-def _write_crops(
+def _crop_files(
     task: MaskTask,
     pixels: npt.NDArray[np.uint8],
     defect: npt.NDArray[np.bool_],
-    record: ImageRecord,
-) -> None:
-    side = task.rules.crop
-    for crop in record.crops:
+    crops: tuple[MaskedCrop, ...],
+) -> dict[str, bytes]:
+    side, files = task.rules.crop, dict[str, bytes]()
+    for crop in crops:
         if crop.drop:
             continue
         square = np.s_[crop.top : crop.top + side, crop.left : crop.left + side]
         crop_file, mask_file = _files(task, crop)
-        write_png(crop_file, pixels[square])
+        files[crop_file] = encode_png(pixels[square])
         if crop.defect_pixels:
-            write_png(mask_file, defect[square].astype(np.uint8) * np.uint8(255))
+            files[mask_file] = encode_png(defect[square].astype(np.uint8) * np.uint8(255))
+    return files

@@ -9,17 +9,47 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import wait
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from severstal_prep.errors import PrepError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+Read = TypeVar("Read")
+Done = TypeVar("Done")
 
 TASKS_PER_WORKER = 32
 """A process takes about as long to start as so many strips take to be recast."""
 CHUNK = 8
+
+
+@dataclass(frozen=True)
+class Finished(Generic[Result]):
+    """A result that needs no work any more."""
+
+    result: Result
+
+
+@dataclass(frozen=True)
+class Steps(Generic[Task, Read, Done, Result]):
+    """A function of a task, in three steps: only `read` and `keep` touch files.
+
+    So `work` can be done by a machine that sees none of them (`ray_engine`). What the steps are
+    given and give can be pickled.
+    """
+
+    read: Callable[[Task], Read | Finished[Result]]
+    work: Callable[[Read], Done]
+    keep: Callable[[Task, Done], Result]
+
+    def __call__(self, task: Task) -> Result:
+        """All three in a row."""
+        read = self.read(task)
+        if isinstance(read, Finished):
+            return read.result
+        return self.keep(task, self.work(read))
 
 
 def run(

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +12,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from severstal_prep import console
 from severstal_prep.errors import PrepError
-from severstal_prep.remote import carried, carrying, is_place, named
+from severstal_prep.remote import carried, named
 from severstal_prep.usage import parse
 from sise.errors import SiseError
 from training.costs import COSTS_HELP, RISK_HELP, cost_table
@@ -241,8 +240,7 @@ def _fit(args: Sequence[str]) -> int:
     recipe = take_configs(args)
     from training.fit import fit
 
-    with carrying(console.track) as bring:
-        return fit(replace(recipe, bring=bring))
+    return fit(recipe)
 
 
 def _list_architectures(args: Sequence[str]) -> int:
@@ -266,8 +264,7 @@ def _tune(args: Sequence[str]) -> int:
         raise TrainingError('tune needs Optuna: pip install "steel-sise[tune]"')
     from training.tune import tune
 
-    with carrying(console.track) as bring:
-        return tune(replace(recipe, bring=bring), trials)
+    return tune(recipe, trials)
 
 
 def _take_trials(args: Sequence[str]) -> tuple[int, list[str]]:
@@ -289,8 +286,6 @@ def _test(options: Namespace) -> int:
     if (options.run is None) == (options.bundle is None):
         raise TrainingError("test needs either --run or --bundle")
     bundle = options.bundle or options.run / "bundle"
-    if options.bundle and is_place(bundle) and not options.out:
-        raise TrainingError("--bundle is an address: give --out, too, for the results")
     out = options.out or bundle.parent / options.split
 
     from sise.outputs import check_apart, check_folder, holds

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from severstal_prep import build as build_module
+from severstal_prep.build import Outcome, Request
 from severstal_prep.cli import main
 from severstal_prep.dataset import read_card
+from severstal_prep.errors import PrepError
 
 
 def test_help_needs_no_heavy_library() -> None:
@@ -117,6 +120,48 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "where a folder belongs" in error
+
+
+def test_the_engine_takes_its_cluster_from_option_or_environment(
+    seven_strips: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str | None]()
+
+    def build(request: Request) -> Outcome:
+        asked.append(request.ray)
+        raise PrepError("seen")
+
+    monkeypatch.setattr(build_module, "build", build)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    arguments = build_arguments(seven_strips, tmp_path / "out")
+    assert main(arguments) == 2
+    assert main([*arguments, "--engine", "ray"]) == 2
+    assert main([*arguments, "--engine", "ray", "--ray-address", "head:6379"]) == 2
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert main([*arguments, "--engine", "ray"]) == 2
+    assert main(arguments) == 2
+    assert asked == [None, "local", "head:6379", "10.0.0.1:6379", None]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--ray-address", "head:6379"],
+         "--ray-address belongs to --engine ray: add that, or leave it out"),
+        (["--engine", "ray", "--ray-address", "127.0.0.1:9"],
+         "--ray-address 127.0.0.1:9: no Ray cluster answers there; start one there "
+         "(ray start --head), or leave the option out to start one here"),
+    ],
+)  # fmt: skip
+def test_a_cluster_that_cannot_be_is_one_line(
+    seven_strips: Any,
+    tmp_path: Path,
+    options: list[str],
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*build_arguments(seven_strips, tmp_path / "out"), *options]) == 2
+    assert capsys.readouterr().err == f"severstal-prep: {told}\n"
 
 
 @pytest.mark.parametrize(
