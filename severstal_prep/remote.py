@@ -34,8 +34,8 @@ SAY_WHOLE = (
     "SHA256SUMS",
 )  # fmt: skip
 """Files that say that a result is whole: carried back last, and removed first."""
-TEXTS = frozenset({"reference"})
-"""Options that are text, but may name a file or folder."""
+TEXTS = frozenset({"reference", "weights"})
+"""Options that are text, but may name a file or folder, with a part of it after #."""
 AGAIN = "what was made is kept here; the same command again carries it there"
 TOGETHER = 64
 """Files that are fetched, or carried back, at the same time."""
@@ -44,6 +44,7 @@ _HERE = ("file", "local")
 _PARTIAL = re.compile(r"\..+\.partial")
 _OF_THIS_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _TALKATIVE = ("aiobotocore", "botocore", "fsspec", "gcsfs", "s3fs")
+_LOCKS = set[int]()
 _NAMES: dict[str, str] = {}
 """Folders and files of the cache that this process uses, and the places that they stand for."""
 
@@ -132,16 +133,21 @@ def cache_folder() -> Path:
 def _addresses(key: str, value: Any) -> dict[Any, str]:
     """What is an address in the value of an option, with it; paths have lost a slash of theirs."""
     values = value if isinstance(value, list | tuple) else [value]
-    if key.rpartition(".")[2] not in TEXTS:
-        values = [one for one in values if isinstance(one, Path)]
-    matches = {one: _ADDRESS.fullmatch(str(one)) for one in values if isinstance(one, str | Path)}
-    return {one: f"{match[1]}://{match[2]}" for one, match in matches.items() if match}
+    found = dict[Any, str]()
+    for one in values:
+        text = one.partition("#")[0] if isinstance(one, str) else str(one)
+        match = _ADDRESS.fullmatch(text)
+        if match and isinstance(one, Path if key.rpartition(".")[2] not in TEXTS else str | Path):
+            found[one] = f"{match[1]}://{match[2]}"
+    return found
 
 
 def _replaced(value: Any, by: Mapping[Any, Path]) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(by.get(one, one) for one in value)
-    return str(by[value]) if isinstance(value, str) else by[value]
+    return (
+        f"{by[value]}{''.join(value.partition('#')[1:])}" if isinstance(value, str) else by[value]
+    )
 
 
 def _check_apart(written: Iterable[str], read: Iterable[str]) -> None:
@@ -153,6 +159,17 @@ def _check_apart(written: Iterable[str], read: Iterable[str]) -> None:
 
 def _refusal(address: str, words: str) -> OSError:
     return OSError(0, words, address)
+
+
+def _forget() -> None:
+    """A forked process must not hold what the one that began holds, beyond its end."""
+    for lock in _LOCKS:
+        os.close(lock)
+    _LOCKS.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 class _Renaming:
@@ -278,10 +295,13 @@ class _Copy:
     def _lock(self) -> Iterator[int]:
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(self.home / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        _LOCKS.add(lock)
         try:
             yield lock
         finally:
-            os.close(lock)
+            if lock in _LOCKS:  # not so in a process forked meanwhile
+                _LOCKS.remove(lock)
+                os.close(lock)
 
     def _there(self, after: str = "") -> dict[str, _File]:
         """The files of the place. Raises OSError for a name that no file here may have."""

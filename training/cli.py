@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from severstal_prep import console
 from severstal_prep.errors import PrepError
-from severstal_prep.remote import carried, named
+from severstal_prep.remote import carried, carrying, is_place, named
 from severstal_prep.usage import parse
 from sise.errors import SiseError
 from training.costs import COSTS_HELP, RISK_HELP, cost_table
@@ -240,7 +241,8 @@ def _fit(args: Sequence[str]) -> int:
     recipe = take_configs(args)
     from training.fit import fit
 
-    return fit(recipe)
+    with carrying(console.track) as bring:
+        return fit(replace(recipe, bring=bring))
 
 
 def _list_architectures(args: Sequence[str]) -> int:
@@ -264,7 +266,8 @@ def _tune(args: Sequence[str]) -> int:
         raise TrainingError('tune needs Optuna: pip install "steel-sise[tune]"')
     from training.tune import tune
 
-    return tune(recipe, trials)
+    with carrying(console.track) as bring:
+        return tune(replace(recipe, bring=bring), trials)
 
 
 def _take_trials(args: Sequence[str]) -> tuple[int, list[str]]:
@@ -286,6 +289,8 @@ def _test(options: Namespace) -> int:
     if (options.run is None) == (options.bundle is None):
         raise TrainingError("test needs either --run or --bundle")
     bundle = options.bundle or options.run / "bundle"
+    if options.bundle and is_place(bundle) and not options.out:
+        raise TrainingError("--bundle is an address: give --out, too, for the results")
     out = options.out or bundle.parent / options.split
 
     from sise.outputs import check_apart, check_folder, holds

@@ -19,6 +19,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from severstal_prep.alone import alone
 from severstal_prep.dataset import card_sha256, read_card
+from severstal_prep.remote import is_place, named
 from severstal_prep.usage import in_words
 from sise.outputs import check_apart
 from sise.precision import has_bfloat16
@@ -36,7 +37,7 @@ from training.options import (
     check_trainer_options,
     on_several_devices,
 )
-from training.processes import OwnSignals, is_first
+from training.processes import OwnSignals, is_first, started
 from training.progress import progress_callback
 from training.recipes import RecipeArguments, essentials
 from training.runs import CheckpointFiles, RunCheckpoint, RunFolder
@@ -80,6 +81,13 @@ class FitCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse `args`; LightningCLI's own way would warn that they are not sys.argv."""
         self.config = parser.parse_args(args)
+        if self.recipe.bring is not None:
+            self.recipe.bring(self.config, follows=not self.first)
+        if started() > 1 and self.config.out and is_place(self.config.out):
+            raise RecipeError(
+                "--out is an address, where torchrun or srun started several processes; give a "
+                "folder that all of them see"
+            )
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the seed, always a number: a run must be repeatable."""
@@ -125,7 +133,7 @@ class FitCLI(LightningCLI):
         """Look at the run folder before anything costly is made."""
         check_trainer_options(self.config.trainer)
         self.run = RunFolder(self.config.out or Path("runs") / self.recipe.name)
-        self.config_text = self.parser.dump(self.config, skip_none=False)
+        self.config_text = named(self.parser.dump(self.config, skip_none=False))
         configuration = yaml.safe_load(self.config_text)
         check_finite(configuration)
         dataset_sha256 = card_sha256(self.config.data.root)

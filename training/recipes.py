@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from severstal_prep.checked import read_yaml
+from severstal_prep.remote import Carrier
 from training.errors import RecipeError
 
 CONFIG_FLAGS = ("-c", "--config")
@@ -17,10 +18,14 @@ GROUP_FLAGS = ("--model", "--data", "--trainer")
 
 @dataclass(frozen=True)
 class RecipeArguments:
-    """A command line of fit: the files that --config named, in order, and the other arguments."""
+    """A command line of fit: the files that --config named, in order, and the other arguments.
+
+    `bring` makes places among the options local, once they are read; None leaves them alone.
+    """
 
     configs: tuple[Path, ...]
     options: tuple[str, ...]
+    bring: Carrier | None = None
 
     @property
     def name(self) -> str:

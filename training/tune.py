@@ -6,7 +6,7 @@ OUT/best.yaml       the best trial's recipe, for `fit --config`
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,7 +75,7 @@ class Tuning:
             f"--{name}={yaml.safe_dump(value).split(chr(10))[0]}" for name, value in values.items()
         ]
         options = (*self.recipe.options, *chosen, f"--out={out}")
-        return RecipeArguments(self.recipe.configs, options)
+        return replace(self.recipe, options=options)
 
 
 def tune(recipe: RecipeArguments, trials: int) -> int:
