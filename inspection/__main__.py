@@ -4,10 +4,12 @@ import sys
 
 from severstal_prep.guard import guarded
 
+EXTRAS = {"review": "review", "serve": "review", "watch": "watch"}
+
 
 def main() -> int:
     """Run a command; the exit code of the process."""
-    extra = "review" if sys.argv[1:2] in (["review"], ["serve"]) else "inspect"
+    extra = EXTRAS.get(sys.argv[1] if len(sys.argv) > 1 else "", "inspect")
     return guarded("defect-inspect", "inspection.cli", extra)
 
 

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from jsonargparse import ArgumentParser
 
-from inspection.commands import export, figures, report, run, verify
+from inspection.commands import export, figures, report, run, verify, watch
 from inspection.errors import InspectionError
 from inspection.review import commands as review
 from inspection.review.commands import serve
@@ -21,6 +21,7 @@ EXPECTED = (InspectionError, PrepError, SiseError)
 MEMORY = "give a smaller --batch-size, or close other programs"
 COMMANDS = {
     "run": (run, "inspect a folder of strips, write a report"),
+    "watch": (watch, "inspect strips as a line writes them"),
     "report": (report, "make one file or a PDF of a report"),
     "verify": (verify, "check that nothing in a report changed"),
     "export": (export, "write the flagged regions as COCO and CSV"),

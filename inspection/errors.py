@@ -25,3 +25,7 @@ class ReportFolderError(InspectionError):
 
 class DocumentError(InspectionError):
     """A report that cannot be made into one file or printed."""
+
+
+class WatchError(InspectionError):
+    """A line that cannot be watched as asked."""

@@ -4,6 +4,8 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
 from sise.remote import named
@@ -14,6 +16,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 30.0
+_silent = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Show no progress of the work in this block."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
 
 
 def note(message: str) -> None:
@@ -31,6 +44,9 @@ def table_console() -> "Console":
 
 def track(work: Iterable[T], total: int, label: str) -> Iterator[T]:
     """Yield what `work` yields, `total` times, while showing how far it is."""
+    if _silent.get():
+        yield from work
+        return
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import track as bar

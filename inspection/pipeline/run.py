@@ -20,7 +20,7 @@ from inspection.pipeline.policy import (
     resolve_thresholds,
 )
 from inspection.pipeline.record import Run, Settings, count, exit_status, fingerprint, make_record
-from inspection.pipeline.strips import list_batch
+from inspection.pipeline.strips import Batch, list_batch
 from inspection.quality.figures import Background, Figures, as_json, work_out
 from inspection.quality.gradcam_agreement import make_gradcam
 from inspection.quality.ground_truth import add_ground_truth
@@ -49,8 +49,10 @@ class Finished:
     seconds: float
 
 
-def inspect(settings: Settings) -> Finished:
+def inspect(settings: Settings, batch: Batch | None = None) -> Finished:
     """Inspect a batch and write its report; continue or renew the one in `settings.out`.
+
+    `batch` is what is in `settings.batch`, if it is not given.
 
     Raises an InspectionError, PrepError (labels), BundleError or SiseError for what a user can
     cure.
@@ -58,8 +60,15 @@ def inspect(settings: Settings) -> Finished:
     begun = time.monotonic()
     earlier_reports = [one for one in settings.earlier if not _is_out(one, settings)]
     check_apart(settings.out, [settings.bundle, *earlier_reports])
-    run = resolve(settings)
-    folder = ReportFolder(settings.out)
+    return make_report(resolve(settings, batch), begun)
+
+
+def make_report(run: Run, begun: float) -> Finished:
+    """Inspect what of `run.batch` is not yet stored in `run.settings.out`, and write its report.
+
+    `begun` is when the run began, by time.monotonic. Raises as `inspect`.
+    """
+    folder = ReportFolder(run.settings.out)
     with folder.open_for(run.batch):
         return _inspect(run, folder, begun)
 
@@ -83,12 +92,15 @@ def _inspect(run: Run, folder: ReportFolder, begun: float) -> Finished:
     return Finished(folder, content, False, seconds)
 
 
-def resolve(settings: Settings) -> Run:
-    """Check and load everything that a run needs, before any work is done."""
+def resolve(settings: Settings, batch: Batch | None = None) -> Run:
+    """Check and load everything that a run needs, before any work is done.
+
+    `batch` is listed if it is not given.
+    """
     size = settings.mm_per_px
     if size is not None and not (isfinite(size) and size > 0):
         raise BatchError(f"--mm-per-px must be a positive number of mm, not {size:g}")
-    batch = list_batch(settings.batch)
+    batch = list_batch(settings.batch) if batch is None else batch
     policy = default_policy() if settings.policy is None else read_policy(settings.policy.resolve())
     if not policy.rules:
         note(f"note: {policy.source} has no rules: every judged strip is {policy.otherwise}")

@@ -1,0 +1,83 @@
+"""`defect-inspect watch`: inspect strips as a line writes them."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
+
+from inspection.commands.options import new_parser
+from inspection.commands.run import add_settings
+
+
+def parser() -> ArgumentParser:
+    """The options of the command."""
+    options = new_parser(
+        "Inspect strips as a line writes them into a folder, and write a report of each day. It "
+        "goes on until it is stopped; the same command continues, with no strip lost or inspected "
+        "twice. Exit codes: 2 wrong usage; 130, 143 stopped by Ctrl-C or SIGTERM, after the report "
+        "of what was inspected is made."
+    )
+    options.add_argument(
+        "folder", type=Path, help="folder that strips are written into; a folder in it is a coil"
+    )
+    options.add_argument("--bundle", type=Path, required=True, help="folder of the model bundle")
+    options.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="folder to write to: reports by day, their strips, and the journal",
+    )
+    options.add_argument(
+        "--settle",
+        type=float,
+        default=2.0,
+        help="seconds for which a file's size and time must have been still",
+    )
+    options.add_argument(
+        "--patience",
+        type=float,
+        default=60.0,
+        help="seconds after which a still file that cannot be read counts as unreadable",
+    )
+    options.add_argument(
+        "--strips",
+        type=PositiveInt | None,
+        default=None,
+        help="strips of a batch at most, after which the day's next one begins",
+    )
+    options.add_argument(
+        "--report-every",
+        type=float,
+        default=15.0,
+        help="minutes between renewals of the report of the day",
+    )
+    options.add_argument(
+        "--timezone",
+        type=str | None,
+        default=None,
+        help="where a day begins at midnight, such as Europe/Vienna; this machine's if left out",
+    )
+    add_settings(options)
+    return options
+
+
+def run(arguments: Namespace) -> int:
+    """Watch until a signal comes. Raises an InspectionError, BundleError or SiseError."""
+    from inspection.pipeline.record import Settings
+    from inspection.watch.inspector import Inspector
+    from inspection.watch.watcher import Clock, Options, Watcher, holding, zone
+    from sise.outputs import check_apart
+    from sise.progress import note
+
+    given = arguments.as_dict()
+    options = Options(**{one.name: given[one.name] for one in fields(Options)})
+    known = {one.name for one in fields(Settings)} & given.keys()
+    settings = Settings(**{name: given[name] for name in known}, batch=options.folder.resolve())
+    check_apart(options.out, [settings.bundle])
+    clock = Clock(None if arguments.timezone is None else zone(arguments.timezone))
+    with holding(options):
+        watcher = Watcher(options, Inspector(settings), clock)
+        note(f"watching {options.folder}; Ctrl-C ends")
+        watcher.run()
+    return 0

@@ -1,0 +1,1 @@
+"""Watching a line: strips are inspected as they are written, day by day."""

@@ -1,0 +1,93 @@
+"""The pipeline, as a watcher needs it: a few strips at a time, and a report of what is stored."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from inspection.pipeline.engines import classify_batch, dispose, explain_batch
+from inspection.pipeline.explainer import make_explainer
+from inspection.pipeline.policy import flag
+from inspection.pipeline.record import Run, Settings, fingerprint
+from inspection.pipeline.run import make_report, resolve
+from inspection.pipeline.strips import Batch, StripFile
+from inspection.quality.gradcam_agreement import make_gradcam
+from inspection.store.folder import ReportFolder
+from inspection.store.frames import records
+from inspection.store.tables import flagged_column
+from sise.progress import silent
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of a strip. `status` is "inspected", "unreadable" or "not judged", and `reason`
+    why it was not inspected. `flagged` counts patches by class; `patches` are those flagged, with
+    left, top and size in px, class and score."""
+
+    strip: StripFile
+    status: str
+    reason: str
+    disposition: str
+    rule: str
+    flagged: dict[str, int]
+    patches: tuple[dict[str, Any], ...]
+
+
+class Inspector:
+    """Holds the model from its beginning to its end.
+
+    Raises as `inspection.pipeline.run.resolve`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        nothing = Batch(settings.batch.name, settings.batch, (), ())
+        self._run = resolve(settings, nothing)
+        self._explainer = make_explainer(self._run.classifier, self._run.sise, settings.batch_size)
+        self._gradcam = make_gradcam(self._run.classifier)
+        self.settings_key = fingerprint(self._run)
+        self.model = self._run.classifier.bundle.sha256
+
+    def judge(self, copies: Path, out: Path, strips: Sequence[StripFile]) -> list[Judged]:
+        """Inspect strips of the batch whose copies lie in `copies` into the report folder `out`.
+
+        All that a report needs is stored there. Raises ReportFolderError for a folder of others,
+        InUseError while another process writes there.
+        """
+        run, folder = self._of(copies, out, strips), ReportFolder(out)
+        strips = run.batch.strips
+        classes = run.classifier.classes
+        with silent(), folder.open_for(replace(run.batch, strips=())):
+            patches, rows = classify_batch(run, folder)
+            patches = flag(patches, classes, run.thresholds, run.policy.black_threshold)
+            rows = dispose(rows, patches, run)
+            explain_batch(patches, rows, run, folder, self._explainer, self._gradcam)
+        found: dict[str, list[dict[str, Any]]] = {strip.strip_id: [] for strip in strips}
+        for patch in records(patches[patches["flagged"]]):
+            place = {name: int(patch[name]) for name in ("left", "top", "size")}
+            told = {"class": patch["indicated"], "score": round(float(patch["score"]), 6)}
+            found[patch["strip_id"]].append(place | told)
+        return [
+            Judged(
+                strip,
+                status=row["status"],
+                reason=row["reason"],
+                disposition=row["disposition"],
+                rule=row["rule"],
+                flagged={name: int(row[flagged_column(name)]) for name in run.thresholds},
+                patches=tuple(found[strip.strip_id]),
+            )
+            for strip, row in zip(strips, records(rows), strict=True)
+        ]
+
+    def report(self, copies: Path, out: Path, strips: Sequence[StripFile]) -> None:
+        """Make or renew the report of strips that were judged."""
+        ReportFolder(out).reopen()
+        with silent():
+            make_report(self._of(copies, out, strips), time.monotonic())
+
+    def _of(self, copies: Path, out: Path, strips: Sequence[StripFile]) -> Run:
+        settings = replace(self._run.settings, batch=copies, out=out)
+        listed = tuple(sorted(strips, key=lambda strip: strip.strip_id))
+        batch = Batch(copies.name, copies.resolve(), listed, ())
+        return replace(self._run, settings=settings, batch=batch)

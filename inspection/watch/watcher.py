@@ -1,0 +1,430 @@
+"""The watcher: what is complete is taken into the day's batch, inspected, and reported."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from itertools import chain, count, islice
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from inspection.errors import InspectionError, WatchError
+from inspection.pipeline.strips import StripFile
+from inspection.store.tables import write_json
+from inspection.watch.arrivals import Arrival, Arrivals, Stamp
+from inspection.watch.inspector import Judged
+from inspection.watch.journal import BatchName, Journal, Taken, next_name, read_journals
+from severstal_prep.alone import alone, unused
+from severstal_prep.checked import checked, read_json
+from severstal_prep.errors import PrepError
+from severstal_prep.failures import in_words
+from severstal_prep.files import file_sha256, replacing
+from severstal_prep.remote import is_place, named
+from sise.errors import SiseError
+from sise.progress import note
+
+FORMAT = "steel-sise watch 1"
+MARK = "watch.json"
+AT_ONCE = 4
+"""Strips that are inspected before what came of them is written down."""
+TAKEN_AT_ONCE = 64
+"""Strips that are taken before the next are inspected."""
+LONGEST_WAIT = 60.0
+"""Seconds between trials of what the machine refuses, at most."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is watched, and how. `settle`, `patience` in s, `report_every` in minutes.
+
+    `strips`: the most strips of a batch, None for any number.
+    """
+
+    folder: Path
+    out: Path
+    settle: float = 2.0
+    patience: float = 60.0
+    strips: int | None = None
+    report_every: float = 15.0
+
+
+class Clock:
+    """The time, and waiting for it."""
+
+    def __init__(self, zone: tzinfo | None = None) -> None:
+        self.zone = zone
+
+    def now(self) -> datetime:
+        """The time of day, in the zone that was given or that of this machine."""
+        return datetime.now(UTC).astimezone(self.zone)
+
+    def running(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Do nothing for so long."""
+        time.sleep(seconds)
+
+
+def zone(name: str) -> tzinfo:
+    """A time zone by its name. Raises WatchError for one that is not known here."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise WatchError(
+            f"--timezone {name!a}: not known here; give a name such as Europe/Vienna"
+        ) from error
+
+
+class Inspects(Protocol):
+    """What a watcher asks of the pipeline, see `inspection.watch.inspector.Inspector`."""
+
+    settings_key: str
+
+    def judge(self, copies: Path, out: Path, strips: Sequence[StripFile]) -> list[Judged]:
+        """Inspect strips."""
+
+    def report(self, copies: Path, out: Path, strips: Sequence[StripFile]) -> None:
+        """Make a report of strips that were judged."""
+
+
+@dataclass
+class Trouble:
+    """What the machine refuses, in words; it is tried `again` (by `Clock.running`)."""
+
+    words: str
+    wait: float
+    again: float
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A strip that was inspected into `batch`; `arrived` is when its file was last written."""
+
+    batch: BatchName
+    judged: Judged
+    arrived: datetime
+    inspected: datetime
+    seconds: float
+
+
+def _unheard(_: Inspected) -> None:
+    pass
+
+
+@dataclass
+class Watcher:
+    """Watches a folder until it is stopped.
+
+    `tell` hears of every strip before it is entered as inspected, so that it may hear of one twice,
+    but misses none.
+    """
+
+    options: Options
+    inspector: Inspects
+    clock: Clock = field(default_factory=Clock)
+    tell: Callable[[Inspected], None] = _unheard
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    last: Inspected | None = None
+
+    def __post_init__(self) -> None:
+        """Take up what an earlier watcher left. Raises WatchError for a damaged journal."""
+        options = self.options
+        self._root = options.out.resolve()
+        self.journals = read_journals(self._root / "journal")
+        self.arrivals = Arrivals(
+            options.folder.resolve(), options.settle, options.patience, self.clock.running
+        )
+        self._contents: dict[str, str] = {}
+        for journal in self.journals:
+            for taken in (*journal.inspected.values(), *journal.waiting.values()):
+                self._remember(taken)
+        self._forget_finished()
+        self._last_report = self.clock.running()
+
+    def run(self) -> None:
+        """Watch; a KeyboardInterrupt ends it, after the report is made of what was inspected."""
+        pause = min(max(self.options.settle / 4, 0.05), 1.0)
+        try:
+            while True:
+                if not self.step():
+                    self.clock.wait(pause)
+        except KeyboardInterrupt:
+            for journal in self.journals:
+                if journal.unreported:
+                    self._report(journal)
+            raise
+
+    def step(self) -> bool:
+        """Look once for what there is to do, and do some of it; whether there was anything."""
+        busy = [
+            self._try("folder", self._take),
+            self._try("inspection", self._judge),
+            self._try("report", self._renew_reports),
+        ]
+        return any(busy)
+
+    @property
+    def queue(self) -> int:
+        """Strips that are not yet inspected, as far as they have been seen."""
+        return self.arrivals.waiting + sum(len(journal.waiting) for journal in self.journals)
+
+    @property
+    def current(self) -> Journal | None:
+        """The journal of the batch that strips are taken into."""
+        return self.journals[-1] if self.journals else None
+
+    def _try(self, what: str, work: Callable[[], bool]) -> bool:
+        """Do a part of the work; what the machine refuses is said once, and tried again later."""
+        before = self.troubles.get(what)
+        if before is not None and self.clock.running() < before.again:
+            return False
+        try:
+            busy = work()
+        except Exception as error:
+            words = _words(error)
+            if words is None:
+                raise
+            wait = 1.0 if before is None else min(2 * before.wait, LONGEST_WAIT)
+            if before is None or before.words != words:
+                note(f"{what}: {words}; it is tried again")
+            self.troubles[what] = Trouble(words, wait, self.clock.running() + wait)
+            return False
+        if before is not None:
+            del self.troubles[what]
+            note(f"{what}: goes on")
+        return busy
+
+    def _take(self) -> bool:
+        """Take what is complete into the batch of the day."""
+        busy = False
+        for arrival in islice(self.arrivals.complete(), TAKEN_AT_ONCE):
+            self._take_one(arrival)
+            busy = True
+        if self.arrivals.error is not None:
+            raise self.arrivals.error
+        return busy
+
+    def _take_one(self, arrival: Arrival) -> None:
+        before = self._contents.get(arrival.path)
+        if before == arrival.sha256:
+            self.arrivals.known[arrival.path] = arrival.stamp
+            return
+        journal = self._journal()
+        copy = _free_name(arrival.path, journal)
+        if before is not None:
+            same = "" if copy == arrival.path else f", as {copy}"
+            note(f"{_shown(arrival.path)}: changed since it was inspected; it is a new strip{same}")
+        if arrival.reason:
+            note(f"{_shown(arrival.path)}: unreadable: {arrival.reason}")
+        taken = Taken(
+            arrival.path,
+            copy,
+            arrival.sha256,
+            arrival.stamp.size,
+            arrival.stamp.mtime_ns,
+            _utc(self.clock.now()),
+        )
+        journal.take([taken])
+        self._remember(taken)
+        if arrival.content is not None:
+            _write(self._copies(journal) / copy, arrival.content, arrival.stamp)
+
+    def _remember(self, taken: Taken) -> None:
+        self.arrivals.known[taken.path] = Stamp(taken.size, taken.mtime_ns)
+        self._contents[taken.path] = taken.sha256
+
+    def _journal(self) -> Journal:
+        """The journal of the batch that the next strip belongs to, begun if it is a new one."""
+        current, today = self.current, self.clock.now().date()
+        name = next_name(current, today, self.options.strips, self.inspector.settings_key)
+        if current is not None and name == current.name:
+            return current
+        path = self._root / "journal" / f"{name}.jsonl"
+        journal = Journal.begin(path, self.inspector.settings_key)
+        note(f"batch {name} begins")
+        self.journals.append(journal)
+        return journal
+
+    def _judge(self) -> bool:
+        """Inspect some of the strips that wait, oldest first."""
+        journal = next((one for one in self.journals if one.waiting), None)
+        if journal is None:
+            return False
+        chosen = list(islice(journal.waiting.values(), AT_ONCE))
+        for taken in chosen:
+            self._secure(journal, taken)
+        begun = self.clock.running()
+        files = {taken.copy: self._file(journal, taken) for taken in chosen}
+        judged = self.inspector.judge(
+            self._copies(journal), self._out(journal), list(files.values())
+        )
+        seconds = (self.clock.running() - begun) / len(chosen)
+        by_id = {one.strip.strip_id: one for one in judged}
+        now = self.clock.now()
+        for taken in chosen:
+            one = by_id[taken.strip_id]
+            arrived = datetime.fromtimestamp(taken.mtime_ns / 1e9, UTC)
+            self.last = Inspected(journal.name, one, arrived, now, seconds)
+            self.tell(self.last)
+        told = {
+            taken.copy: {
+                "status": by_id[taken.strip_id].status,
+                "disposition": by_id[taken.strip_id].disposition,
+            }
+            for taken in chosen
+        }
+        journal.done(told, _utc(now))
+        return True
+
+    def _secure(self, journal: Journal, taken: Taken) -> None:
+        """See that a strip's copy is there, if its file still is."""
+        copy = self._copies(journal) / taken.copy
+        if not taken.sha256 or (copy.is_file() and file_sha256(copy) == taken.sha256):
+            return
+        source = self.arrivals.root / taken.path
+        with suppress(FileNotFoundError):
+            content = source.read_bytes()
+            _write(copy, content, Stamp(taken.size, taken.mtime_ns))
+
+    def _renew_reports(self) -> bool:
+        """Make the reports that are due: of a batch that is over, or from time to time."""
+        current = self.current
+        if current is None:
+            return False
+        due = self.clock.running() - self._last_report >= 60 * self.options.report_every
+        busy = False
+        for journal in self.journals:
+            over = journal is not current or self._is_over(current)
+            if journal.unreported and (due or (over and not journal.waiting)):
+                self._report(journal)
+                busy = True
+        if due:
+            self._last_report = self.clock.running()
+        self._forget_finished()
+        return busy
+
+    def _is_over(self, current: Journal) -> bool:
+        today = self.clock.now().date()
+        key = self.inspector.settings_key
+        return next_name(current, today, self.options.strips, key) != current.name
+
+    def _report(self, journal: Journal) -> None:
+        strips = [self._file(journal, taken) for taken in journal.inspected.values()]
+        self.inspector.report(self._copies(journal), self._out(journal), strips)
+        journal.report(_utc(self.clock.now()))
+        page = self.options.out / str(journal.name) / "index.html"
+        note(f"report of {len(strips)} strips: {page}")
+
+    def _forget_finished(self) -> None:
+        """Keep in memory the journals of batches that something is still to be done for."""
+        self.journals = [
+            one
+            for one in self.journals
+            if one.waiting or one.unreported or one is self.journals[-1]
+        ]
+
+    def _copies(self, journal: Journal) -> Path:
+        return self._root / "strips" / str(journal.name)
+
+    def _out(self, journal: Journal) -> Path:
+        return self._root / str(journal.name)
+
+    def _file(self, journal: Journal, taken: Taken) -> StripFile:
+        root, name = self._copies(journal), taken.copy
+        if not taken.sha256:
+            root, name = self.arrivals.root, taken.path
+        coil = taken.strip_id.rpartition("/")[0]
+        size = taken.size if taken.sha256 else 0
+        return StripFile(taken.strip_id, coil, root / name, taken.sha256, size)
+
+
+def _free_name(path: str, journal: Journal) -> str:
+    """What a strip is called in a batch that may hold one of its name: a.png, then a@2.png."""
+    pure = PurePosixPath(path)
+    names = (str(pure.with_stem(f"{pure.stem}@{number}")) for number in count(2))
+    return next(name for name in chain([path], names) if name not in journal)
+
+
+def _write(copy: Path, content: bytes, stamp: Stamp) -> None:
+    """Write a strip's copy, with its file's time, and wait for the disk."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(copy) as temporary:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.utime(temporary, ns=(stamp.mtime_ns, stamp.mtime_ns))
+
+
+def _words(error: Exception) -> str | None:
+    """What went wrong that may be cured meanwhile; None for an error of ours."""
+    if isinstance(error, InspectionError | PrepError | SiseError):
+        return str(error)
+    return in_words(error)
+
+
+def _utc(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _shown(path: str) -> str:
+    return path if path.isprintable() else ascii(path)
+
+
+def check(options: Options) -> None:
+    """Raise WatchError for options that cannot be, and for folders that cannot be used so."""
+    for name, value in (("settle", options.settle), ("patience", options.patience)):
+        if not 0 <= value < float("inf"):
+            raise WatchError(f"--{name} must be a number of seconds, not {value:g}")
+    if not 0 < options.report_every < float("inf"):
+        raise WatchError(
+            f"--report-every must be a positive number of minutes, not {options.report_every:g}"
+        )
+    for place in (options.folder, options.out):
+        if is_place(place):
+            raise WatchError(
+                f"{named(str(place))}: a bucket can be neither watched nor written to by a watcher; "
+                "name a folder of this machine, or one that is mounted here"
+            )
+    folder, out = options.folder.resolve(), options.out.resolve()
+    if not folder.is_dir():
+        raise WatchError(f"{options.folder}: no such folder; name the one that strips come into")
+    if out.is_relative_to(folder) or folder.is_relative_to(out):
+        raise WatchError(
+            f"{options.out}: lies in the folder that is watched, or around it; "
+            "choose an --out elsewhere"
+        )
+    if out.exists() and not out.is_dir():
+        raise WatchError(f"{options.out}: a file; --out takes a folder")
+    mark = options.out / MARK
+    if mark.is_file():
+        try:
+            known = checked(dict[str, str], read_json(mark))
+            watched = known["folder"]
+            if known["format"] != FORMAT:
+                raise ValueError(f"its format is {known['format']!r}")
+        except (ValueError, KeyError) as error:
+            raise WatchError(f"{mark}: damaged ({error}); choose another --out") from error
+        if Path(watched) != folder:
+            raise WatchError(f"{options.out}: holds what came from {watched}; choose another --out")
+    elif not unused(options.out):
+        raise WatchError(f"{options.out}: not empty, and no watcher's; choose another --out")
+
+
+@contextmanager
+def holding(options: Options) -> Iterator[None]:
+    """Make the watcher's folder and hold it; the hold ends with the process, however it ends.
+
+    Raises WatchError as `check`, and InUseError if another watcher holds it.
+    """
+    check(options)
+    with alone(options.out):
+        if not (options.out / MARK).is_file():
+            content: dict[str, Any] = {"format": FORMAT, "folder": str(options.folder.resolve())}
+            write_json(options.out / MARK, content)
+        yield
