@@ -13,9 +13,9 @@ from inspection.pipeline.record import Run, Settings, fingerprint
 from inspection.pipeline.run import make_report, resolve
 from inspection.pipeline.strips import Batch, StripFile
 from inspection.quality.gradcam_agreement import make_gradcam
+from inspection.store.fields import flagged_column
 from inspection.store.folder import ReportFolder
 from inspection.store.frames import records
-from inspection.store.tables import flagged_column
 from sise.progress import silent
 
 

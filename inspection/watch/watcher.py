@@ -388,7 +388,7 @@ def check(options: Options) -> None:
     for place in (options.folder, options.out):
         if is_place(place):
             raise WatchError(
-                f"{named(str(place))}: a bucket can be neither watched nor written to by a watcher; "
+                f"{named(str(place))}: no bucket can be watched, or written to by a watcher; "
                 "name a folder of this machine, or one that is mounted here"
             )
     folder, out = options.folder.resolve(), options.out.resolve()

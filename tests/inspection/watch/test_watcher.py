@@ -18,7 +18,7 @@ from inspection.store.verify import DIFFERENT, Request, verify
 from inspection.watch import watcher as module
 from inspection.watch.arrivals import LOOK_AGAIN
 from inspection.watch.journal import BatchName, Journal
-from inspection.watch.watcher import Options, alone, check, zone
+from inspection.watch.watcher import Options, check, holding, zone
 from severstal_prep.errors import InUseError
 from severstal_prep.images import read_image
 
