@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from itertools import chain, count, islice
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from inspection.errors import InspectionError, WatchError
@@ -148,6 +148,8 @@ class Watcher:
 
     def run(self) -> None:
         """Watch; a KeyboardInterrupt ends it, after the report is made of what was inspected."""
+        if not (self._root / MARK).is_file():
+            write_json(self._root / MARK, {"format": FORMAT, "folder": str(self.arrivals.root)})
         pause = min(max(self.options.settle / 4, 0.05), 1.0)
         try:
             while True:
@@ -418,13 +420,10 @@ def check(options: Options) -> None:
 
 @contextmanager
 def holding(options: Options) -> Iterator[None]:
-    """Make the watcher's folder and hold it; the hold ends with the process, however it ends.
+    """Make the watcher's folder and hold it, as `severstal_prep.alone` does.
 
     Raises WatchError as `check`, and InUseError if another watcher holds it.
     """
     check(options)
     with alone(options.out):
-        if not (options.out / MARK).is_file():
-            content: dict[str, Any] = {"format": FORMAT, "folder": str(options.folder.resolve())}
-            write_json(options.out / MARK, content)
         yield
