@@ -15,12 +15,12 @@ import torch
 from sise.clusters import medoids, nearest
 from sise.errors import SiseError
 from sise.masks import pooled
-from sise.sampling import MaskSet
+from sise.sampling import Asking, MaskSet
 from sise.statistics import pearson
 
 Budget = int | Literal["auto"] | None
-# What gives the scores (K,) of masks, as `MaskScorer` and `EvidenceScorer` do.
-Scorer = Callable[[Sequence[MaskSet]], Sequence[torch.Tensor]]
+# What gives the scores (K,) of masks, as `EvidenceScorer` does.
+Scorer = Callable[[Sequence[MaskSet]], Asking[Sequence[torch.Tensor]]]
 
 CELLS = 8
 """Masks are compared by their means over a grid of so many cells a side."""
@@ -68,7 +68,7 @@ class Estimate:
         """Per layer, how many masks of each image were scored: (B,) int64."""
         return [layer.known.sum(dim=1) for layer in self._layers]
 
-    def score(self, scorer: Scorer, wanted: torch.Tensor) -> None:
+    def score(self, scorer: Scorer, wanted: torch.Tensor) -> Asking[None]:
         """Score masks of each image until `wanted` (B,) of them are known, or all are."""
         shares = _shares(wanted, [layer.valid.sum(dim=1) for layer in self._layers])
         chosen = [
@@ -78,7 +78,8 @@ class Estimate:
             MaskSet(part.masks[new[layer.valid]], part.owners[new[layer.valid]])
             for part, layer, new in zip(self._mask_sets, self._layers, chosen, strict=True)
         ]
-        for layer, new, scores in zip(self._layers, chosen, scorer(few), strict=True):
+        found = yield from scorer(few)
+        for layer, new, scores in zip(self._layers, chosen, found, strict=True):
             layer.scores[new] = scores
             layer.known |= new
 
@@ -101,19 +102,19 @@ class Estimate:
 
 def settle(
     estimate: Estimate, scorer: Scorer, maps_of: Callable[[list[torch.Tensor]], torch.Tensor]
-) -> None:
+) -> Asking[None]:
     """Score twice as many masks again and again, until each image's map has settled.
 
     `maps_of` makes maps (B, H, W) of the scores of all masks. A map has settled when doubling
     its masks moved it by no more than TOLERANCE: correlation of both at least 1 - TOLERANCE.
     """
     wanted = (estimate.masks // FIRST_SHARE).clamp(min=FEWEST)
-    estimate.score(scorer, wanted)
+    yield from estimate.score(scorer, wanted)
     before = maps_of(estimate.scores())
     active = wanted < estimate.masks
     while bool(active.any()):
-        wanted = torch.where(active, 2 * wanted, wanted)
-        estimate.score(scorer, wanted)
+        wanted = torch.where(active, 2 * wanted, 0)
+        yield from estimate.score(scorer, wanted)
         now = maps_of(estimate.scores())
         active &= (correlation(before, now) < 1 - TOLERANCE) & (wanted < estimate.masks)
         before = now
@@ -163,9 +164,12 @@ def _shares(wanted: torch.Tensor, masks: Sequence[torch.Tensor]) -> list[torch.T
 def _to_score(layer: _Layer, share: torch.Tensor) -> torch.Tensor:
     """The masks to score next, so that about `share` (B,) of them are known: (B, N) bool."""
     missing = (share - layer.known.sum(dim=1)).clamp(min=0)
-    if bool((share >= layer.valid.sum(dim=1)).all()):
-        return layer.valid & ~layer.known
-    middle = medoids(layer.points, layer.valid, torch.where(missing > 0, share, 0))
+    whole = share >= layer.valid.sum(dim=1)
+    unknown = layer.valid & ~layer.known
+    if bool(whole.all()):
+        return unknown
+    middle = medoids(layer.points, layer.valid, torch.where((missing > 0) & ~whole, share, 0))
     # Clusters whose medoid is known already need no pass; the rest come in order, as many as fit.
     new = middle & ~layer.known
-    return new & (new.cumsum(dim=1) <= missing[:, None])
+    new &= new.cumsum(dim=1) <= missing[:, None]
+    return torch.where(whole[:, None], unknown, new)

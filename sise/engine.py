@@ -75,6 +75,7 @@ class Engine:
         self._state: object = None
         self._batch_sizes: dict[object, BatchSize] = {}
         self._most_captured: int | None = None
+        self._apart = False
         self._outputs: ModelOutputs | None = None
 
     def explain(
@@ -82,15 +83,46 @@ class Engine:
         images: torch.Tensor,
         target: Target,
         explain_part: ExplainPart,
-        *beside: torch.Tensor,
+        *beside: object,
     ) -> Explanation:
         """Run `explain_part` over as many images at a time as fit, on the model in evaluation mode.
 
-        It is given images and target, and its share of each tensor (B, …) in `beside`. Out of
+        It is given images and target, and what is `beside` (of a tensor (B, …) its share). Out of
         memory, it is given half as many. Raises SiseError for images that are not floating-point
         (B ≥ 1, 3, H, W) or not where the model is, for a target that does not fit them, as
         `check_model`, and if not even one image fits into memory.
         """
+        return self._explain(images, target, explain_part, beside, together=False)
+
+    def explain_together(
+        self,
+        images: torch.Tensor,
+        target: Target,
+        explain_part: ExplainPart,
+        *beside: object,
+    ) -> Explanation:
+        """As `explain`, by a part that takes the images apart itself (see `in_shares`): after
+        `keep_images_apart` it is given all of them."""
+        return self._explain(images, target, explain_part, beside, together=self._apart)
+
+    def keep_images_apart(self) -> None:
+        """From now on an explanation does not depend on which images are explained beside it.
+
+        On a processor each has, bit for bit in float32, what it has alone: feature maps are taken
+        and masks compared image by image, and batches of masked images are filled up, so that all
+        are of one size (until memory runs out, which makes them smaller). Elsewhere many images
+        are captured at once, and what comes of it differs by rounding.
+        """
+        self._apart = True
+
+    def _explain(
+        self,
+        images: torch.Tensor,
+        target: Target,
+        explain_part: ExplainPart,
+        beside: Sequence[object],
+        together: bool,
+    ) -> Explanation:
         check_initialised(self.model)
         _check(images, self.model)
         target = indices(target, len(images), images.device)
@@ -98,11 +130,13 @@ class Engine:
             ours = images.detach().clone().to(self.exact_dtype(images.device))
             outputs = self.check_model(ours)
             check_classes(target, outputs.classes, outputs.single)
-            at_once = self.captured_at_once(ours)
+            at_once = len(ours) if together else self.captured_at_once(ours)
             try:
-                explained = self._explain_halving_on_oom(
-                    explain_part, at_once, ours, target, *beside
-                )
+                explained = self.in_shares(explain_part, at_once, ours, target, *beside)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise no_memory() from error
             except SiseError as error:
                 if quantized := no_gradients(self.model):
                     raise SiseError(quantized) from error
@@ -144,6 +178,8 @@ class Engine:
     def scorer(self, images: torch.Tensor, targets: torch.Tensor) -> MaskScorer:
         """Scores masks of these images (B, 3, H, W) for the classes `targets` (B,)."""
         network = self.scoring_network(images.device)
+        if self._alone(images.device):
+            network = replace(network, static=True)
         return MaskScorer(
             network,
             Masker(images.to(network.dtype), self.options.fill),
@@ -190,33 +226,38 @@ class Engine:
 
     def captured_at_once(self, images: torch.Tensor) -> int:
         """How many images of this size go through the backward pass together."""
+        if self._alone(images.device):
+            return 1
         fits = max(1, self.batch_size(images).value // _SCORED_PER_CAPTURED)
         return fits if self._most_captured is None else min(fits, self._most_captured)
 
-    def _explain_halving_on_oom(
+    def _alone(self, device: torch.device) -> bool:
+        """Whether each image is to have the bits that it has alone."""
+        return self._apart and device.type == "cpu"
+
+    def in_shares(
         self,
-        explain_part: ExplainPart,
+        part: Callable[..., Made],
         at_once: int,
         images: torch.Tensor,
-        *beside: torch.Tensor | None,
-    ) -> list[Explanation]:
-        """`explain_part` of `at_once` images at a time or, out of memory, of half of them."""
-        explained: list[Explanation] = []
+        *beside: object,
+    ) -> list[Made]:
+        """`part` of `at_once` images, and what is beside them, at a time; out of memory, of half
+        of them. Raises PyTorch's error if there is none for one image."""
+        made: list[Made] = []
         for share in _shares(at_once, images, *beside):
             try:
-                explained.append(explain_part(*share))
+                made.append(part(*share))
                 continue
             except RuntimeError as error:
-                if not is_out_of_memory(error):
+                if not is_out_of_memory(error) or len(share[0]) == 1:
                     raise
-                if len(share[0]) == 1:
-                    raise no_memory() from error
             # Only here, when the error and all that it holds are gone, is there memory again.
-            self._most_captured = len(share[0]) // 2
-            _log.warning("out of memory: going on with %d images at once", self._most_captured)
-            half = len(share[0]) - self._most_captured
-            explained += self._explain_halving_on_oom(explain_part, half, *share)
-        return explained
+            fewer = len(share[0]) // 2
+            self._most_captured = min(fewer, self._most_captured or fewer)
+            _log.warning("out of memory: going on with %d images at once", fewer)
+            made += self.in_shares(part, len(share[0]) - fewer, *share)
+        return made
 
     @contextmanager
     def unchanging(self) -> Iterator[None]:
@@ -281,10 +322,10 @@ def _cure(images: torch.Tensor) -> str:
     return ""
 
 
-def _shares(
-    at_once: int, images: torch.Tensor, *beside: torch.Tensor | None
-) -> Iterator[tuple[Any, ...]]:
-    """`at_once` images at a time, with their share of each tensor beside them; None stays None."""
+def _shares(at_once: int, images: torch.Tensor, *beside: object) -> Iterator[tuple[Any, ...]]:
+    """`at_once` images at a time, with their share of each tensor beside them."""
     for start in range(0, len(images), at_once):
         share = slice(start, start + at_once)
-        yield tuple(one if one is None else one[share] for one in (images, *beside))
+        yield tuple(
+            one[share] if isinstance(one, torch.Tensor) else one for one in (images, *beside)
+        )

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import torch
 
 from sise.errors import SiseError
-from sise.sampling import MaskScorer, MaskSet
+from sise.sampling import Asking, MaskSet
 
 Evidence = Literal["kept", "removed", "both", "none"]
 
@@ -44,7 +44,7 @@ def affordable(evidence: Evidence, passes: int) -> int:
 
 
 class EvidenceScorer:
-    """Scores masks as `evidence` says, by what `scorer` says of masked images.
+    """Scores masks of B images as `evidence` says, by the scores of masked images.
 
     "kept": Ψ(I ⊙ m), in [0, 1]. "removed": Ψ(I) − Ψ(I ⊙ (1 − m)), in [−1, 1]. "both": the mean of
     the two. "none": 1, without a pass. Ψ(I) is scored like any mask, as one of ones: by the same
@@ -52,30 +52,25 @@ class EvidenceScorer:
     would add to every score of the image.
     """
 
-    def __init__(self, evidence: Evidence, scorer: MaskScorer) -> None:
+    def __init__(self, evidence: Evidence, like: torch.Tensor) -> None:
+        """`like` (B, …) tells how many images there are, in float32 or float64, and where."""
         self._evidence = evidence
-        self._scorer = scorer
-        images = scorer.masker.images
-        wide = torch.promote_types(images.dtype, torch.float32)
         # Ψ(I) (B,), NaN where it is not known yet.
-        self._whole = images.new_full((len(images),), torch.nan, dtype=wide)
+        self._whole = like.new_full((len(like),), torch.nan)
 
-    def __call__(self, mask_sets: Sequence[MaskSet]) -> tuple[torch.Tensor, ...]:
-        """The score of every mask: (K,) for each element of `mask_sets`, in the masks' dtype.
-
-        Raises SiseError as `MaskScorer`.
-        """
+    def __call__(self, mask_sets: Sequence[MaskSet]) -> Asking[Sequence[torch.Tensor]]:
+        """The score of every mask: (K,) for each element of `mask_sets`, in the masks' dtype."""
         if self._evidence == "none":
             return tuple(part.masks.new_ones(len(part)) for part in mask_sets)
         if self._evidence == "kept":
-            return self._scorer(mask_sets)
+            return (yield mask_sets)
         owners = torch.cat([part.owners for part in mask_sets])
         with_masks = torch.bincount(owners, minlength=len(self._whole)) > 0
         new = (with_masks & self._whole.isnan()).nonzero()[:, 0]
         ones = MaskSet(mask_sets[0].masks.new_ones((len(new), 1, 1)), new)
         rests = [MaskSet(1 - part.masks, part.owners) for part in mask_sets]
         also = mask_sets if self._evidence == "both" else []
-        whole, *scores = self._scorer([ones, *rests, *also])
+        whole, *scores = yield [ones, *rests, *also]
         self._whole[new] = whole
         lost = tuple(
             self._whole[part.owners] - without

@@ -1,8 +1,7 @@
 """SISE: Semantic Input Sampling for Explanation (Sattarzadeh et al., AAAI-21)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
-from functools import partial
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from torch import nn
@@ -13,12 +12,12 @@ from sise.capture import Capture, Objective, capture
 from sise.context import Context, Continuation, check_context, features_in_context
 from sise.errors import SiseError
 from sise.evidence import Evidence, EvidenceScorer, affordable, check_evidence, passes_of
-from sise.explanation import Explanation, LayerExplanation, usable
+from sise.explanation import Explanation, LayerExplanation, joined, usable
 from sise.fusion import Fusion, fuse
 from sise.logits import probabilities
 from sise.masks import SmallMasks, attribution_masks, constant_maps
 from sise.methods.base import LayersExplainer, MaskScoringExplainer
-from sise.sampling import MaskSet, visualization_map
+from sise.sampling import Asking, MaskSet, visualization_map
 from sise.selection import Mu, average_gradients, check_mu, positive_gradient_maps
 from sise.targets import Target
 
@@ -96,44 +95,43 @@ class SISE(LayersExplainer, MaskScoringExplainer):
         context = self.context if context is None else context
         check_context(context, images)
         _check_affordable(self.budget, context)
-        if isinstance(context, torch.Tensor):
-            return self.engine.explain(images, target, self._explain, context)
-        return self.engine.explain(images, target, partial(self._explain, context=context))
+        return self.engine.explain_together(images, target, self._explain, context)
 
     def _explain(
         self, images: torch.Tensor, target: Target, context: Context | None = None
     ) -> Explanation:
+        at_once = self.engine.captured_at_once(images)
+        shares = self.engine.in_shares(self._see, at_once, images, target, context)
+        targets = torch.cat([seen.targets for seen in shares])
+        with torch.no_grad():
+            size = (images.shape[2], images.shape[3])
+            works = [self._score_and_fuse(seen, size) for seen in shares]
+            scorer = self.engine.scorer(images, targets)
+            return joined(scorer.work_off(works, [len(seen.targets) for seen in shares]))
+
+    def _see(self, images: torch.Tensor, target: Target, context: Context | None) -> "Seen":
         layers = self.engine.layers(images)
         seen = self._capture(layers, images, target)
+        wide = seen.features
         if context is not None:
             forward = self.engine.exact_forward(images.device)
             sizes = [(maps.shape[2], maps.shape[3]) for maps in seen.features]
-            features = features_in_context(forward, layers, images, context, sizes)
-            seen = replace(seen, features=features)
-        selections = [
+            wide = features_in_context(forward, layers, images, context, sizes)
+        selections = tuple(
             select(features, gradients, self.mu, (images.shape[2], images.shape[3]))
-            for features, gradients in zip(seen.features, seen.gradients, strict=True)
-        ]
-        with torch.no_grad():
-            return self._score_and_fuse(
-                layers, images, seen, selections, spent=1 if context is None else 2
-            )
+            for features, gradients in zip(wide, seen.gradients, strict=True)
+        )
+        names = tuple(layer.name for layer in layers)
+        spent = 1 if context is None else 2
+        return Seen(names, seen.logits, seen.targets, selections, spent)
 
     def _capture(self, layers: Sequence[Layer], images: torch.Tensor, target: Target) -> Capture:
         # The gradient of a class's sigmoid is that of its logit, but for a positive factor.
         objective: Objective = "log-odds" if self.output == "softmax" else "logit"
         return capture(self.engine.exact_forward(images.device), layers, images, target, objective)
 
-    def _score_and_fuse(
-        self,
-        layers: Sequence[Layer],
-        images: torch.Tensor,
-        seen: Capture,
-        selections: Sequence["Selection"],
-        spent: int,
-    ) -> Explanation:
-        """`spent` passes went before: for feature maps and gradients, and for a context."""
-        size = (images.shape[2], images.shape[3])
+    def _score_and_fuse(self, seen: "Seen", size: tuple[int, int]) -> Asking[Explanation]:
+        selections = seen.selections
 
         def visualized(scores: Sequence[torch.Tensor]) -> list[torch.Tensor]:
             return [
@@ -141,20 +139,20 @@ class SISE(LayersExplainer, MaskScoringExplainer):
                 for one, score in zip(selections, scores, strict=True)
             ]
 
-        scorer = EvidenceScorer(self.evidence, self.engine.scorer(images, seen.targets))
-        scores, scored = self._scores(scorer, selections, size, visualized, spent)
+        scorer = EvidenceScorer(self.evidence, seen.logits)
+        scores, scored = yield from self._scores(scorer, seen, size, visualized)
         visualizations = visualized(scores)
         per_layer = tuple(
             LayerExplanation(
-                name=layer.name,
+                name=name,
                 maps=maps.float(),
                 found=one.constant.shape[1],
                 constant=one.constant.sum(dim=1),
                 selected=one.selected.sum(dim=1),
                 scored=passes,
             )
-            for layer, maps, one, passes in zip(
-                layers, visualizations, selections, scored, strict=True
+            for name, maps, one, passes in zip(
+                seen.layers, visualizations, selections, scored, strict=True
             )
         )
         selected = torch.stack([layer.selected for layer in per_layer]).sum(dim=0)
@@ -166,36 +164,50 @@ class SISE(LayersExplainer, MaskScoringExplainer):
             scores=probabilities(seen.logits, seen.targets, output).float(),
             status=status,
             layers=per_layer,
-            forwards=passes_of(self.evidence, torch.stack(scored).sum(dim=0)) + spent,
+            forwards=passes_of(self.evidence, torch.stack(scored).sum(dim=0)) + seen.spent,
         )
 
     def _scores(
         self,
         scorer: EvidenceScorer,
-        selections: Sequence["Selection"],
+        seen: "Seen",
         size: tuple[int, int],
         visualized: Callable[[Sequence[torch.Tensor]], list[torch.Tensor]],
-        spent: int,
-    ) -> tuple[Sequence[torch.Tensor], list[torch.Tensor]]:
+    ) -> Asking[tuple[Sequence[torch.Tensor], list[torch.Tensor]]]:
         """Per layer, the scores (K,) of its masks and how many of each image were scored (B,)."""
-        mask_sets = [MaskSet(one.masks.values, one.owners) for one in selections]
-        counts = [one.selected.sum(dim=1) for one in selections]
+        mask_sets = [MaskSet(one.masks.values, one.owners) for one in seen.selections]
+        counts = [one.selected.sum(dim=1) for one in seen.selections]
         if self.evidence == "none":
-            return scorer(mask_sets), [torch.zeros_like(count) for count in counts]
+            ones = yield from scorer(mask_sets)
+            return ones, [torch.zeros_like(count) for count in counts]
         if self.budget is None:
-            return scorer(mask_sets), counts
+            return (yield from scorer(mask_sets)), counts
         estimate = Estimate(mask_sets, len(counts[0]), size)
         if self.budget == "auto":
-            settle(estimate, scorer, lambda scores: fuse(visualized(scores), self.fusion))
+            yield from settle(
+                estimate, scorer, lambda scores: fuse(visualized(scores), self.fusion)
+            )
         else:
-            masks = affordable(self.evidence, self.budget - spent)
-            estimate.score(scorer, torch.full_like(estimate.masks, masks))
+            masks = affordable(self.evidence, self.budget - seen.spent)
+            yield from estimate.score(scorer, torch.full_like(estimate.masks, masks))
         return estimate.scores(), estimate.scored
 
 
 def _check_affordable(budget: Budget, context: Context | None) -> None:
     if budget == 1 and context is not None:
         raise SiseError("budget=1 leaves no pass for the context; give at least 2, or no context")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What scoring needs to know of B images: `layers` by name, `logits` (B, classes), `targets`
+    (B,), what each layer gives, and how many passes were `spent` on it per image."""
+
+    layers: tuple[str, ...]
+    logits: torch.Tensor
+    targets: torch.Tensor
+    selections: tuple["Selection", ...]
+    spent: int
 
 
 @dataclass(frozen=True)

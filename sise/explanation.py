@@ -11,11 +11,12 @@ from sise.status import NOT_FINITE as NOT_FINITE
 from sise.status import OK as OK
 from sise.targets import Target
 
-REVISION = 3
+REVISION = 4
 """Goes up when a method makes another map of the same: maps kept on disk by an earlier one are
 not used. 2, 2026-11-26: the fusion of figure 5 (until then F + V_b was normalised at every stage),
 the soft fusion's threshold, Otsu's partition of α, areas of extremal perturbation. 3: FullGrad
-counts the biases of GroupNorm and LayerNorm."""
+counts the biases of GroupNorm and LayerNorm. 4, 2026-11-27: the masks that a budget scores, where
+another image of the call has more of them."""
 
 
 @dataclass(frozen=True)

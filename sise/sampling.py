@@ -6,8 +6,10 @@ size only while its batch is scored. The sum of equation 12 is taken at the feat
 resolution and upsampled once, which is the same sum because bilinear interpolation is linear.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import torch
 
@@ -27,6 +29,12 @@ class MaskSet:
 
     def __len__(self) -> int:
         return len(self.masks)
+
+
+Made = TypeVar("Made")
+Asking = Generator[Sequence[MaskSet], Sequence[torch.Tensor], Made]
+"""Work on some images that stops to ask for scores: it yields masks, whose owners count from the
+first of its images, and is sent the score (K,) of each."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,27 @@ class MaskScorer:
 
         self.batch_size.run(len(scores), score)
         return torch.split(scores, [len(part) for part in mask_sets])
+
+    def work_off(self, works: Sequence[Asking[Made]], images: Sequence[int]) -> list[Made]:
+        """What each of `works` makes of its share of the images, `images` many, in order.
+
+        All go on until they ask; then their masks are scored in one row. Raises as `__call__`.
+        """
+        made: dict[int, Made] = {}
+        firsts = [sum(images[:place]) for place in range(len(images))]
+        answers: dict[int, Sequence[torch.Tensor] | None] = dict.fromkeys(range(len(works)))
+        while answers:
+            asked: dict[int, list[MaskSet]] = {}
+            for place, answer in answers.items():
+                try:
+                    sets = next(works[place]) if answer is None else works[place].send(answer)
+                except StopIteration as finished:
+                    made[place] = finished.value
+                    continue
+                asked[place] = [MaskSet(one.masks, one.owners + firsts[place]) for one in sets]
+            scores = iter(self([one for sets in asked.values() for one in sets]) if asked else ())
+            answers = {place: tuple(islice(scores, len(sets))) for place, sets in asked.items()}
+        return [made[place] for place in range(len(works))]
 
     def _buffers(self, dtype: torch.dtype) -> "_Buffers":
         shape = (self.batch_size.value, *self.masker.size)

@@ -1,8 +1,9 @@
 """Patches to explanation maps, and maps to how far they can be trusted."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +13,21 @@ from skimage.filters import threshold_otsu
 
 from inspection.pipeline.classifier import Classifier
 from inspection.pipeline.outlines import svg_path
+from inspection.quality.gradcam_agreement import agreements, make_gradcam
 from inspection.store.frames import arrays, rows
 from sise.baselines import FillName, Masker
+from sise.batches import BatchSize, auto_batch_size, is_out_of_memory
 from sise.budget import Budget
 from sise.context import Continuation
+from sise.errors import SiseError
 from sise.evidence import Evidence
 from sise.explainer import SISE
-from sise.explanation import Explainer
+from sise.explanation import OK, Explainer
 from sise.fusion import Fusion
 from sise.metrics import KEPT_SHARE, drop, top_share
+from sise.overlay import to_grey
 from sise.presets import BUDGET, CONTEXT, EVIDENCE, FILL, FUSION, MU
+from sise.sampling import MaskScorer, MaskSet
 
 FILL_IN_WORDS: Mapping[FillName, str] = {
     "grey": "mean grey (0 in the model's normalised input)",
@@ -54,7 +60,10 @@ class SiseOptions:
 def make_explainer(
     classifier: Classifier, options: SiseOptions, batch_size: int | Literal["auto"]
 ) -> SISE:
-    """SISE on the classifier's model, scored by its network; `batch_size` counts masked images."""
+    """SISE on the classifier's model, scored by its network; `batch_size` counts masked images.
+
+    What it makes of an image does not depend on others: see `Engine.keep_images_apart`.
+    """
     explainer = SISE(
         classifier.bundle.model,
         mu=MU,
@@ -68,7 +77,215 @@ def make_explainer(
         batch_size=batch_size,
     )
     explainer.engine.score_by(classifier.network, classifier.device)
+    explainer.engine.keep_images_apart()
     return explainer
+
+
+@dataclass(frozen=True, eq=False)
+class PatchTask:
+    """A patch of the model's input size, and what it is to be explained for.
+
+    `pixels` (H, W, 3) uint8. `target` and `runner_up` are class names; "" asks for no such map,
+    because it is not wanted or already there.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    target: str
+    runner_up: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class PatchEvidence:
+    """What came of a `PatchTask`.
+
+    `heat` (H, W) uint8 is the target's map as it is kept, 1 being 255; zeros where `map_status` is
+    not "ok". `forwards` passes were spent on it.
+
+    `whole_score`, `kept_score`, `removed_score`: the target's probability on the whole patch,
+    on the top 15 % of the map alone, and on the rest alone; the other pixels become the fill
+    (see `FILL_IN_WORDS`). `drop` is the paper's Drop of this one patch (see
+    `sise.metrics.drop`). `region_area` (px) and region_left, _top, _width, _height
+    (px inside the patch, the bounding box) describe where the map exceeds its Otsu threshold,
+    `region_contour` its outlines (see `outlines.svg_path`). `agreement` is Pearson's correlation
+    with the second method's map of the target. NaN and "" without a map.
+
+    `runner_up_heat`, `_status` and `_forwards` are those of the runner-up's map. What was not asked
+    for is None, "", 0 and NaN.
+    """
+
+    heat: npt.NDArray[np.uint8] | None = None
+    map_status: str = ""
+    forwards: int = 0
+    whole_score: float = math.nan
+    kept_score: float = math.nan
+    removed_score: float = math.nan
+    drop: float = math.nan
+    region_area: float = math.nan
+    region_left: float = math.nan
+    region_top: float = math.nan
+    region_width: float = math.nan
+    region_height: float = math.nan
+    region_contour: str = ""
+    agreement: float = math.nan
+    runner_up_heat: npt.NDArray[np.uint8] | None = None
+    runner_up_status: str = ""
+    runner_up_forwards: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """One map of the patch at `place`: `values` (H, W) float32 in [0, 1]."""
+
+    place: int
+    target: int
+    values: npt.NDArray[np.float32]
+    status: str
+    forwards: int
+
+
+class PatchExplainer:
+    """Explains many patches at once: `explainer(tasks)` are their evidences, in order.
+
+    The masks of all share batches, and so do second method and measuring passes. What comes of a
+    patch does not depend on its neighbours, nor on their order and number: on a processor in
+    float32 it is the same bit for bit, by either backend. In bfloat16 and on a GPU it is the same
+    but for rounding: scores differ by less than 0.01, and maps correlate by more than 0.99. It is
+    made once, and is not for several threads at a time.
+
+    Out of memory, it works in smaller batches and on fewer patches; which may change the last bits.
+    Raises SiseError if not even one patch fits.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        options: SiseOptions,
+        batch_size: int | Literal["auto"] = "auto",
+    ) -> None:
+        """`batch_size` counts masked images; "auto" suits the device."""
+        self._classifier = classifier
+        self._fill: FillName = options.fill
+        self._budget = options.budget
+        side, device = classifier.patch, classifier.device
+        self._batch_size = (
+            auto_batch_size((side, side), device) if batch_size == "auto" else batch_size
+        )
+        self._sise: Explainer = make_explainer(classifier, options, self._batch_size)
+        self._second = make_gradcam(classifier, self._batch_size)
+
+    @property
+    def patches_at_once(self) -> int:
+        """How many patches make good use of a call: by their masks, several full batches."""
+        masks = 2 * (self._budget if isinstance(self._budget, int) else self._batch_size)
+        return math.ceil(_FULL_BATCHES * self._batch_size / masks)
+
+    def __call__(self, tasks: Sequence[PatchTask]) -> list[PatchEvidence]:
+        """The evidence of each task. See the class for what it depends on, and what it raises."""
+        try:
+            return self._explain(tasks)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(tasks) == 1:
+                raise SiseError(
+                    "out of memory with one patch; use a smaller network, a smaller --batch-size "
+                    "or another device"
+                ) from error
+        # Only here, when the error and all that it holds are gone, is there memory again.
+        half = len(tasks) // 2
+        return [*self(tasks[:half]), *self(tasks[half:])]
+
+    def _explain(self, tasks: Sequence[PatchTask]) -> list[PatchEvidence]:
+        if not tasks:
+            return []
+        # Stacking copies: decoded images are read-only, which PyTorch warns of.
+        pixels = np.stack([task.pixels for task in tasks])
+        images = self._classifier.bundle.preprocess(pixels).to(self._classifier.device)
+        asked = [(place, task.target) for place, task in enumerate(tasks) if task.target]
+        second = [(place, task.runner_up) for place, task in enumerate(tasks) if task.runner_up]
+        maps = self._maps(images, [*asked, *second])
+        firsts, seconds = maps[: len(asked)], maps[len(asked) :]
+        fine = [one for one in firsts if one.status == OK]
+        measured = self._measure(images, fine)
+        runners_up = {one.place: one for one in seconds}
+        targets = {one.place: one for one in firsts}
+        return [
+            PatchEvidence(
+                **_target_part(targets.get(place)),
+                **measured.get(place, {}),
+                **_runner_up_part(runners_up.get(place)),
+            )
+            for place in range(len(tasks))
+        ]
+
+    def _maps(self, images: torch.Tensor, asked: Sequence[tuple[int, str]]) -> list[_Map]:
+        if not asked:
+            return []
+        places = [place for place, _ in asked]
+        targets = [self._classifier.classes.index(name) for _, name in asked]
+        found = self._sise(images[places], target=targets)
+        values = found.maps.cpu().numpy().astype(np.float32)
+        passes = found.forwards.tolist()
+        return [
+            _Map(*one) for one in zip(places, targets, values, found.status, passes, strict=True)
+        ]
+
+    def _measure(self, images: torch.Tensor, maps: Sequence[_Map]) -> dict[int, dict[str, Any]]:
+        """The figures of each map, by its place and their names in `PatchEvidence`."""
+        if not maps:
+            return {}
+        images = images[[one.place for one in maps]]
+        targets = torch.tensor([one.target for one in maps], device=images.device)
+        tops = [top_share(torch.from_numpy(one.values)[None], KEPT_SHARE)[0] for one in maps]
+        keep = torch.stack([kept for top in tops for kept in (torch.ones_like(top), top, ~top)])
+        owners = torch.arange(len(maps), device=images.device).repeat_interleave(3)
+        # On a processor three are as fast as many, and a batch that is always full.
+        size = 3 if images.device.type == "cpu" else self._batch_size
+        scorer = MaskScorer(
+            self._classifier.network,
+            Masker(images, self._fill),
+            targets,
+            "softmax",
+            BatchSize(size),
+        )
+        with torch.inference_mode():
+            (scores,) = scorer([MaskSet(keep.to(images.device, torch.float32), owners)])
+        agreed = agreements(self._second, images, targets, [one.values for one in maps])
+        names = ("whole_score", "kept_score", "removed_score")
+        measured = {}
+        for one, three, agreement in zip(maps, scores.view(-1, 3), agreed, strict=True):
+            shape = zip(MEASURES[4:], map(float, explained_region(one.values)), strict=True)
+            measured[one.place] = (
+                dict(zip(names, three.tolist(), strict=True))
+                | {"drop": drop(three[0], three[1]).item(), "agreement": agreement}
+                | {"region_contour": svg_path(region(one.values))}
+                | dict(shape)
+            )
+        return measured
+
+
+# Of so many, a last one that is half empty costs little.
+_FULL_BATCHES = 8
+
+
+def _target_part(found: _Map | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {
+        "heat": to_grey(found.values),
+        "map_status": found.status,
+        "forwards": found.forwards,
+    }
+
+
+def _runner_up_part(found: _Map | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {
+        "runner_up_heat": to_grey(found.values),
+        "runner_up_status": found.status,
+        "runner_up_forwards": found.forwards,
+    }
 
 
 def explain(patches: pd.DataFrame, classifier: Classifier, explainer: Explainer) -> pd.DataFrame:

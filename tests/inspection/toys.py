@@ -74,21 +74,24 @@ class FakeExplainer:
     def __call__(
         self, images: torch.Tensor, target: int | Sequence[int] | torch.Tensor | None = None
     ) -> Explanation:
-        assert isinstance(target, int)
-        self.targets.append(target)
-        if len(self.targets) == self.stop_at:
-            raise KeyboardInterrupt
+        assert target is not None
+        targets = torch.as_tensor(target).expand(len(images))
         maps = (images.mean(dim=1) - GREY / 255).abs()
-        plain = maps.amax() < 1e-6
-        status = self.statuses.get(target, "constant map" if plain else "ok")
-        maps = maps / maps.amax() if status == "ok" else torch.zeros_like(maps)
+        statuses = []
+        for one, of in zip(maps, targets.tolist(), strict=True):
+            self.targets.append(of)
+            if len(self.targets) == self.stop_at:
+                raise KeyboardInterrupt
+            plain = one.amax() < 1e-6
+            statuses.append(self.statuses.get(of, "constant map" if plain else "ok"))
+            one.copy_(one / one.amax() if statuses[-1] == "ok" else torch.zeros_like(one))
         return Explanation(
             maps=maps,
-            targets=torch.tensor([target]),
-            scores=torch.tensor([0.5]),
-            status=(status,),
+            targets=targets,
+            scores=torch.full((len(images),), 0.5),
+            status=tuple(statuses),
             layers=(),
-            forwards=torch.tensor([11]),
+            forwards=torch.full((len(images),), 11),
         )
 
 

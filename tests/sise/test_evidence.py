@@ -1,3 +1,4 @@
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -14,7 +15,7 @@ from sise import SISE
 from sise.errors import SiseError
 from sise.evidence import Evidence, EvidenceScorer
 from sise.registry import make_explainer, parse_spec
-from sise.sampling import MaskSet
+from sise.sampling import MaskScorer, MaskSet
 
 EVERY = pytest.mark.parametrize("evidence", ["kept", "removed", "both", "none"])
 SCORED = pytest.mark.parametrize("evidence", ["removed", "both"])
@@ -35,6 +36,13 @@ KEPT_2 = sigmoid((1.75**2 + 2 * 0.25**2 - 1) / 16), sigmoid((0.25**2 + 2 * 1.75*
 
 def mean(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
     return (one[0] + other[0]) / 2, (one[1] + other[1]) / 2
+
+
+def scores_by(evidence: Evidence, masked: MaskScorer) -> Callable[..., Sequence[torch.Tensor]]:
+    """What scores masks as `evidence` says, by `masked` scores of masked images."""
+    images = masked.masker.images
+    score = EvidenceScorer(evidence, images.to(torch.promote_types(images.dtype, torch.float32)))
+    return lambda sets: masked.work_off([score(sets)], [len(masked.targets)])[0]
 
 
 @pytest.mark.parametrize(
@@ -115,9 +123,9 @@ def test_a_mask_of_ones_takes_all_of_the_image_away_and_one_of_zeros_nothing(fil
     explainer = SISE(model, fill=colour if fill == "colour" else fill, precision="fp64")  # type: ignore[arg-type]
     with torch.no_grad():
         shown = [model(seen).softmax(dim=1)[range(3), targets] for seen in (images, background)]
-        score = EvidenceScorer("removed", explainer.engine.scorer(images, targets))
+        score = scores_by("removed", explainer.engine.scorer(images, targets))
         all_gone, nothing_gone = score(ones_and_zeros(images))
-        both = EvidenceScorer("both", explainer.engine.scorer(images, targets))
+        both = scores_by("both", explainer.engine.scorer(images, targets))
         kept_all, kept_none = both(ones_and_zeros(images))
     torch.testing.assert_close(all_gone, shown[0] - shown[1])
     assert nothing_gone.abs().max() < 1e-12
@@ -144,7 +152,7 @@ def test_what_takes_nothing_away_is_worth_nothing_however_it_is_scored(
     images = some_images(2)
     engine = SISE(small_cnn(), batch_size=8, **options).engine  # type: ignore[arg-type]
     with torch.no_grad():
-        score = EvidenceScorer("removed", engine.scorer(images, torch.tensor([0, 1])))
+        score = scores_by("removed", engine.scorer(images, torch.tensor([0, 1])))
         _, nothing_gone = score(ones_and_zeros(images))
     assert nothing_gone.abs().max() < 1e-6
 
@@ -173,7 +181,7 @@ def test_every_backend_gives_the_same_map(
 @SCORED
 def test_the_whole_image_is_one_mask_more_of_the_same_batches_and_once(evidence: Evidence) -> None:
     network = Recorder()
-    score = EvidenceScorer(evidence, scorer(network, batch=20))
+    score = scores_by(evidence, scorer(network, batch=20))
     # The k-th mask is k/10 everywhere; of image 1, twice as bright, only in the second call.
     (first,) = score(mask_sets([0, 0, 0]))
     (second,) = score(mask_sets([0, 1]))
