@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from severstal_prep.failures import MEMORY, in_words
+from severstal_prep.failures import MEMORY, in_one_line, in_words
 from severstal_prep.remote import named
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ def run(
     try:
         return command() or 0
     except expected as error:
-        note(f"{program}: {error}")
+        note(f"{program}: {in_one_line(error)}")
         return int(getattr(error, "exit_code", 2))
     except KeyboardInterrupt:
         note(f"{program}: interrupted; run the same command again to continue")

@@ -19,6 +19,7 @@ from pydantic import Field
 from severstal_prep.checked import checked, read_json
 from severstal_prep.errors import DatasetError
 from severstal_prep.files import file_sha256, replacing
+from severstal_prep.parquet import read_table
 
 FORMAT = "recast severstal 1"
 CLASS_NAMES = ("normal", "class 1", "class 2", "class 3", "class 4")
@@ -107,7 +108,7 @@ def read_manifest(root: Path) -> pd.DataFrame:
     read_card(root)
     path = root / MANIFEST_NAME
     try:
-        manifest = pd.read_parquet(path)
+        manifest = read_table(path)
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: missing or damaged; build the dataset again") from error
     missing = [column for column in COLUMNS if column not in manifest.columns]

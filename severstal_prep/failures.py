@@ -64,6 +64,12 @@ def in_words(error: BaseException, memory: str = MEMORY) -> str | None:
     return None
 
 
+def in_one_line(error: BaseException) -> str:
+    """The message of an error, as a terminal shows it in one line: files and what stands in them
+    may have names that end a line, or that move the cursor."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))
+
+
 def check_replaceable(path: Path) -> None:
     """Raise OSError for a device, pipe or socket: a file renamed to its name would remove it."""
     if path.exists() and not path.is_file() and not path.is_dir():

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from severstal_prep.checked import plain
 from severstal_prep.errors import AnnotationError, DatasetError, UnreadableImageError
 from severstal_prep.images import looks_like_image, read_image
 from severstal_prep.recast import NORMAL_NAME
@@ -208,6 +209,7 @@ def _columns(path: Path, heading: Sequence[str]) -> tuple[int, int, int]:
     ]
     if "class" not in heading or "file" not in heading or len(grouping) != 1:
         raise AnnotationError(
-            f"{path}: its columns are {', '.join(heading) or 'none'}; name them class, file, group"
+            f"{path}: its columns are {plain(', '.join(heading)) or 'none'}; "
+            "name them class, file, group"
         )
     return heading.index("class"), heading.index("file"), heading.index(grouping[0])

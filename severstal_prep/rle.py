@@ -41,7 +41,8 @@ def parse(text: str, height: int, width: int) -> Runs:
     overlap or run past the end of the mask.
     """
     if not _INTEGERS.fullmatch(text):
-        word = next(word for word in text.split() if not _INTEGERS.fullmatch(word))
+        # A separator of another alphabet is in no word.
+        word = next((word for word in text.split() if not _INTEGERS.fullmatch(word)), text)
         cure = "write whole numbers between spaces"
         if _ROUNDED.fullmatch(word):
             cure = "a spreadsheet has changed the number; take the row from the original file"

@@ -108,7 +108,7 @@ class WorkFolder:
         if not self._journal_file.exists():
             return {}
         records = list[R]()
-        for line in self._journal_file.read_text("utf-8").splitlines():
+        for line in self._journal_file.read_text("utf-8", "replace").splitlines():
             try:
                 records.append(checked(kind, json.loads(line)))
             except (ValueError, RecursionError):  # the line at which an interruption struck

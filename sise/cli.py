@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser
 
 from sise.commands import ablate, bench, blocks, evaluate, explain, sanity
 from sise.errors import SiseError
-from sise.failures import in_words
+from sise.failures import in_one_line, in_words
 from sise.progress import note, track
 from sise.remote import carried
 from sise.usage import parse
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = carried(command.run, arguments[arguments.command], track)
     except SiseError as error:
-        note(f"sise {arguments.command}: {error}")
+        note(f"sise {arguments.command}: {in_one_line(error)}")
         return error.exit_code
     except KeyboardInterrupt:
         note("sise: interrupted; run the same command again to continue")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from severstal_prep.checked import parse_yaml
+from severstal_prep.checked import parse_yaml, plain
 from severstal_prep.recast import NORMAL_NAME
 from training.errors import RecipeError
 
@@ -52,7 +52,7 @@ def cost_table(given: str | Mapping[str, Any]) -> dict[str, float]:
     table: dict[str, float] = {}
     for name, value in _flat(entries):
         if name in table:
-            raise RecipeError(f"costs: {name} stands twice")
+            raise RecipeError(f"costs: {plain(name)} stands twice")
         table[name] = _number(name, value)
     return table
 
@@ -84,7 +84,7 @@ def _number(name: str, value: Any) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not (math.isfinite(number) and number > 0):
-        raise RecipeError(f"costs: {name} must be a number above 0, not {value}")
+        raise RecipeError(f"costs: {plain(name)} must be a number above 0, not {plain(str(value))}")
     return number
 
 

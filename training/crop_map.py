@@ -72,6 +72,20 @@ class CropFiles:
         return None if file is None else read_mask(file)
 
 
+def _opened(file: Path, axes: int) -> Image:
+    """The array in a file of this module. Raises FileNotFoundError, and ValueError for all else."""
+    try:
+        array: Image = open_memmap(file, mode="r")
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of a damaged heading NumPy raises anything
+        raise ValueError(f"{file}: no array ({type(error).__name__})") from error
+    fits = array.dtype == np.uint8 and array.ndim == axes
+    if not fits or (axes == 4 and array.shape[3] not in (1, 3)):
+        raise ValueError(f"{file}: an array {array.shape} of {array.dtype}")
+    return array
+
+
 class CropMap:
     """Reads crops from a file of this module, which is mapped, not loaded.
 
@@ -86,8 +100,8 @@ class CropMap:
 
     def _open(self) -> None:
         crops, masks = self._files
-        self._crops: Image = open_memmap(crops, mode="r")
-        self._masks: Image | None = None if masks is None else open_memmap(masks, mode="r")
+        self._crops = _opened(crops, 4)
+        self._masks = None if masks is None else _opened(masks, 2)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_files": self._files, "_rows": self._rows}
@@ -186,7 +200,7 @@ def _holds_crops(request: MapRequest, file: Path) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     count, decoded = len(request.crops), CropFiles(request.crops)
-    if len(found.shape) != 4 or found.shape[0] != count:
+    if found.shape[0] != count:
         return False
     return all(_equal(found.crop(i), decoded.crop(i)) for i in _some(count))
 

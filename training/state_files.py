@@ -117,8 +117,8 @@ def _foreign(head: bytes, path: Path) -> str | None:
             return reason
     if head[257:262] == b"ustar":
         return "a tar archive; unpack it first (written by PyTorch before 2017: save it anew there)"
-    if head.startswith(b"PK") and zipfile.is_zipfile(path):
-        return _foreign_archive(zipfile.ZipFile(path).namelist())
+    if head.startswith(b"PK"):
+        return _foreign_archive(_members(path))
     if head[:1] == b"\x80" and not head.startswith(LEGACY_PICKLE) and not _is_safetensors(head):
         return "a pickle that torch.save did not write; where it is trusted, save it by torch.save"
     return None
@@ -138,13 +138,22 @@ def _foreign_archive(names: list[str]) -> str | None:
     return f"a ZIP archive ({', '.join(names[:2])}, …); unpack it first"
 
 
+def _members(path: Path) -> list[str]:
+    """The names in a ZIP archive; none if it is damaged, which its reader will say."""
+    try:
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            return archive.namelist()
+    except Exception:  # BadZipFile, NotImplementedError, UnicodeDecodeError, …
+        return []
+
+
 def _is_npz(path: Path) -> bool:
-    return all(name.endswith(".npy") for name in zipfile.ZipFile(path).namelist())
+    return all(name.endswith(".npy") for name in _members(path))
 
 
 def _arrays(path: Path) -> State:
     """The numbers in an .npz file by name; ValueError for objects, which are not unpickled."""
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         return {name: torch.from_numpy(np.array(archive[name])) for name in archive.files}
 
 

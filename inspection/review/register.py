@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import sqlalchemy as sa
 
 from inspection.pipeline.policy import NORMAL
@@ -21,6 +20,7 @@ from inspection.store.reading import NOT_FINITE, OpenedReport
 from inspection.store.record_types import RegisteredRecord, read_record
 from inspection.store.tables import content_key
 from severstal_prep.files import file_sha256
+from severstal_prep.parquet import read_table
 from severstal_prep.training_crops import CROP_SIDE
 
 _STRIPS = "strips.parquet"
@@ -36,7 +36,7 @@ def read_report(root: Path) -> OpenedReport:
     try:
         record = read_record(root, RegisteredRecord)
         names = (_STRIPS, _PATCHES)
-        tables = [pd.read_parquet(root / name) for name in names]
+        tables = [read_table(root / name) for name in names]
     except OSError as error:
         raise RegistrationError(
             f"{root}: no finished report here ({error.filename or path}: {error.strerror}); "

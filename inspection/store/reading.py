@@ -15,6 +15,7 @@ from inspection.pipeline.judged import finite
 from inspection.store.record_types import ComparedRecord, read_record
 from severstal_prep.errors import UnreadableImageError
 from severstal_prep.images import read_image
+from severstal_prep.parquet import read_table
 
 NOT_FINITE = (
     "holds probabilities that are not finite, so that its proposals mean nothing; inspect the "
@@ -45,7 +46,7 @@ def open_report(root: Path) -> OpenedReport:
     """
     try:
         record = read_record(root, ComparedRecord)
-        tables = [pd.read_parquet(root / name) for name in ("results.parquet", "strips.parquet")]
+        tables = [read_table(root / name) for name in ("results.parquet", "strips.parquet")]
         tables[0][["strip_id", "coil", "steel", "flagged"]]
         known = finite(tables[0], record["bundle"]["classes"])
     except FileNotFoundError as error:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from inspection.store.fields import FLAGGED_CSV
 from severstal_prep.files import replacing
+from severstal_prep.parquet import read_table
 
 
 def patch_key(strip_sha256: str, left: int, top: int, size: int) -> str:
@@ -36,8 +37,8 @@ class Shards:
     def get(self, key: str) -> pd.DataFrame | None:
         """The table stored under `key`; None if there is none or it is damaged."""
         try:
-            return pd.read_parquet(self.folder / f"{key}.parquet")
-        except (OSError, pa.ArrowInvalid):
+            return read_table(self.folder / f"{key}.parquet")
+        except (OSError, ValueError):
             return None
 
     def put(self, key: str, frame: pd.DataFrame) -> None:

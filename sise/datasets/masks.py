@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sise.checked import plain
 from sise.datasets.dataset import Item
 from sise.datasets.files import check_size, read_pixels
 from sise.errors import DatasetError
@@ -152,7 +153,8 @@ def _rows(path: Path, reader: "csv.DictReader[str]") -> Iterable[tuple[str, str,
     ]
     if "class" not in columns or "file" not in columns or len(grouping) != 1:
         raise DatasetError(
-            f"{path}: the columns are {', '.join(columns) or 'none'}; name them class, file, group"
+            f"{path}: the columns are {plain(', '.join(columns)) or 'none'}; "
+            "name them class, file, group"
         )
     for row in reader:
         if not row[grouping[0]]:

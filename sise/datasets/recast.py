@@ -147,7 +147,7 @@ class RecastCrops:
         path = self.root / MANIFEST_NAME
         try:
             manifest = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # of a damaged file Arrow and pandas raise anything
             raise DatasetError(
                 f"{path}: missing or damaged; build the dataset again, or copy it again"
             ) from error

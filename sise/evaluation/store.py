@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +24,6 @@ from sise.evaluation.subject import Subject
 from sise.explanation import REVISION, Explainer
 from sise.images import write_whole
 from sise.registry import MethodSpec
-
-_FIELDS = ("key", "map", "status", "score", "forwards", "seconds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +61,8 @@ class MapStore:
         key = _digest({**identity, "method": spec.text, "item": subject.pixels_sha256,
                        "target": subject.target})  # fmt: skip
         path = self._path(spec, subject.item.id)
-        kept = _read(path, key)
-        if kept is not None:
+        kept = _read(path)
+        if kept is not None and kept.key == key:
             return kept
         made = _make(explainer, subject, key)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,10 +72,10 @@ class MapStore:
     def kept(self, spec: MethodSpec, item_id: str) -> npt.NDArray[np.float32]:
         """The map (H, W) that is there, whatever it was made from. Raises SiseError if none is."""
         path = self._path(spec, item_id)
-        stored = _stored(path)
-        if stored is None:
+        kept = _read(path)
+        if kept is None:
             raise SiseError(f"{path}: no map here; run the same command again")
-        return np.asarray(stored["map"], np.float32)
+        return kept.map.numpy()
 
     def _path(self, spec: MethodSpec, item_id: str) -> Path:
         return self.root / spec.slug / f"{file_name(item_id)}.npz"
@@ -118,26 +115,19 @@ def _make(explainer: Explainer, subject: Subject, key: str) -> Made:
     )
 
 
-def _read(path: Path, key: str) -> Made | None:
-    stored = _stored(path)
-    if stored is None or str(stored["key"]) != key:
-        return None
-    return Made(
-        key,
-        torch.from_numpy(stored["map"]),
-        str(stored["status"]),
-        float(stored["score"]),
-        int(stored["forwards"]),
-        float(stored["seconds"]),
-    )
-
-
-def _stored(path: Path) -> dict[str, npt.NDArray[Any]] | None:
+def _read(path: Path) -> Made | None:
     """What a file holds; None if it is missing or damaged."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            return {name: stored[name] for name in _FIELDS}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            return Made(
+                str(stored["key"]),
+                torch.from_numpy(stored["map"].astype(np.float32, casting="same_kind")),
+                str(stored["status"]),
+                float(stored["score"]),
+                int(stored["forwards"]),
+                float(stored["seconds"]),
+            )
+    except Exception:  # of a damaged file NumPy and zipfile raise anything
         return None
 
 
@@ -193,9 +183,11 @@ def _ends_a_line(stream: Any) -> bool:
 def _parsed(line: str) -> tuple[str, dict[str, Any]] | None:
     try:
         row = json.loads(line)
-        return row.pop("key"), _defined(row)
-    except (ValueError, KeyError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
+    if not isinstance(row, dict) or not isinstance(row.get("key"), str):
+        return None
+    return row.pop("key"), _defined(row)
 
 
 def _defined(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from severstal_prep.dataset import read_manifest
 from severstal_prep.errors import DatasetError
 from severstal_prep.images import read_image, write_jpeg
 from severstal_prep.recast import Rules
+from severstal_prep.strips import StripRecord
+from severstal_prep.workfolder import WorkFolder
 
 
 def interrupt_after(strips: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +81,15 @@ def test_an_interruption_among_the_last_steps_is_undone(
     build(request_seven)
     build(replace(request_seven, out=tmp_path / "whole"))
     assert contents(request_seven.out) == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe", b"[]", b"1", b'{"image": "\\ud800"}', b"[" * 9999])
+def test_a_journal_with_a_damaged_line_counts_as_one_without(line: bytes, tmp_path: Path) -> None:
+    work = WorkFolder(tmp_path)
+    work.path.mkdir()
+    whole = b'{"image": "a.jpg", "sha256": "ff"}'
+    (work.path / "strips.jsonl").write_bytes(b"\n".join([line, whole, line, b""]))
+    assert work.read_journal(StripRecord) == {"a.jpg": StripRecord("a.jpg", "ff")}
 
 
 @pytest.mark.usefixtures("quick_overview")

@@ -168,6 +168,7 @@ def test_copies_of_an_image_are_one_group(steel: Path) -> None:
     ("text", "complaint"),
     [
         ("class,name\n", "its columns are class, name; name them class, file, group"),
+        ('class,"a\nb"\n', r"its columns are 'class, a\\nb'; name them class, file, group"),
         ("class,file,group\npit,p0.png\n", "row 2: 2 fields, 3 in the heading"),
         ("class,file,group\npit,p0.png,\n", "row 2: no group"),
         ("class,file,group\npit,p0.png,a\npit,p0.png,b\n", r"row 3: pit/p0.png is in group a"),

@@ -2,6 +2,8 @@ import hashlib
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from severstal_prep.dataset import (
@@ -68,6 +70,12 @@ def test_damaged_manifest(dataset: Path) -> None:
     with pytest.raises(DatasetError, match="'strip_id' is missing"):
         read_manifest(dataset)
     path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(DatasetError, match="missing or damaged"):
+        read_manifest(dataset)
+    frame = pd.DataFrame({"crop_id": ["a"]})
+    frame.to_parquet(path)
+    odd = pq.read_table(path).set_column(0, "crop_id", pa.array([{"a": 1}]))
+    pq.write_table(odd, path)  # pandas' notes in it speak of texts
     with pytest.raises(DatasetError, match="missing or damaged"):
         read_manifest(dataset)
     path.unlink()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from severstal_prep import console
-from severstal_prep.failures import in_words
+from severstal_prep.errors import PrepError
+from severstal_prep.failures import in_one_line, in_words
 
 
 def caught(work) -> BaseException:
@@ -88,3 +89,25 @@ def test_errors_of_ours_are_none_of_the_machine(error: Exception) -> None:
 
     with pytest.raises(type(error)):
         console.run("tool", fail, ())
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("тест dir/a b.png: no…", "тест dir/a b.png: no…"),
+        ("a\nb\r\tc", r"a\nb\r\tc"),
+        ("\x1b[2J\x85\u2028\ud800", r"\x1b[2J\x85\u2028\ud800"),
+    ],
+)
+def test_a_message_is_one_line_whatever_it_names(said: str, line: str) -> None:
+    assert in_one_line(ValueError(said)) == line
+
+
+def test_an_error_that_names_a_line_break_is_printed_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail() -> int:
+        raise PrepError("a\nb.csv: no")
+
+    assert console.run("x", fail, (PrepError,)) == 2
+    assert capsys.readouterr().err == "x: a\\nb.csv: no\n"

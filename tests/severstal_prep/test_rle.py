@@ -96,6 +96,13 @@ def test_refuses_what_is_no_mask(text: str, complaint: str) -> None:
     assert complaint in str(caught.value)
 
 
+@pytest.mark.parametrize("separator", ["\x1c", "\x1f", "\x85", "\xa0", "\u2003"])
+def test_separators_of_other_alphabets_are_refused(separator: str) -> None:
+    """Python splits words at these, and the numbers around them are whole."""
+    with pytest.raises(RleError, match=r"^EncodedPixels holds .*: write whole numbers between"):
+        decode(f"1{separator}3", 4, 4)
+
+
 def test_counts_pixels_between_positions() -> None:
     runs = parse("3 4 10 2", height=12, width=1)  # positions 2 to 5, and 9 and 10
     assert runs.pixels_between(0, 12) == 6

@@ -72,6 +72,7 @@ def test_groups_are_read_where_they_are(root: Path, heading: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('class,"a\nb"\na,b\n', r"the columns are 'class, a\\nb'; name them class, file, group"),
         ("class,file\na,b\n", r"the columns are class, file; name them class, file, group"),
         ("", r"the columns are none; name them"),
         ("class,file,a_group,b_group\n", r"name them class, file, group"),

@@ -1,5 +1,6 @@
 """The loop: what is made, what is kept, what is not made again."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,13 +17,13 @@ from networks import small_cnn
 from sise import GradCAM, bundle
 from sise.bundle import ModelBundle, ModelCard
 from sise.datasets.dataset import Item, mask_of_boxes
-from sise.errors import DatasetError, ImageError
+from sise.errors import DatasetError, ImageError, SiseError
 from sise.evaluation.run import Done, Plan, evaluate, table
 from sise.evaluation.store import MapStore, RowStore, file_name
 from sise.evaluation.subject import read, sample
 from sise.evaluation.summary import summarise
 from sise.metrics import bbox, ebpg
-from sise.registry import parse_specs
+from sise.registry import parse_spec, parse_specs
 
 CLASSES = ("a", "b", "c")
 SHARED = {
@@ -264,3 +265,42 @@ def test_rows_of_earlier_versions_hold_nan_and_infinity(tmp_path: Path) -> None:
         None,
         0.25,
     ]
+
+
+@pytest.mark.parametrize("line", ["[]", '"key"', "1", '{"key": []}', '{"key": null}', "[" * 9999])
+def test_a_row_that_is_none_is_absent(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(f'{line}\n{{"key": "a", "x": 1}}\n')
+    assert RowStore(file)["a"] == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"map": np.array(["x"])},
+        {"score": np.zeros(2)},
+        {"forwards": "x"},
+        {"map": np.zeros(2, "c8")},
+    ],
+)
+def test_a_kept_map_of_another_kind_is_none(changes: dict[str, Any], tmp_path: Path) -> None:
+    spec = parse_spec("rise")
+    whole = {"key": "k", "map": np.zeros((2, 2), np.float32), "status": "ok", "score": 0.5,
+             "forwards": 1, "seconds": 0.1}  # fmt: skip
+    (tmp_path / "rise").mkdir()
+    np.savez(tmp_path / "rise" / "a.npz", **whole)
+    assert MapStore(tmp_path).kept(spec, "a").tolist() == [[0, 0], [0, 0]]
+    np.savez(tmp_path / "rise" / "a.npz", **{**whole, **changes})
+    with pytest.raises(SiseError, match="no map here"):
+        MapStore(tmp_path).kept(spec, "a")
+
+
+def test_a_kept_map_with_damage_at_any_place_is_none_or_whole(tmp_path: Path) -> None:
+    file = tmp_path / "rise" / "a.npz"
+    file.parent.mkdir()
+    np.savez(file, key="k", map=np.zeros((1, 1)), status="ok", score=0.5, forwards=1, seconds=0.1)
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 3):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with contextlib.suppress(SiseError):
+            MapStore(tmp_path).kept(parse_spec("rise"), "a")

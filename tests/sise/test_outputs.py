@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from severstal_prep.files import replacing
+from sise.cli import main
 from sise.commands.options import OTHERS
 from sise.devices import choose_device
 from sise.errors import OutputError, SiseError
@@ -163,3 +164,12 @@ def test_pipes_and_devices_are_not_replaced(tmp_path: Path) -> None:
 
 def test_a_short_write_of_numpy_is_a_full_disk() -> None:
     assert in_words(OSError("409600 requested and 16352 written")) == SPACE
+
+
+def test_sise_prints_an_error_that_names_a_line_break_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = ["explain", "--bundle", f"{tmp_path}/a\nb", "--image", "x", "--out", f"{tmp_path}/o"]
+    assert main(asked) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "a\\nb" in said

@@ -67,6 +67,15 @@ def test_wrong_costs_are_one_line(given: str, message: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "given", ["esc\nape=x", "escape=1\n2", '{"a\\nb": x}', '{"a\\nb": {c: 1}, "a\\nb.c": 1}']
+)
+def test_a_name_or_value_of_two_lines_is_told_in_one(given: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        cost_table(given)
+    assert "\n" not in str(error.value)
+
+
 def test_without_a_normal_class_nothing_is_overkill() -> None:
     with pytest.raises(RecipeError, match="there is no class 'normal'"):
         resolve_costs(TABLE, ["a", "b"])

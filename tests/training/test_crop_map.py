@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,29 @@ def test_made_once_and_anew_where_a_crop_or_the_file_changed(root: Path) -> None
     write_png(first, np.full((SIDE, SIDE), 77, np.uint8))
     assert_same(open_crops(asked), asked.crops)
     assert len(list((root / "cache").iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole.replace(b"(26, 64", b"(26,e64"),  # no expression of Python
+        lambda whole: whole.replace(b"|u1", b"<f4"),
+        lambda whole: whole.replace(b"|u1", b"|O "),
+        lambda whole: whole.replace(b"64, 64, 1)", b"64, 32, 2)"),
+        lambda whole: whole.replace(b"(26, 64, 64, 1)", b"(9999999999, 1)"),
+        lambda whole: whole[:40],
+        lambda whole: b"",
+    ],
+)
+def test_a_damaged_file_is_made_anew(root: Path, damage: Callable[[bytes], bytes]) -> None:
+    asked = request(root)
+    open_crops(asked)
+    (file,) = asked.folder.glob("train-*.npy")
+    whole = file.read_bytes()
+    assert damage(whole) != whole
+    file.write_bytes(damage(whole))
+    assert_same(open_crops(asked), asked.crops)
+    assert file.read_bytes() == whole
 
 
 def test_other_splits_and_datasets_have_files_of_their_own(root: Path) -> None:

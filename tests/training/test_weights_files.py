@@ -21,6 +21,7 @@ from sise.architectures import Weightless, build_network
 from training.errors import RecipeError, WeightsError
 from training.fit import check_explainable
 from training.state_dicts import find_state
+from training.state_files import read_tensors
 from training.weights import head_names, initialise
 
 NET = "shufflenet_v2_x0_5"
@@ -248,6 +249,23 @@ def test_a_pickled_module_torchscript_and_a_cut_file_have_a_cure(
         WeightsError, match=r"a folder; give the file of weights in it, .*w\.pth say"
     ):
         initialise(nn.Linear(1, 1), NET, str(tmp_path))
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda state, file: np.savez(file, **state)])
+def test_an_archive_with_damage_anywhere_in_its_list_has_a_cure(
+    tmp_path: Path, save: Callable[..., object]
+) -> None:
+    content = io.BytesIO()
+    save({"fc.bias": torch.zeros(3)}, content)
+    whole, file, refused = content.getvalue(), tmp_path / "w.pth", list[str]()
+    for place in range(whole.index(b"PK\x01\x02"), len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            read_tensors(file)
+        except WeightsError as error:
+            refused.append(str(error))
+    assert len(refused) > 20
+    assert not any("\n" in line for line in refused)
 
 
 def test_old_files_and_wrong_suffixes_are_read(tmp_path: Path, state: dict) -> None:

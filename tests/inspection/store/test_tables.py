@@ -3,6 +3,7 @@ import hashlib
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -44,6 +45,10 @@ def test_a_damaged_shard_counts_as_absent(tmp_path: Path) -> None:
     shards = Shards(tmp_path)
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
     assert shards.get("a") is None
+    shards.put("b", pd.DataFrame({"strip_id": ["a"]}))
+    file = tmp_path / "b.parquet"
+    pq.write_table(pq.read_table(file).set_column(0, "strip_id", pa.array([{"a": 1}])), file)
+    assert shards.get("b") is None
 
 
 @pytest.mark.parametrize(
