@@ -7,15 +7,15 @@ grey is a colour like any other, and an edge appears wherever a mask falls off.
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 
+from sise.choices import FillName as FillName
 from sise.errors import SiseError
 from sise.masks import upsample
 
-FillName = Literal["grey", "mean", "blur", "inpaint"]
 Fill = FillName | torch.Tensor
 
 # σ of the blur as a share of the image's shorter side: 15 px of 200.

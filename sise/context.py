@@ -10,7 +10,7 @@ its gradients select the masks, and it is what is masked and scored.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,10 @@ from torch.nn.functional import pad
 
 from sise.blocks import Layer
 from sise.capture import feature_maps
+from sise.choices import Continuation as Continuation
 from sise.errors import SiseError
 from sise.precision import Forward
 
-Continuation = Literal["reflect", "edge"]
 # A continuation, or a wider piece of strip (B, 3, H + 2·margin, W + 2·margin) around each image.
 Context = Continuation | torch.Tensor
 

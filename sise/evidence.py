@@ -7,14 +7,13 @@ probability has a negative score.
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
+from sise.choices import Evidence as Evidence
 from sise.errors import SiseError
 from sise.sampling import Asking, MaskSet
-
-Evidence = Literal["kept", "removed", "both", "none"]
 
 # Forward passes of an image once, and of each of its masks.
 _PASSES: dict[Evidence, tuple[int, int]] = {

@@ -1,14 +1,13 @@
 """Phase 4: the layers' visualization maps become one: the cascade of figure 5, or a product."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
+from sise.choices import Fusion as Fusion
 from sise.errors import SiseError
 from sise.masks import normalise
-
-Fusion = Literal["hard", "soft", "geometric"]
 
 _BINS = 256
 _SOFT_GATE_SLOPE = 100.0

@@ -4,14 +4,10 @@ Unlike the library's own defaults, which are the paper's. All but the budget wer
 chosen by a stated rule, in docs/steel.md.
 """
 
-from sise.baselines import FillName
-from sise.budget import Budget
-from sise.context import Continuation
-from sise.evidence import Evidence
-from sise.fusion import Fusion
+from sise.choices import Continuation, Evidence, FillName, Fusion
 
 MU = 0.0
-BUDGET: Budget = 98  # two passes for the feature maps, and six batches of 16 masks
+BUDGET = 98  # two passes for the feature maps, and six batches of 16 masks
 FILL: FillName = "mean"
 CONTEXT: Continuation | None = "reflect"
 EVIDENCE: Evidence = "removed"

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from inspection.charts.drawing import Drawing, counted, listed, percent, plain, shortened
 from inspection.charts.sheet import WIDE, Box, Sheet, Side, percent_axis, sheet, write, write_level
 from inspection.charts.themed import COLOUR
-from inspection.quality.history import By
+from inspection.pipeline.settings import By
 from inspection.quality.laney import Chart, Point, Subgroup
 
 HEIGHT = 340.0

@@ -2,7 +2,7 @@
 
 from jsonargparse import ArgumentParser, Namespace
 
-from inspection.commands.options import add_comparison, add_path, report_parser
+from inspection.commands.options import add_path, add_settings, report_parser
 
 
 def parser() -> ArgumentParser:
@@ -12,7 +12,7 @@ def parser() -> ArgumentParser:
         "of flagged patches against earlier reports, confidence, drift; with labels also escapes, "
         "overkill, confusion, reliability, and how well maps hit the true masks."
     )
-    add_comparison(options)
+    add_settings(options, "truth", "earlier", "by")
     add_path(
         options, "--bundle", "folder of the model bundle, whose card has the scores to compare with"
     )

@@ -1,9 +1,12 @@
 """The options that commands share."""
 
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser
+
+from inspection.pipeline.settings import SETTINGS, Settings
 
 
 def new_parser(description: str) -> ArgumentParser:
@@ -25,23 +28,17 @@ def add_path(options: ArgumentParser, name: str, words: str) -> None:
     options.add_argument(name, type=Path | None, default=None, help=words)
 
 
-def add_comparison(options: ArgumentParser) -> None:
-    """Add --truth, --earlier and --by: what to hold a batch against."""
-    add_path(
-        options,
-        "--truth",
-        "CSV file of true masks, in either of Severstal's layouts, to hold the batch against",
-    )
-    options.add_argument(
-        "--earlier",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="folders of earlier reports by the same model, for the control chart",
-    )
-    options.add_argument(
-        "--by",
-        type=Literal["strip", "coil"],
-        default="strip",
-        help="what a point of the control chart is",
-    )
+def add_settings(options: ArgumentParser, *names: str) -> None:
+    """Add the options of settings of a run: of these, or of all."""
+    types = get_type_hints(Settings)
+    for one in fields(Settings):
+        if names and one.name not in names:
+            continue
+        told: dict[str, Any] = {"type": types[one.name], "help": SETTINGS[one.name].help}
+        if one.default is MISSING:
+            told["required"] = True
+        elif get_origin(types[one.name]) is tuple:
+            told |= {"type": get_args(types[one.name])[0], "nargs": "*", "default": []}
+        else:
+            told["default"] = one.default
+        options.add_argument(f"--{one.name.replace('_', '-')}", **told)

@@ -6,8 +6,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from inspection.commands.options import new_parser
-from inspection.commands.run import add_settings
+from inspection.commands.options import add_settings, new_parser
+from inspection.pipeline.settings import INSPECTING, Settings
 
 
 def parser() -> ArgumentParser:
@@ -21,7 +21,7 @@ def parser() -> ArgumentParser:
     options.add_argument(
         "folder", type=Path, help="folder that strips are written into; a folder in it is a coil"
     )
-    options.add_argument("--bundle", type=Path, required=True, help="folder of the model bundle")
+    add_settings(options, "bundle")
     options.add_argument(
         "--out",
         type=Path,
@@ -58,13 +58,12 @@ def parser() -> ArgumentParser:
         default=None,
         help="where a day begins at midnight, such as Europe/Vienna; this machine's if left out",
     )
-    add_settings(options)
+    add_settings(options, *INSPECTING)
     return options
 
 
 def run(arguments: Namespace) -> int:
     """Watch until a signal comes. Raises an InspectionError, BundleError or SiseError."""
-    from inspection.pipeline.record import Settings
     from inspection.watch.inspector import Inspector
     from inspection.watch.watcher import Clock, Options, Watcher, holding, zone
     from sise.outputs import check_apart

@@ -16,6 +16,7 @@ import sise.bundle
 from inspection.errors import ModelError
 from inspection.pipeline.judged import WHITE_LEVEL
 from inspection.pipeline.policy import NORMAL, probability_column
+from inspection.pipeline.settings import BackendName, DeviceName, PrecisionName
 from inspection.store.frames import rows
 from inspection.store.tables import patch_key
 from severstal_prep.images import to_grey
@@ -25,10 +26,6 @@ from sise.bundle import ModelBundle
 from sise.devices import choose_device
 from sise.precision import resolve
 from sise.tiling import tile_lefts
-
-DeviceName = Literal["auto", "cpu", "cuda"]
-PrecisionName = Literal["auto", "fp32", "bf16"]
-BackendName = Literal["auto", "torch", "openvino"]
 
 PATCH_COLUMNS = [
     "strip_id",

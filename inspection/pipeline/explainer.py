@@ -1,7 +1,7 @@
 """Patches to explanation maps, and maps to how far they can be trusted."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,48 +13,18 @@ from skimage.filters import threshold_otsu
 
 from inspection.pipeline.classifier import Classifier
 from inspection.pipeline.outlines import svg_path
+from inspection.pipeline.settings import SiseOptions
 from inspection.quality.gradcam_agreement import agreements, make_gradcam
 from inspection.store.frames import arrays, rows
 from sise.baselines import FillName, Masker
 from sise.batches import BatchSize, auto_batch_size, is_out_of_memory
-from sise.budget import Budget
-from sise.context import Continuation
 from sise.errors import SiseError
-from sise.evidence import Evidence
 from sise.explainer import SISE
 from sise.explanation import OK, Explainer
-from sise.fusion import Fusion
 from sise.metrics import KEPT_SHARE, drop, top_share
 from sise.overlay import to_grey
-from sise.presets import BUDGET, CONTEXT, EVIDENCE, FILL, FUSION, MU
+from sise.presets import MU
 from sise.sampling import MaskScorer, MaskSet
-
-FILL_IN_WORDS: Mapping[FillName, str] = {
-    "grey": "mean grey (0 in the model's normalised input)",
-    "mean": "the patch's own mean",
-    "blur": "the patch, blurred",
-    "inpaint": "what the remaining pixels suggest (inpainting)",
-}
-EVIDENCE_IN_WORDS: Mapping[Evidence, str] = {
-    "kept": "the probability of the class when only its part of the patch is kept",
-    "removed": "what the class loses when its part of the patch is removed",
-    "both": "the mean of what the class keeps by its part of the patch and loses without it",
-    "none": "the same for all masks",
-}
-
-
-@dataclass(frozen=True)
-class SiseOptions:
-    """How flagged patches are explained; `sise.SISE` has what each option means.
-
-    Unlike the library, inspection explains under a budget (docs/budget.md).
-    """
-
-    budget: Budget = BUDGET
-    fill: FillName = FILL
-    context: Continuation | None = CONTEXT
-    evidence: Evidence = EVIDENCE
-    fusion: Fusion = FUSION
 
 
 def make_explainer(
@@ -103,7 +73,7 @@ class PatchEvidence:
 
     `whole_score`, `kept_score`, `removed_score`: the target's probability on the whole patch,
     on the top 15 % of the map alone, and on the rest alone; the other pixels become the fill
-    (see `FILL_IN_WORDS`). `drop` is the paper's Drop of this one patch (see
+    (see `settings.SiseOptions`). `drop` is the paper's Drop of this one patch (see
     `sise.metrics.drop`). `region_area` (px) and region_left, _top, _width, _height
     (px inside the patch, the bounding box) describe where the map exceeds its Otsu threshold,
     `region_contour` its outlines (see `outlines.svg_path`). `agreement` is Pearson's correlation
@@ -319,7 +289,7 @@ def measure(patches: pd.DataFrame, classifier: Classifier, fill: FillName) -> pd
 
     `whole_score`, `kept_score`, `removed_score`: the target's probability on the whole patch,
     on the top 15 % of the map alone, and on the rest alone; the other pixels become `fill`
-    (see `FILL_IN_WORDS`). `drop` is the paper's Drop of this one patch (see
+    (see `settings.SiseOptions`). `drop` is the paper's Drop of this one patch (see
     `sise.metrics.drop`). `region_area` (px) and region_left, _top, _width, _height
     (px inside the patch, the bounding box) describe where the map exceeds its Otsu threshold.
     All are NaN without a map. `region_contour` are the outlines of the same pixels, see

@@ -2,38 +2,28 @@
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-from inspection.pipeline.classifier import BackendName, Classifier, DeviceName, PrecisionName
-from inspection.pipeline.explainer import EVIDENCE_IN_WORDS, FILL_IN_WORDS, SiseOptions
+from inspection.pipeline.classifier import Classifier
 from inspection.pipeline.judged import NOT_JUDGED, WHITE_LEVEL, WHITE_SHARE
 from inspection.pipeline.policy import Policy
+from inspection.pipeline.settings import SETTINGS, FailOn, Settings, SiseOptions
 from inspection.pipeline.strips import Batch
 from inspection.quality.gradcam_agreement import SECOND_METHOD
-from inspection.quality.history import By
 from inspection.quality.labels import Labels
 from inspection.store.folder import FORMAT
 from inspection.store.reading import OpenedReport
 from inspection.store.tables import content_key
 from severstal_prep.remote import named
 from sise.backends import Backend
-from sise.baselines import FillName
-from sise.budget import Budget
-from sise.context import Continuation
 from sise.devices import device_name
-from sise.evidence import Evidence
 from sise.explanation import OK, REVISION
-from sise.fusion import Fusion
 from sise.metrics import KEPT_SHARE
-from sise.presets import BUDGET, CONTEXT, EVIDENCE, FILL, FUSION, MU
-
-ExplainWhich = Literal["all", "flagged"]
-FailOn = Literal["hold", "rework", "scrap", "any"]
+from sise.presets import MU
 
 KEPT = 3
 """Goes up with every change of what is kept of an explanation, `sise.explanation.REVISION` with
@@ -44,39 +34,6 @@ ROWS = 1
 
 COMPLETE, QUALITY_RULE, NOT_INSPECTED = 0, 3, 4
 _LIBRARIES = ("steel-sise", "torch", "torchvision", "numpy", "pandas", "pillow", "scikit-image")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the command line asks for. `stride` in px, None for seven eighths of
-    a patch; `policy` None is the packaged one.
-
-    `truth` is a label file, `earlier` folders of earlier reports, `by` what a point of the
-    control chart is. `mm_per_px` is the size of a pixel, along the strip and across; None if it
-    is not known. `runner_up`: explain each patch for its second most probable class, too.
-    """
-
-    bundle: Path
-    batch: Path
-    out: Path
-    explain: ExplainWhich = "flagged"
-    policy: Path | None = None
-    stride: int | None = None
-    precision: PrecisionName = "auto"
-    device: DeviceName = "auto"
-    batch_size: int | Literal["auto"] = "auto"
-    fail_on: FailOn | None = None
-    budget: Budget = BUDGET
-    fill: FillName = FILL
-    context: Continuation | None = CONTEXT
-    evidence: Evidence = EVIDENCE
-    fusion: Fusion = FUSION
-    backend: BackendName = "auto"
-    truth: Path | None = None
-    earlier: tuple[Path, ...] = ()
-    by: By = "strip"
-    mm_per_px: float | None = None
-    runner_up: bool = True
 
 
 @dataclass(frozen=True)
@@ -177,50 +134,30 @@ def _tally(values: pd.Series) -> dict[str, int]:
 
 def sise_parameters(options: SiseOptions, classifier: Classifier) -> dict[str, Any]:
     """The explanation's and its measures' parameters, as reported."""
+    chosen = asdict(options)
+    words = {name: SETTINGS[name].said(value) for name, value in chosen.items()}
     return {
         "method": "SISE",
         "mu": MU,
-        "fusion": options.fusion,
-        "budget": options.budget,
-        "budget_in_words": budget_in_words(options.budget),
+        **chosen,
+        **{f"{name}_in_words": words[name] for name in ("budget", "fill", "evidence")},
         "masks": "every feature map with average gradient above mu times the layer's largest",
         "layers": "last of each convolutional block",
         "scoring_precision": classifier.precision,
         "kept_share": KEPT_SHARE,
-        "fill": options.fill,
-        "fill_in_words": FILL_IN_WORDS[options.fill],
-        "context": options.context,
-        "evidence": options.evidence,
-        "evidence_in_words": EVIDENCE_IN_WORDS[options.evidence],
         "backend": classifier.backend,
         "revision": REVISION,
         "kept": KEPT,
     }
 
 
-def budget_in_words(budget: Budget) -> str:
-    """How many masks of a patch were scored, for people."""
-    if budget is None:
-        return "exact, every mask scored"
-    if budget == "auto":
-        return "masks scored until the map has settled"
-    return f"at most {budget} forward passes per patch, other scores estimated"
-
-
 def config(run: Run) -> dict[str, Any]:
-    """The resolved configuration, in plain values."""
-    settings = run.settings
-    return {
-        "explain": settings.explain,
+    """The resolved configuration, in plain values: settings, and what else decides."""
+    resolved = {
         "stride": run.stride,
-        "patch": run.classifier.patch,
         "precision": run.classifier.precision,
         "backend": run.classifier.backend,
         "device": run.classifier.device.type,
-        "batch_size": settings.batch_size,
-        "fail_on": settings.fail_on,
-        "runner_up": settings.runner_up,
-        "mm_per_px": settings.mm_per_px,
         "truth": _file(run.labels),
         "earlier": [
             {
@@ -229,7 +166,13 @@ def config(run: Run) -> dict[str, Any]:
             }
             for report in run.earlier
         ],
-        "by": settings.by,
+    }
+    elsewhere = {one.name for one in fields(SiseOptions)}
+    recorded = [name for name, one in SETTINGS.items() if one.recorded and name not in elsewhere]
+    return {
+        **{name: getattr(run.settings, name) for name in recorded},
+        **resolved,
+        "patch": run.classifier.patch,
         "thresholds": dict(run.thresholds),
         "black_threshold": run.policy.black_threshold,
         "white_level": WHITE_LEVEL,

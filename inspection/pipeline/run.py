@@ -11,7 +11,7 @@ import pandas as pd
 from inspection.errors import BatchError
 from inspection.pipeline.classifier import load_classifier
 from inspection.pipeline.engines import classify_batch, dispose, explain_batch
-from inspection.pipeline.explainer import SiseOptions, make_explainer
+from inspection.pipeline.explainer import make_explainer
 from inspection.pipeline.policy import (
     default_policy,
     flag,
@@ -19,7 +19,8 @@ from inspection.pipeline.policy import (
     resolve_confidence,
     resolve_thresholds,
 )
-from inspection.pipeline.record import Run, Settings, count, exit_status, fingerprint, make_record
+from inspection.pipeline.record import Run, count, exit_status, fingerprint, make_record
+from inspection.pipeline.settings import Settings
 from inspection.pipeline.strips import Batch, list_batch
 from inspection.quality.figures import Background, Figures, as_json, work_out
 from inspection.quality.gradcam_agreement import make_gradcam
@@ -116,20 +117,13 @@ def resolve(settings: Settings, batch: Batch | None = None) -> Run:
     if stride is not None and not 1 <= stride <= classifier.patch:
         raise BatchError(f"--stride must be 1 to {classifier.patch} px, not {stride}")
     thresholds = resolve_thresholds(policy, classifier.classes, classifier.bundle.card.thresholds)
-    options = SiseOptions(
-        budget=settings.budget,
-        fill=settings.fill,
-        context=settings.context,
-        evidence=settings.evidence,
-        fusion=settings.fusion,
-    )
     labels = None if settings.truth is None else read_labels(settings.truth)
     if labels is not None:
         check_labels(labels, [strip.strip_id for strip in batch.strips], classifier.classes)
     earlier = tuple(
         open_report(folder) for folder in settings.earlier if not _is_out(folder, settings)
     )
-    return Run(settings, batch, classifier, policy, thresholds, options, labels, earlier)
+    return Run(settings, batch, classifier, policy, thresholds, settings.sise, labels, earlier)
 
 
 def _is_out(folder: Path, settings: Settings) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from inspection.pipeline.settings import By
 from inspection.quality.confidence import Bin, Reliability, confidence, histogram, reliability
 from inspection.quality.drift import NO_REFERENCE, Drift, Reference, drift, reference
-from inspection.quality.history import By, History, read_history, subgroups
+from inspection.quality.history import History, read_history, subgroups
 from inspection.quality.labels import RULE, Truth, add_truth, read_truth
 from inspection.quality.laney import Chart, chart
 from inspection.quality.localisation import Localisation, localise, summarise

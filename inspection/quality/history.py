@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
+from inspection.pipeline.settings import By
 from inspection.quality.laney import Subgroup
 from inspection.store.reading import OpenedReport, open_report
 
-By = Literal["strip", "coil"]
 SAME_STRIPS = "the same strips"
 
 

@@ -8,8 +8,8 @@ from inspection.charts.control import control
 from inspection.charts.drawing import Drawing
 from inspection.charts.pareto import ClassBar, pareto
 from inspection.charts.reliability import reliability
+from inspection.pipeline.settings import By
 from inspection.quality.figures import Figures
-from inspection.quality.history import By
 from inspection.report.model import ClassCount
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from inspection.pipeline.settings import SETTINGS
 from inspection.report.model import Fact
 from severstal_prep.training_crops import CROP_SIDE
 
@@ -31,7 +32,7 @@ def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
             "Not judged",
             f"patches with more than {config['black_threshold']:.0%} of their pixels black",
         ),
-        Fact("Explained", "every patch" if config["explain"] == "all" else "flagged patches"),
+        _setting("explain", config),
         Fact(
             "SISE",
             f"μ = {sise['mu']:g}, {sise['fusion']} fusion, {sise['layers']}; {sise['masks']}; "
@@ -40,12 +41,8 @@ def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
             f"worth of a mask: {sise['evidence_in_words']}; "
             f"scored in {sise['scoring_precision']} by {sise['backend']}",
         ),
-        Fact("Runner-up", "the second most probable class is explained, too")
-        if config["runner_up"]
-        else Fact("Runner-up", "not explained"),
-        Fact(
-            "Size of a pixel", f"{config['mm_per_px']:g} mm" if config["mm_per_px"] else "not given"
-        ),
+        _setting("runner_up", config),
+        _setting("mm_per_px", config),
         *_truth(config["truth"]),
         *_earlier(config["earlier"]),
         Fact("Forward passes", f"{record['counts']['forwards']:,}".replace(",", "\u202f")),
@@ -53,6 +50,10 @@ def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
         Fact("Versions", versions),
         Fact("Batch folder", record["batch_folder"], code=True),
     )
+
+
+def _setting(name: str, config: Mapping[str, Any]) -> Fact:
+    return Fact(SETTINGS[name].label, SETTINGS[name].said(config[name]))
 
 
 def _by(config: Mapping[str, Any]) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 from inspection.pipeline.engines import classify_batch, dispose, explain_batch
 from inspection.pipeline.explainer import make_explainer
 from inspection.pipeline.policy import flag
-from inspection.pipeline.record import Run, Settings, fingerprint
+from inspection.pipeline.record import Run, fingerprint
 from inspection.pipeline.run import make_report, resolve
+from inspection.pipeline.settings import Settings
 from inspection.pipeline.strips import Batch, StripFile
 from inspection.quality.gradcam_agreement import make_gradcam
 from inspection.store.fields import flagged_column

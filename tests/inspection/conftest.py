@@ -5,8 +5,8 @@ import pytest
 from toys import FakeExplainer, toy_classifier
 
 from inspection.pipeline import run as run_module
-from inspection.pipeline.record import Settings
 from inspection.pipeline.run import Finished, inspect
+from inspection.pipeline.settings import Settings
 
 Inspect = Callable[..., Finished]
 

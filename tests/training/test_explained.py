@@ -11,7 +11,7 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from inspection.pipeline.explainer import SiseOptions
+from inspection.pipeline.settings import SiseOptions
 from sise.bundle import load, read_card
 from sise.metrics import ebpg
 from training.checkpoint import read_checkpoint

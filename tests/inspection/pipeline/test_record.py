@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from inspection.pipeline.record import Counts, FailOn, exit_status
+from inspection.pipeline.record import Counts, exit_status
+from inspection.pipeline.settings import FailOn
 
 
 def counts(by_rule: dict[str, int], unreadable: int = 0, not_judged: int = 0) -> Counts:

@@ -229,7 +229,7 @@ def test_two_equal_files_are_two_strips_that_share_their_images(
     assert explainer.targets == [1, 0]
     shown = data_of(finished.folder.root)["cards"]
     assert (shown["number"], shown["strip"]) == ([1, 2], [0, 1])
-    assert shown["raw"][0] == shown["raw"][1]
+    assert shown["raw_path"][0] == shown["raw_path"][1]
 
 
 def test_a_second_run_does_nothing(batch: Path, out: Path, inspect_toy: Inspect) -> None:

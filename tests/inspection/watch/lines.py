@@ -10,7 +10,7 @@ import pytest
 from toys import FakeExplainer, strip, toy_classifier, write_strip
 
 from inspection.pipeline import run as run_module
-from inspection.pipeline.record import Settings
+from inspection.pipeline.settings import Settings
 from inspection.watch import inspector as inspector_module
 from inspection.watch.inspector import Inspector
 from inspection.watch.watcher import Clock, Inspected, Options, Watcher
