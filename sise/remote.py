@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ SAY_WHOLE = (
 TEXTS = frozenset({"reference", "weights"})
 """Options that are text, but may name a file or folder, with a part of it after #."""
 AGAIN = "what was made is kept here; the same command again carries it there"
+SECONDS_BETWEEN_NOTES = 30.0
+"""Of what was fetched, so that a command that is killed has not fetched for nothing."""
 TOGETHER = 64
 """Files that are fetched, or carried back, at the same time."""
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+([^/].*)", re.DOTALL)
@@ -59,6 +62,13 @@ def named(text: str) -> str:
 def is_place(path: Path) -> bool:
     """Whether a path stands for a place, and is a copy in the cache."""
     return named(str(path)) != str(path)
+
+
+def check_here(*paths: Path | None) -> None:
+    """Raise OSError for a path that stands for a place, where a command cannot work on copies."""
+    for path in paths:
+        if path is not None and is_place(path):
+            raise _refusal(named(str(path)), "an address, where a folder of this machine belongs")
 
 
 def carried(command: Callable[["Namespace"], T], options: "Namespace", track: Track) -> T:
@@ -249,7 +259,12 @@ class _Copy:
             if not there:
                 raise _refusal(self.address, "nothing is there; check the address")
             if self._differing(there, self._state().files):
-                _hold(lock, "alone")
+                try:
+                    _hold(lock, "alone, now")
+                except BlockingIOError:
+                    words = "changed there, and another command reads the copy; waiting for its end"
+                    print(f"{self.address}: {words}", file=sys.stderr, flush=True)
+                    _hold(lock, "alone")
                 self._fetch(there, self._state(), track)
                 _hold(lock, "shared")
             yield
@@ -362,7 +377,11 @@ class _Copy:
         temporary.mkdir()
 
         def fetched() -> Iterator[str]:
+            noted = time.monotonic()
             for names in _parted(wanted):
+                if time.monotonic() - noted > SECONDS_BETWEEN_NOTES:
+                    self._note(_State(files))
+                    noted = time.monotonic()
                 paths = [temporary / str(number) for number in range(len(names))]
                 with _told(self.address):
                     self.system.get([there[name].path for name in names], list(map(str, paths)))

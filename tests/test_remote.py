@@ -289,3 +289,29 @@ def test_a_missing_extra_is_one_line(
     assert prep("check", f"{scheme}://steel/x") == 2
     told = f'severstal-prep: {scheme}://steel/x: needs pip install "steel-sise[remote]"\n'
     assert capsys.readouterr().err == told
+
+
+def test_a_reader_waits_for_others_where_the_place_changed(
+    memory: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    put(memory, a="1")
+    held, hold = [], remote._hold
+
+    def noted(lock: int, how: Any) -> None:
+        held.append(how)
+        hold(lock, "alone, now" if how == "alone" else how)
+
+    monkeypatch.setattr(remote, "_hold", noted)
+    read = lambda options: texts(options.data)  # noqa: E731
+    assert run(read, data=Path("memory://in")) == {"a": "1"}
+    assert held == ["shared", "alone, now", "shared"]
+    held.clear()
+
+    def read_twice(options: Namespace) -> Any:
+        assert run(read, data=Path("memory://in")) == {"a": "1"}  # two may read at once
+        put(memory, a="2")
+        return run(read, data=Path("memory://in"))
+
+    with pytest.raises(BlockingIOError):  # where the other would wait
+        run(read_twice, data=Path("memory://in"))
+    assert held == ["shared", "shared", "shared", "alone, now", "alone"]

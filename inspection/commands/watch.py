@@ -66,9 +66,11 @@ def run(arguments: Namespace) -> int:
     """Watch until a signal comes. Raises an InspectionError, BundleError or SiseError."""
     from inspection.watch.inspector import Inspector
     from inspection.watch.watcher import Clock, Options, Watcher, holding, zone
+    from severstal_prep.remote import check_here
     from sise.outputs import check_apart
     from sise.progress import note
 
+    check_here(arguments.folder, arguments.out)
     given = arguments.as_dict()
     options = Options(**{one.name: given[one.name] for one in fields(Options)})
     known = {one.name for one in fields(Settings)} & given.keys()

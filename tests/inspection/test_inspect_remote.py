@@ -94,6 +94,22 @@ def test_a_report_that_was_interrupted_goes_on_elsewhere_and_verifies(
     assert "changed    report  index.html" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "watch s3://steel/monday --bundle s3://steel/bundle --out here",
+        "watch here --bundle s3://steel/bundle --out s3://steel/monday",
+        "review register --db sqlite:///here/r.db s3://steel/monday",
+    ],
+)
+def test_what_cannot_work_on_a_copy_says_so(command: str, plant: Any, capsys: Any) -> None:
+    keys = plant.keys()
+    assert main(command.split()) == 2
+    told = "defect-inspect: s3://steel/monday: an address, where a folder of this machine belongs"
+    assert capsys.readouterr().err.splitlines()[-1] == told
+    assert plant.keys() == keys
+
+
 def test_a_place_of_others_is_refused(plant: Any, capsys: Any) -> None:
     plant.client.put_object(Bucket="steel", Key="report/index.html", Body=b"theirs")
     keys = plant.keys()

@@ -26,7 +26,9 @@ def run(arguments: Namespace) -> int:
     from inspection.review.database import open_database
     from inspection.review.errors import RegistrationError
     from inspection.review.register import read_report, register
+    from severstal_prep.remote import check_here
 
+    check_here(*arguments.reports, arguments.strips)
     if arguments.strips is not None and len(arguments.reports) > 1:
         raise RegistrationError("--strips goes with one report; register them one by one")
     if arguments.strips is not None and not arguments.strips.is_dir():
