@@ -189,6 +189,8 @@ def test_every_module_imports_with_its_extra(
          "scipy, tensorboard, torchmetrics"),
         ("defect-inspect run --bundle b --batch s --out o", "inspect",
          "matplotlib, pandas, pyarrow, scikit-image, scipy"),
+        ("defect-inspect watch s --bundle b --out o --port 9464", "watch",
+         "matplotlib, pandas, prometheus-client, pyarrow, scikit-image, scipy"),
         ("defect-inspect serve --db sqlite:///r.db", "review",
          "alembic, fastapi, imagehash, matplotlib, pandas, pyarrow, "
          "python-multipart, scikit-image, scipy, sqlalchemy, uvicorn"),

@@ -1,7 +1,9 @@
 """`defect-inspect watch`: inspect strips as a line writes them."""
 
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
+from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
@@ -58,12 +60,37 @@ def parser() -> ArgumentParser:
         default=None,
         help="where a day begins at midnight, such as Europe/Vienna; this machine's if left out",
     )
+    options.add_argument(
+        "--port",
+        type=PositiveInt | None,
+        default=None,
+        help="answer /healthz and /metrics (Prometheus) on this port, such as 9464",
+    )
+    options.add_argument(
+        "--host", type=str, default="127.0.0.1", help="address to answer on; anyone there may read"
+    )
+    options.add_argument(
+        "--webhook",
+        type=str | None,
+        default=None,
+        help="http or https address that alarms are sent to, as JSON",
+    )
+    options.add_argument(
+        "--alarm",
+        type=Literal["hold", "rework", "scrap", "any"],
+        default="any",
+        help="send an alarm if a rule proposes this disposition for a strip; any: other than "
+        "accept",
+    )
     add_settings(options, *INSPECTING)
     return options
 
 
 def run(arguments: Namespace) -> int:
-    """Watch until a signal comes. Raises an InspectionError, BundleError or SiseError."""
+    """Watch until a signal comes. Raises an InspectionError, PrepError or SiseError."""
+    from inspection.review.server.listen import listen
+    from inspection.watch.alarms import Alarms, check_address
+    from inspection.watch.health import Metrics, health, serve
     from inspection.watch.inspector import Inspector
     from inspection.watch.watcher import Clock, Options, Watcher, holding, zone
     from severstal_prep.remote import check_here
@@ -77,8 +104,24 @@ def run(arguments: Namespace) -> int:
     settings = Settings(**{name: given[name] for name in known}, batch=options.folder.resolve())
     check_apart(options.out, [settings.bundle])
     clock = Clock(None if arguments.timezone is None else zone(arguments.timezone))
-    with holding(options):
+    url = arguments.webhook
+    if url is not None:
+        check_address(url)
+    with holding(options), ExitStack() as stack:
+        metrics = None
+        if arguments.port is not None:
+            metrics = Metrics()
+            listening = stack.enter_context(listen(arguments.host, arguments.port))
         watcher = Watcher(options, Inspector(settings), clock)
+        alarms = None
+        if url is not None:
+            alarms = Alarms(options.out / "alarms", url, arguments.alarm)
+            watcher.alert = alarms.put
+            alarms.start()
+            stack.callback(alarms.stop)
+        if metrics is not None:
+            watcher.tell = metrics.count
+            serve(listening, lambda: health(watcher, alarms), metrics)
         note(f"watching {options.folder}; Ctrl-C ends")
         watcher.run()
     return 0

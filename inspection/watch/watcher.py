@@ -84,6 +84,7 @@ class Inspects(Protocol):
     """What a watcher asks of the pipeline, see `inspection.watch.inspector.Inspector`."""
 
     settings_key: str
+    model: str
 
     def judge(self, copies: Path, out: Path, strips: Sequence[StripFile]) -> list[Judged]:
         """Inspect strips."""
@@ -120,16 +121,20 @@ def _unheard(_: Inspected) -> None:
 class Watcher:
     """Watches a folder until it is stopped.
 
-    `tell` hears of every strip before it is entered as inspected, so that it may hear of one twice,
-    but misses none.
+    `alert` hears of every strip before it is entered as inspected, so that it may hear of one
+    twice, but misses none; `tell` hears of it after that. `beat` is when the last step ended, by
+    `Clock.running`.
     """
 
     options: Options
     inspector: Inspects
     clock: Clock = field(default_factory=Clock)
+    alert: Callable[[Inspected], None] = _unheard
     tell: Callable[[Inspected], None] = _unheard
     troubles: dict[str, Trouble] = field(default_factory=dict)
     last: Inspected | None = None
+    last_error: dict[str, str] | None = None
+    beat: float = 0.0
 
     def __post_init__(self) -> None:
         """Take up what an earlier watcher left. Raises WatchError for a damaged journal."""
@@ -144,7 +149,7 @@ class Watcher:
             for taken in (*journal.inspected.values(), *journal.waiting.values()):
                 self._remember(taken)
         self._forget_finished()
-        self._last_report = self.clock.running()
+        self._last_report = self.beat = self.clock.running()
 
     def run(self) -> None:
         """Watch; a KeyboardInterrupt ends it, after the report is made of what was inspected."""
@@ -156,8 +161,9 @@ class Watcher:
                 if not self.step():
                     self.clock.wait(pause)
         except KeyboardInterrupt:
-            for journal in self.journals:
-                if journal.unreported:
+            # The signal may have come between a journal's lines and what is known here of them.
+            for journal in [Journal.read(one.path) for one in self.journals]:
+                if journal is not None and journal.unreported:
                     self._report(journal)
             raise
 
@@ -168,12 +174,22 @@ class Watcher:
             self._try("inspection", self._judge),
             self._try("report", self._renew_reports),
         ]
+        self.beat = self.clock.running()
         return any(busy)
 
     @property
     def queue(self) -> int:
         """Strips that are not yet inspected, as far as they have been seen."""
         return self.arrivals.waiting + sum(len(journal.waiting) for journal in self.journals)
+
+    @property
+    def behind(self) -> float:
+        """Seconds since the oldest strip that waits was taken, 0 if none waits."""
+        for journal in tuple(self.journals):
+            for taken in tuple(islice(journal.waiting.values(), 1)):
+                age = self.clock.now() - datetime.fromisoformat(taken.seen)
+                return max(age.total_seconds(), 0.0)
+        return 0.0
 
     @property
     def current(self) -> Journal | None:
@@ -194,6 +210,7 @@ class Watcher:
             wait = 1.0 if before is None else min(2 * before.wait, LONGEST_WAIT)
             if before is None or before.words != words:
                 note(f"{what}: {words}; it is tried again")
+            self.last_error = {"time": _utc(self.clock.now()), "error": f"{what}: {words}"}
             self.troubles[what] = Trouble(words, wait, self.clock.running() + wait)
             return False
         if before is not None:
@@ -268,19 +285,26 @@ class Watcher:
         seconds = (self.clock.running() - begun) / len(chosen)
         by_id = {one.strip.strip_id: one for one in judged}
         now = self.clock.now()
-        for taken in chosen:
-            one = by_id[taken.strip_id]
-            arrived = datetime.fromtimestamp(taken.mtime_ns / 1e9, UTC)
-            self.last = Inspected(journal.name, one, arrived, now, seconds)
-            self.tell(self.last)
-        told = {
-            taken.copy: {
-                "status": by_id[taken.strip_id].status,
-                "disposition": by_id[taken.strip_id].disposition,
-            }
+        inspected = [
+            Inspected(
+                journal.name,
+                by_id[taken.strip_id],
+                datetime.fromtimestamp(taken.mtime_ns / 1e9, UTC),
+                now,
+                seconds,
+            )
             for taken in chosen
+        ]
+        for one in inspected:
+            self.alert(one)
+        told = {
+            taken.copy: {"status": one.judged.status, "disposition": one.judged.disposition}
+            for taken, one in zip(chosen, inspected, strict=True)
         }
         journal.done(told, _utc(now))
+        for one in inspected:
+            self.tell(one)
+            self.last = one
         return True
 
     def _secure(self, journal: Journal, taken: Taken) -> None:

@@ -1,3 +1,5 @@
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,3 +16,14 @@ def make_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeLine:
 @pytest.fixture
 def line(make_line: MakeLine) -> Line:
     return make_line()
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Gives a port that nobody listens on."""
+
+    def find() -> int:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            return int(server.getsockname()[1])
+
+    return find

@@ -61,7 +61,7 @@ class Line:
     def start(self) -> Watcher:
         settings = Settings(bundle=Path("toy"), batch=self.root.resolve(), out=self.out)
         inspector = Inspector(settings)
-        self.watcher = Watcher(self.options, inspector, self.clock, self.heard.append)
+        self.watcher = Watcher(self.options, inspector, self.clock, tell=self.heard.append)
         return self.watcher
 
     def write(self, name: str, *bright: int, width: int = 300) -> None:

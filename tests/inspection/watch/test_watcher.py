@@ -185,6 +185,27 @@ def test_the_report_is_made_when_it_is_stopped_and_goes_on_after(
     assert ids(line.out / "2026-11-27") == ["a.png", "b.png"]
 
 
+def test_a_signal_after_the_journals_lines_takes_none_of_them_back(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appended = Journal._append
+
+    def interrupted(journal: Journal, entries: list[dict[str, str]]) -> None:
+        end = journal._end
+        appended(journal, entries)
+        if entries[0].get("event") == "inspected":
+            journal._end = end  # the signal came before the next statement
+            raise KeyboardInterrupt
+
+    line.write("a.png", 40)
+    monkeypatch.setattr(Journal, "_append", interrupted)
+    with holding(line.options), pytest.raises(KeyboardInterrupt):
+        line.watcher.run()
+    events = [json.loads(text).get("event") for text in line.journal("2026-11-27")]
+    assert events == [None, "taken", "inspected", "reported"]
+    assert ids(line.out / "2026-11-27") == ["a.png"]
+
+
 def test_other_settings_begin_another_batch(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     line.write("a.png", 40)
     line.go()
@@ -228,7 +249,7 @@ def whole(tmp_path: Path, inspect_toy: Inspect) -> Path:
     return inspect_toy(tmp_path / "in", tmp_path / "whole").folder.root
 
 
-KILLS = [("journal", 3), ("journal", 7), ("copy", 2), ("judge", 1), ("judge", 2), ("tell", 5)]
+KILLS = [("journal", 3), ("journal", 7), ("copy", 2), ("judge", 1), ("judge", 2), ("alert", 5)]
 
 
 @pytest.mark.parametrize(
@@ -252,7 +273,7 @@ def test_killed_anywhere_no_strip_is_lost_or_inspected_twice(
         "journal": (Journal, "_append"),
         "copy": (module, "_write"),
         "judge": (line.watcher.inspector, "judge"),
-        "tell": (line.watcher, "tell"),
+        "alert": (line.watcher, "alert"),
     }
     with monkeypatch.context() as patch:
         strike(patch, *targets[place], at, before)
