@@ -22,7 +22,6 @@ from severstal_prep.checked import checked, read_json
 from severstal_prep.errors import PrepError
 from severstal_prep.failures import in_words
 from severstal_prep.files import file_sha256, replacing
-from severstal_prep.remote import is_place, named
 from sise.errors import SiseError
 from sise.progress import note
 
@@ -411,12 +410,6 @@ def check(options: Options) -> None:
         raise WatchError(
             f"--report-every must be a positive number of minutes, not {options.report_every:g}"
         )
-    for place in (options.folder, options.out):
-        if is_place(place):
-            raise WatchError(
-                f"{named(str(place))}: no bucket can be watched, or written to by a watcher; "
-                "name a folder of this machine, or one that is mounted here"
-            )
     folder, out = options.folder.resolve(), options.out.resolve()
     if not folder.is_dir():
         raise WatchError(f"{options.folder}: no such folder; name the one that strips come into")
