@@ -135,12 +135,12 @@ def _tally(values: pd.Series) -> dict[str, int]:
 def sise_parameters(options: SiseOptions, classifier: Classifier) -> dict[str, Any]:
     """The explanation's and its measures' parameters, as reported."""
     chosen = asdict(options)
-    words = {name: SETTINGS[name].said(value) for name, value in chosen.items()}
+    told = {name: SETTINGS[name] for name in chosen if SETTINGS[name].words}
     return {
         "method": "SISE",
         "mu": MU,
         **chosen,
-        **{f"{name}_in_words": words[name] for name in ("budget", "fill", "evidence")},
+        **{f"{name}_in_words": one.said(chosen[name]) for name, one in told.items()},
         "masks": "every feature map with average gradient above mu times the layer's largest",
         "layers": "last of each convolutional block",
         "scoring_precision": classifier.precision,

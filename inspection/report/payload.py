@@ -55,9 +55,10 @@ def as_script(report: BatchReport) -> str:
     It reads the same inside a page's <script>: no `<`, no line separators of JavaScript.
     """
     text = json.dumps(payload(report), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    literal = json.dumps(text).replace("<", "\\u003c")
+    # In single quotes, JSON's double ones, a fifth of the text, need no backslash.
+    literal = text.replace("<", "\\u003c").replace("\\", "\\\\").replace("'", "\\'")
     # Browsers parse JSON in a string several times faster than the same as a literal.
-    return f"const REPORT = JSON.parse({literal});\n"
+    return f"const REPORT = JSON.parse('{literal}');\n"
 
 
 def _columns(rows: Sequence[Any], table: Iterable[Column]) -> dict[str, list[Any]]:

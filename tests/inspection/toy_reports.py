@@ -1,5 +1,6 @@
 """A report of the toy classifier, for fixtures that outlive a test."""
 
+import ast
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,4 +39,4 @@ def data_of(report: Path) -> Any:
     """What the page's scripts get."""
     text = (report / "data" / "report.js").read_text("utf-8")
     literal = text.removeprefix("const REPORT = JSON.parse(").removesuffix(");\n")
-    return json.loads(json.loads(literal))
+    return json.loads(ast.literal_eval(literal))
