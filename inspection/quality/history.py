@@ -10,6 +10,7 @@ import pandas as pd
 from inspection.pipeline.settings import By
 from inspection.quality.laney import Subgroup
 from inspection.store.reading import OpenedReport, open_report
+from severstal_prep.remote import named
 
 SAME_STRIPS = "the same strips"
 
@@ -52,7 +53,7 @@ def history(report: OpenedReport, others: Iterable[OpenedReport], by: By) -> His
         if _inputs(earlier) in seen:
             reason = SAME_STRIPS
         if reason:
-            left_out.append((str(earlier.root), reason))
+            left_out.append((named(str(earlier.root)), reason))
             continue
         seen.add(_inputs(earlier))
         kept += subgroups(earlier.record["batch"], earlier.patches, by)

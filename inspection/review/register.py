@@ -65,7 +65,7 @@ def register(database: Database, report: OpenedReport, strips_folder: Path | Non
     record = report.record
     renewed = {
         "report_folder": str(report.root),
-        "strips_folder": str((strips_folder or Path(record["batch_folder"])).resolve()),
+        "strips_folder": str(strips_folder.resolve() if strips_folder else record["batch_folder"]),
         "settings": _settings(record),
     }
     tables = (_STRIPS, _PATCHES)
