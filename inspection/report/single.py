@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from inspection.errors import DocumentError
+from inspection.store.fields import PATCH, STRIP
 from inspection.store.reading import OpenedReport
 from severstal_prep.files import replacing
 
@@ -45,11 +46,12 @@ def write_single_file(report: OpenedReport, out: Path) -> int:
 def pictures(report: OpenedReport) -> Iterator[str]:
     """The pictures that the page's scripts show, as paths inside the report, each once."""
     strips, patches = report.strips, report.patches[report.patches["explained"]]
-    columns = (
-        *(strips[name] for name in ("thumb_path", "raw_path", "overlay_path")),
-        *(patches[name] for name in ("raw_path", "map_path", "runner_up_map_path")),
-    )
-    names = pd.concat(columns).dropna()
+    names = pd.concat(
+        rows[column.name]
+        for rows, table in ((strips, STRIP), (patches, PATCH))
+        for column in table
+        if column.page and column.name.endswith("_path")
+    ).dropna()
     return (str(name) for name in dict.fromkeys(names) if name)
 
 

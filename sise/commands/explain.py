@@ -7,6 +7,7 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
+from sise.choices import Continuation, Evidence, FillName, Fusion
 from sise.commands.options import UNREADABLE_INPUTS
 from sise.registry import METHODS
 
@@ -68,14 +69,14 @@ def parser() -> ArgumentParser:
     )
     options.add_argument(
         "--fill",
-        type=Literal["grey", "mean", "blur", "inpaint"] | None,
+        type=FillName | None,
         metavar="{grey,mean,blur,inpaint}",
         default=None,
         help="what a method puts where pixels are masked out; grey is SISE's in the paper",
     )
     options.add_argument(
         "--context",
-        type=Literal["reflect", "edge"] | None,
+        type=Continuation | None,
         metavar="{reflect,edge}",
         default=None,
         help="how the image goes on around its border while SISE's masks are made (docs/steel.md); "
@@ -83,7 +84,7 @@ def parser() -> ArgumentParser:
     )
     options.add_argument(
         "--evidence",
-        type=Literal["kept", "removed", "both", "none"] | None,
+        type=Evidence | None,
         metavar="{kept,removed,both,none}",
         default=None,
         help="what a mask of SISE is worth: the class's probability on what it keeps, as in the "
@@ -100,7 +101,7 @@ def parser() -> ArgumentParser:
     )
     options.add_argument(
         "--fusion",
-        type=Literal["hard", "soft", "geometric"] | None,
+        type=Fusion | None,
         metavar="{hard,soft,geometric}",
         default=None,
         help="how SISE fuses layers: hard, the paper's, unless told; soft, the authors' later "

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
+from sise.choices import FillName
+
 if TYPE_CHECKING:
     from sise.bundle import ModelBundle
     from sise.datasets.dataset import Dataset, Item
@@ -49,7 +51,7 @@ def add_fills(parser: ArgumentParser, default: list[str]) -> None:
     """--fills."""
     parser.add_argument(
         "--fills",
-        type=Literal["grey", "mean", "blur", "inpaint"],
+        type=FillName,
         nargs="+",
         default=default,
         help="what metrics put where pixels are taken away; the first is the paper's place",
