@@ -12,7 +12,7 @@ from typing import get_args
 import numpy as np
 import torch
 
-from sise.choices import FillName as FillName
+from sise.choices import FillName
 from sise.errors import SiseError
 from sise.masks import upsample
 

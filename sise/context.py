@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 
 from sise.blocks import Layer
 from sise.capture import feature_maps
-from sise.choices import Continuation as Continuation
+from sise.choices import Continuation
 from sise.errors import SiseError
 from sise.precision import Forward
 

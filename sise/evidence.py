@@ -11,7 +11,7 @@ from typing import get_args
 
 import torch
 
-from sise.choices import Evidence as Evidence
+from sise.choices import Evidence
 from sise.errors import SiseError
 from sise.sampling import Asking, MaskSet
 

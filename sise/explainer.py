@@ -9,11 +9,12 @@ from torch import nn
 from sise.blocks import Layer
 from sise.budget import Budget, Estimate, check_budget, settle
 from sise.capture import Capture, Objective, capture
-from sise.context import Context, Continuation, check_context, features_in_context
+from sise.choices import Continuation, Evidence, Fusion
+from sise.context import Context, check_context, features_in_context
 from sise.errors import SiseError
-from sise.evidence import Evidence, EvidenceScorer, affordable, check_evidence, passes_of
+from sise.evidence import EvidenceScorer, affordable, check_evidence, passes_of
 from sise.explanation import Explanation, LayerExplanation, joined, usable
-from sise.fusion import Fusion, fuse
+from sise.fusion import fuse
 from sise.logits import probabilities
 from sise.masks import SmallMasks, attribution_masks, constant_maps
 from sise.methods.base import LayersExplainer, MaskScoringExplainer

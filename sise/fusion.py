@@ -5,7 +5,7 @@ from typing import get_args
 
 import torch
 
-from sise.choices import Fusion as Fusion
+from sise.choices import Fusion
 from sise.errors import SiseError
 from sise.masks import normalise
 

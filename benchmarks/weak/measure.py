@@ -29,7 +29,8 @@ from inspection.store.frames import arrays, rows
 from severstal_prep.console import track
 from severstal_prep.dataset import read_card, read_manifest
 from severstal_prep.images import read_image
-from sise.baselines import FillName, Masker
+from sise.baselines import Masker
+from sise.choices import FillName
 from sise.explanation import OK, Explainer, Explanation
 from sise.metrics import KEPT_SHARE, bbox, border_energy, ebpg, pointing, top_share
 from sise.metrics.shape import sparsity

@@ -16,8 +16,9 @@ from inspection.pipeline.outlines import svg_path
 from inspection.pipeline.settings import SiseOptions
 from inspection.quality.gradcam_agreement import agreements, make_gradcam
 from inspection.store.frames import arrays, rows
-from sise.baselines import FillName, Masker
+from sise.baselines import Masker
 from sise.batches import BatchSize, auto_batch_size, is_out_of_memory
+from sise.choices import FillName
 from sise.errors import SiseError
 from sise.explainer import SISE
 from sise.explanation import OK, Explainer

@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 
 from sise.backends import Network
-from sise.baselines import FillName
 from sise.bundle import ModelBundle
 from sise.capture import in_eval_mode
+from sise.choices import FillName
 from sise.datasets.dataset import Dataset, Item
 from sise.engine import Engine, RunOptions
 from sise.errors import DatasetError, ImageError

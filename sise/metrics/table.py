@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from sise.baselines import FillName
+from sise.choices import FillName
 from sise.errors import SiseError
 from sise.metrics.faithfulness import STEPS, PerturbationScores, area, drop, increase, left
 from sise.metrics.inputs import MetricInput

@@ -20,8 +20,8 @@ from torch.nn import functional
 from torchvision import models
 
 from sise import SISE
+from sise.choices import Fusion
 from sise.explanation import Explanation
-from sise.fusion import Fusion
 from sise.precision import has_bfloat16
 
 TOLERANCE = 1e-4

@@ -12,8 +12,9 @@ from test_mask_scoring import Recorder, mask_sets, scorer
 from textbook import explain as textbook_explain
 
 from sise import SISE
+from sise.choices import Evidence
 from sise.errors import SiseError
-from sise.evidence import Evidence, EvidenceScorer
+from sise.evidence import EvidenceScorer
 from sise.registry import make_explainer, parse_spec
 from sise.sampling import MaskScorer, MaskSet
 

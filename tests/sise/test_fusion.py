@@ -12,8 +12,9 @@ from skimage.filters import threshold_otsu
 from textbook import VisualizationMap
 from textbook import fuse as textbook_fuse
 
+from sise.choices import Fusion
 from sise.errors import SiseError
-from sise.fusion import Fusion, fuse, otsu_thresholds
+from sise.fusion import fuse, otsu_thresholds
 
 
 @given(

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sise.baselines import FillName
+from sise.choices import FillName
 from sise.errors import SiseError
 from sise.metrics import (
     METRICS,

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sise.baselines import FillName, masked
+from sise.baselines import masked
+from sise.choices import FillName
 from sise.metrics import (
     MetricInput,
     ModelQuery,

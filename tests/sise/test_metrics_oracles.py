@@ -16,7 +16,8 @@ from sklearn.metrics import auc
 from torch import nn
 from torchcam.metrics import ClassificationMetric, DeletionInsertionMetric
 
-from sise.baselines import FillName, baseline_of
+from sise.baselines import baseline_of
+from sise.choices import FillName
 from sise.metrics import (
     KEPT_SHARE,
     MetricInput,
