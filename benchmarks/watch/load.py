@@ -166,7 +166,8 @@ class Line:
     def start(self) -> None:
         process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("watching ")
+        line = process.stderr.readline()
+        assert line.startswith("watching "), line
         threading.Thread(target=process.stderr.read, daemon=True).start()
         self.process = process
 

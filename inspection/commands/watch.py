@@ -62,7 +62,7 @@ def parser() -> ArgumentParser:
     )
     options.add_argument(
         "--port",
-        type=PositiveInt | None,
+        type=int | None,
         default=None,
         help="answer /healthz and /metrics (Prometheus) on this port, such as 9464",
     )

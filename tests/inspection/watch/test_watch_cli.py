@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from lines import assert_same_tables
 from toys import CLASSES, lively_network, strip, write_strip
 
 from inspection.cli import main
+from inspection.review.server.listen import listen
 from sise import bundle as bundles
 
 ROOT = Path(__file__).parents[3]
@@ -109,10 +111,16 @@ def test_killed_again_and_again_its_report_is_that_of_one_run(bundle: Path, tmp_
 
 
 def test_what_cannot_be_is_one_line_and_leaves_nothing(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path,
+    tmp_path: Path,
+    free_port: Callable[[], int],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "in").mkdir()
+    taken = listen("127.0.0.1", free_port())
+    port = str(taken.getsockname()[1])
     for options, words in (
+        (("--port", port), f"--port {port}: in use by another program"),
         (("--bundle", "no"), "no: no model bundle here"),
         (("--timezone", "Mars"), "--timezone 'Mars': not known here"),
         (("--webhook", "here"), "--webhook 'here': give an address"),
@@ -127,3 +135,4 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(
         assert line.startswith("defect-inspect: ")
         assert words in line
         assert not out.exists()
+    taken.close()
