@@ -101,10 +101,15 @@ class ReportFolder:
         return record if whole and record.get("fingerprint") == fingerprint else None
 
     def reopen(self) -> None:
-        """Declare the report unfinished: its page must not outlive the images it shows."""
+        """Declare the report unfinished: its page must not outlive the images it shows.
+
+        Removes files that a killed run had begun: they would be listed as the report's.
+        """
         (self.root / CHECKSUMS).unlink(missing_ok=True)
         (self.root / RECORD).unlink(missing_ok=True)
         self.index.unlink(missing_ok=True)
+        for begun in [*self.root.glob(".*.partial"), *self.root.glob("*/.*.partial")]:
+            begun.unlink()
 
     def finish(self, record: dict[str, Any], images: Iterable[str]) -> str:
         """Write the record, remove images of earlier runs that the report does not show, and list
