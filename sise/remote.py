@@ -281,7 +281,7 @@ class _Copy:
             there, state = self._there(), self._state()
             if not self._goes_on(there, state):
                 for name in self._here().keys() - state.files.keys():
-                    (self.local / name).unlink()
+                    self._remove(name)
                 state = _State(self._fetch(there, state, track))
             else:  # what was on its way when that ended is carried again
                 again = {name: _Known(there[name].mark, -1, 0) for name in there}
@@ -369,7 +369,8 @@ class _Copy:
         files = {name: known for name, known in state.files.items() if name not in differing}
         self._note(_State(files))
         for name in differing:
-            self._remove(name)
+            if name not in there:
+                self._remove(name)
         wanted = [name for name in differing if name in there]
         self._check_space(sum(there[name].size or 0 for name in wanted))
         temporary = self.home / "fetched"
@@ -427,7 +428,7 @@ class _Copy:
     def _carry_back(self, files: Mapping[str, _Known], track: Track) -> None:
         """Make the place what the copy is; the files that say that it is whole come last."""
         here = self._here()
-        gone = [name for name in files if self.local.exists() and not self._path(name).exists()]
+        gone = [name for name in files if self.local.exists() and not self._path(name).is_file()]
         changed = [
             name
             for name in sorted(here, key=lambda one: (_rank(one), here[one][1], one))

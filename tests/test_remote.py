@@ -1,12 +1,16 @@
 """Commands on places that fsspec reaches: a local S3 server, and fsspec's memory."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import fsspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonargparse import Namespace
 
 import severstal_prep.cli
@@ -24,6 +28,10 @@ def test_both_modules_are_the_same_letter_by_letter() -> None:
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setenv("STEEL_CACHE", str(tmp_path / "cache"))
+    return emptied()
+
+
+def emptied() -> Any:
     system = fsspec.filesystem("memory")
     for kept in (system.store, system.pseudo_dirs):
         kept.clear()
@@ -68,6 +76,33 @@ def test_only_what_changed_is_fetched_again(memory: Any, capsys: Any) -> None:
     assert run(read, data=Path("memory://in"))[1]["c"] == "4"
     told = [line.rpartition(",")[0] for line in capsys.readouterr().err.splitlines()]
     assert told == ["fetching memory://in: 3/3", "fetching memory://in: 2/2"]
+
+
+FOLDERS = st.dictionaries(
+    st.sampled_from(["a", "a/b", "a/b/c", "d", "d/e"]), st.sampled_from(["", "1", "22"]), min_size=1
+).filter(lambda files: not any(f"{one}/" in other for one in files for other in files))
+
+
+@given(st.lists(FOLDERS, min_size=2, max_size=4))
+@settings(max_examples=20)
+def test_a_copy_is_what_is_there_and_a_place_what_was_made(states: list[dict[str, str]]) -> None:
+    def make(options: Namespace) -> None:
+        assert texts(options.out) == made
+        shutil.rmtree(options.out, ignore_errors=True)
+        for name, text in state.items():
+            (options.out / name).parent.mkdir(parents=True, exist_ok=True)
+            (options.out / name).write_text(text, "utf-8")
+
+    made: dict[str, str] = {}
+    with TemporaryDirectory() as cache, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STEEL_CACHE", cache)
+        system = emptied()
+        for state in states:
+            system.pseudo_dirs[:] = [""]  # buckets have no folders that are empty
+            run(make, out=Path("memory://made"))
+            assert there(system, "made") == state
+            assert run(lambda options: texts(options.data), data=Path("memory://made")) == state
+            made = state
 
 
 def test_a_copy_that_was_damaged_is_fetched_again(memory: Any) -> None:
@@ -138,49 +173,47 @@ class CutError(Exception):
     """The network is gone."""
 
 
+@pytest.mark.parametrize("cut_at", range(1, 7))
 def test_what_says_whole_is_removed_first_and_written_last(
-    memory: Any, monkeypatch: pytest.MonkeyPatch
+    cut_at: int, memory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    kind = type(memory)
-    put_file, rm_file = kind.put_file, kind.rm_file
 
-    def noted_put(self: Any, here: str, path: str, **more: Any) -> None:
-        done.append(f"+{Path(path).name}")
-        if len(done) == cut_at:
-            raise CutError
-        put_file(self, here, path, **more)
+    def noted(sign: str, method: Any) -> Any:
+        def call(self: Any, *paths: str, **more: Any) -> None:
+            done.append(f"{sign}{Path(paths[-1]).name}")
+            if len(done) == cut_at + 4:
+                raise CutError
+            method(self, *paths, **more)
 
-    def noted_rm(self: Any, path: str) -> None:
-        done.append(f"-{Path(path).name}")
-        rm_file(self, path)
-
-    monkeypatch.setattr(kind, "put_file", noted_put)
-    monkeypatch.setattr(kind, "rm_file", noted_rm)
-    cut_at = 0
-
-    def make(text: str, *names: str) -> Any:
-        def work(options: Namespace) -> None:
-            options.out.mkdir(exist_ok=True)
-            for name in names:
-                (options.out / name).write_text(text, "utf-8")
-
-        return work
+        return call
 
     names = ("SHA256SUMS", "a", "batch.json", "b")
-    run(make("1", *names), out=Path("memory://made"))
-    assert done == ["+a", "+b", "+batch.json", "+SHA256SUMS"]
-    done.clear()
-    cut_at = 4
+
+    def make(options: Namespace) -> None:
+        options.out.mkdir(exist_ok=True)
+        for name in names:
+            (options.out / name).write_text(text, "utf-8")
+
+    kind = type(memory)
+    monkeypatch.setattr(kind, "put_file", noted("+", kind.put_file))
+    monkeypatch.setattr(kind, "rm_file", noted("-", kind.rm_file))
+    text = "1"
+    run(make, out=Path("memory://made"))
+    first = ["+a", "+b", "+batch.json", "+SHA256SUMS"]
+    assert done == first
+    text = "22"
     with pytest.raises(OSError, match="CutError: ; what was made is kept here"):
-        run(make("22", *names), out=Path("memory://made"))
-    assert done == ["-batch.json", "-SHA256SUMS", "+a", "+b"]
-    assert there(memory, "made") == {"a": "22", "b": "1"}
-    done.clear()
-    cut_at = 0
-    found = run(lambda options: texts(options.out), out=Path("memory://made"))
-    assert found == dict.fromkeys(names, "22")
-    assert there(memory, "made") == found
+        run(make, out=Path("memory://made"))
+    assert done == [*first, *["-batch.json", "-SHA256SUMS", *first][:cut_at]]
+    found = there(memory, "made")
+    whole = {"batch.json", "SHA256SUMS"} <= found.keys()
+    assert whole == (cut_at == 1)
+    assert not whole or set(found.values()) == {"1"}
+    assert run(lambda options: texts(options.out), out=Path("memory://made")) == dict.fromkeys(
+        names, "22"
+    )
+    assert there(memory, "made") == dict.fromkeys(names, "22")
 
 
 def test_another_machine_goes_on_where_one_was_cut_off(
