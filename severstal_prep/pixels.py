@@ -7,6 +7,7 @@ data) is refused: labels are drawn on pixels as they are stored.
 """
 
 import io
+import math
 import re
 import struct
 import threading
@@ -51,6 +52,10 @@ _TIFF_BITS, _TIFF_COMPRESSION, _TIFF_SAMPLES, _TIFF_FORMAT = 258, 259, 277, 339
 _TIFF_TABLES, _TIFF_JPEG, _TIFF_OLD_JPEG = 347, 7, 6
 _TIFF_PIECES = ((273, 279), (324, 325))
 """Offsets and sizes of the strips of a TIFF, or of its tiles."""
+
+_MOST_PIXELS = 89_478_485
+"""Pillow warns of more."""
+_PIECE = 2**20
 
 _header = threading.Lock()
 
@@ -173,6 +178,8 @@ def _check_png(content: bytes) -> None:
 
     Pillow halves 16 bits, passes over wrong sums and leaves missing rows black.
     """
+    if len(content) > 16 and content[8:16] != b"\0\0\0\rIHDR":
+        raise PixelsError("damaged at its beginning; copy it again")
     if len(content) > 24 and content[24] > 8:
         raise PixelsError(f"{content[24]} {DEEP}")
     data, place, name = [], 8, b""
@@ -186,11 +193,19 @@ def _check_png(content: bytes) -> None:
             raise PixelsError("damaged, its sum is wrong; copy it again")
         if name == b"IDAT":
             data.append(part[4:])
+    if math.prod(struct.unpack(">II", content[16:24])) > _MOST_PIXELS:
+        raise PixelsError(_BOMB)
+    # Counted, not kept: a small file may hold gigabytes of zeros.
+    unpacker, packed, missing = zlib.decompressobj(), b"".join(data), _png_bytes(content)
     try:
-        rows = zlib.decompress(b"".join(data))
+        while missing >= 0 and not unpacker.eof:
+            rows = unpacker.decompress(packed, _PIECE)
+            packed, missing = unpacker.unconsumed_tail, missing - len(rows)
+            if not rows and not packed and not unpacker.eof:
+                raise PixelsError("damaged (its rows do not come to an end); copy it again")
     except zlib.error as error:
         raise PixelsError(f"damaged ({error}); copy it again") from error
-    if len(rows) < _png_bytes(content):
+    if missing > 0:
         raise PixelsError("damaged, rows are missing; copy it again")
 
 

@@ -185,6 +185,49 @@ def test_damaged_pngs_are_refused(refused: Callable[[bytes], bool]) -> None:
     assert refused(whole[:-13] + b"\0" + whole[-12:])  # a wrong sum
     assert refused(whole[:-12])
     assert refused(whole.replace(b"IEND", b"IENd"))
+    packed = zlib.compress(b"".join(rows))
+    for cut in (1, 3, 4, 5, len(packed) - 2):
+        assert refused(png(packed[:-cut])), "its end is missing"
+    assert refused(png(b""))
+    assert refused(b"\x89PNG\r\n\x1a\n" + part(b"IEND", b""))
+    assert refused(b"\x89PNG\r\n\x1a\n" + part(b"IHDR", b"\0\0\0\1") + part(b"IEND", b""))
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from severstal_prep.images import read_image
+read_image(Path(sys.argv[2]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(read_image(Path(sys.argv[1])).shape)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_a_small_png_with_a_quarter_gigabyte_behind_its_rows(
+    tmp_path: Path,
+) -> None:
+    packer = zlib.compressobj(9)
+    rows = b"".join(b"\0" + row.tobytes() for row in STRIP)
+    data = packer.compress(rows) + packer.compress(bytes(2**28)) + packer.flush()
+    assert len(data) < 2**20
+    (tmp_path / "bomb.png").write_bytes(png(data))
+    (tmp_path / "whole.png").write_bytes(png(zlib.compress(rows)))
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(tmp_path / "bomb.png"), str(tmp_path / "whole.png")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    shape, mebibytes = done.stdout.splitlines()
+    assert shape == "(128, 640, 3)"
+    assert int(mebibytes) < 64
+
+
+def test_a_png_that_claims_billions_of_pixels_is_not_unpacked(read: Reader, tmp_path: Path) -> None:
+    claim = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 0, 0, 0, 0)
+    parts = part(b"IHDR", claim) + part(b"IDAT", zlib.compress(bytes(2**24))) + part(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    with pytest.raises((UnreadableImageError, ImageError), match="too many pixels"):
+        read(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("truncation_allowed", [False, True])

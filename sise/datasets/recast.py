@@ -6,6 +6,7 @@ have nothing to be localised and are none.
 
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -122,11 +123,18 @@ class RecastCrops:
     def _crops(self) -> dict[str, tuple[Item, Path, Path]]:
         """Item, crop file and mask file of each defect crop of the split."""
         manifest = self._manifest()
-        rows = manifest[manifest["split"] == self.split].sort_values("crop_id")
+        try:
+            rows = manifest[manifest["split"] == self.split].sort_values("crop_id")
+        except (TypeError, ValueError) as error:
+            raise DatasetError(
+                f"{self.root / MANIFEST_NAME}: rows that cannot be put in order; build the dataset "
+                "again"
+            ) from error
         crops: dict[str, tuple[Item, Path, Path]] = {}
         for row in rows.itertuples():
             name, source = str(row.crop_id), self._source(row.crop_id)
-            if row.class_id not in range(len(self.classes)):
+            known = isinstance(row.class_id, Real) and row.class_id in range(len(self.classes))
+            if not known:
                 raise DatasetError(
                     f"{source}: unknown class {row.class_id}; build the dataset again"
                 )

@@ -193,6 +193,24 @@ def test_damaged_files_are_named(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("class_id", [[1, 2], [1]], r"crop a: unknown class \[1 2\]; build the dataset again"),
+        ("class_id", [b"1", b"1"], "crop a: unknown class b'1'; build the dataset again"),
+        ("crop_id", [{"a": 1}, {"a": 2}], "rows that cannot be put in order; build the dataset"),
+    ],
+)
+def test_columns_of_another_kind_are_named(
+    tmp_path: Path, column: str, values: object, message: str
+) -> None:
+    root = write(tmp_path, [row("a", 1), row("b", 1)])
+    frame = pd.read_parquet(root / "manifest.parquet").assign(**{column: values})
+    frame.to_parquet(root / "manifest.parquet")
+    with pytest.raises(DatasetError, match=message):
+        open_dataset(root)
+
+
 @pytest.mark.parametrize("column", recast.COLUMNS)
 def test_a_manifest_without_a_column(tmp_path: Path, column: str) -> None:
     entry = row("a", 1)
