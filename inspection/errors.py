@@ -23,6 +23,10 @@ class ReportFolderError(InspectionError):
     """An output folder that holds something else than this batch's report."""
 
 
+class EngineError(InspectionError):
+    """Processes that do the work and end before it is done."""
+
+
 class DocumentError(InspectionError):
     """A report that cannot be made into one file or printed."""
 

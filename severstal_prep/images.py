@@ -116,7 +116,12 @@ def write_jpeg(path: Path, array: npt.NDArray[np.uint8], quality: int = 90) -> N
 
     `quality` is libjpeg's, 1 to 100. The folder must exist.
     """
-    write_whole(path, _encode(array, ".jpg", (cv2.IMWRITE_JPEG_QUALITY, quality)))
+    write_whole(path, encode_jpeg(array, quality))
+
+
+def encode_jpeg(array: npt.NDArray[np.uint8], quality: int = 90) -> bytes:
+    """The JPEG file of (H, W) grey or (H, W, 3) RGB uint8, by libjpeg's `quality`."""
+    return _encode(array, ".jpg", (cv2.IMWRITE_JPEG_QUALITY, quality))
 
 
 def _encode(array: npt.NDArray[np.uint8], suffix: str, options: tuple[int, ...]) -> bytes:

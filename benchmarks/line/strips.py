@@ -23,9 +23,14 @@ import numpy as np
 import torch
 from jsonargparse import auto_cli
 
-from inspection.pipeline.classifier import BackendName, Classifier, classify, load_classifier
+from inspection.pipeline.classifier import (
+    BackendName,
+    Classifier,
+    StripClassifier,
+    load_classifier,
+)
 from inspection.pipeline.policy import probability_column
-from inspection.pipeline.strips import list_batch, read, strip_rows
+from inspection.pipeline.strips import list_batch, read_strip
 from sise import bundle
 from sise.architectures import build_network
 from sise.backends import Network
@@ -143,8 +148,9 @@ def run(files: Sequence[Any], model: Classifier) -> Any:
     """Stages "read" and "classify" of these strips, eight at a time."""
     import pandas as pd
 
+    classify = StripClassifier(model, 224)
     parts = [
-        classify(read(strip_rows(list(files[first : first + 8])), model.patch), model, 224)
+        classify([read_strip(file, model.patch) for file in files[first : first + 8]])
         for first in range(0, len(files), 8)
     ]
     return pd.concat(parts, ignore_index=True)

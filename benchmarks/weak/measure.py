@@ -17,14 +17,13 @@ from jsonargparse import auto_cli
 
 from inspection.pipeline.classifier import Classifier, load_classifier, probabilities
 from inspection.pipeline.explainer import (
+    EVIDENCE_COLUMNS,
+    PatchExplainer,
+    PatchTask,
     SiseOptions,
-    explain,
-    make_explainer,
-    measure,
     region,
 )
 from inspection.pipeline.policy import NORMAL
-from inspection.quality.gradcam_agreement import agree, make_gradcam
 from inspection.store.frames import arrays, rows
 from severstal_prep.console import track
 from severstal_prep.dataset import read_card, read_manifest
@@ -82,13 +81,15 @@ def main(
     classifier = load_classifier(bundle, "cpu", backend=backend)
     options = SETTINGS[setting]
     table = draw(data, split, classifier, crops, wrong, seed)
-    explainer = make_explainer(classifier, options, "auto")
-    second = Recording(make_gradcam(classifier))
+    explainer = PatchExplainer(classifier, options)
+    first = explainer._sise = Recording(explainer._sise)
+    second = explainer._second = Recording(explainer._second)
     parts = []
     for index in track(table.index, len(table), f"{bundle.parent.name}, {setting}"):
         part = table.loc[[index]]
-        part = measure(explain(part, classifier, explainer), classifier, options.fill)
-        part = agree(part, classifier, second)
+        (found,) = explainer([PatchTask(part["pixels"].iloc[0], part["target"].iloc[0])])
+        figures = {name: getattr(found, name) for name in EVIDENCE_COLUMNS}
+        part = part.assign(**figures, map=arrays([first.last.maps[0].numpy()], part))
         parts.append(beside(part, classifier, options.fill, second.last))
     found = pd.concat(parts, ignore_index=True).drop(columns=["pixels", "truth"])
     heats = [(255 * heat).round().astype(np.uint8).tobytes() for heat in found["map"]]
@@ -140,7 +141,7 @@ def beside(
     fill: FillName,
     second: Explanation,
 ) -> pd.DataFrame:
-    """Add candidates for tests, and figures against the truth, to one row of `agree`."""
+    """Add candidates for tests, and figures against the truth, to one row."""
     row = next(iter(rows(patch)))
     if row.map_status != OK:
         return patch
@@ -183,7 +184,7 @@ def _scores(
     image = classifier.bundle.preprocess(np.stack([row.pixels]))
     inputs = Masker(image, fill).masked(torch.zeros(len(keep), dtype=torch.int64), keep)
     with torch.inference_mode():
-        scores = classifier.forward(inputs).float().softmax(dim=1)
+        scores = classifier.network.forward(inputs).float().softmax(dim=1)
     own = scores[:, classifier.classes.index(row.target)]
     return {
         "mirrored_removed": own[:3].mean(),

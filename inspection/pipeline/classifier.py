@@ -1,6 +1,6 @@
 """Strips to patches, and patches to calibrated probabilities."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice, product
@@ -17,31 +17,52 @@ from inspection.errors import ModelError
 from inspection.pipeline.judged import WHITE_LEVEL
 from inspection.pipeline.policy import NORMAL, probability_column
 from inspection.pipeline.settings import BackendName, DeviceName, PrecisionName
-from inspection.store.frames import rows
-from inspection.store.tables import patch_key
+from inspection.pipeline.strips import ReadStrip
+from severstal_prep.files import file_sha256
 from severstal_prep.images import to_grey
 from severstal_prep.recast import BLACK_LEVEL
 from sise.backends import Backend, Network, scoring_network
-from sise.bundle import ModelBundle
-from sise.devices import choose_device
+from sise.bundle import ModelBundle, ModelCard
+from sise.devices import choose_device, device_name
 from sise.precision import resolve
 from sise.tiling import tile_lefts
 
 PATCH_COLUMNS = [
-    "strip_id",
-    "coil",
     "strip_sha256",
     "width",
     "height",
     "left",
     "top",
     "size",
-    "patch_key",
     "black_fraction",
     "white_fraction",
 ]
 
 _BATCH_SIZES = {"cpu": 8, "cuda": 64}
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a run says of its classifier: the bundle's `card` and SHA-256, and how it runs, with
+    nothing left "auto". `device` is "cpu" or "cuda", `device_name` what the machine calls it."""
+
+    card: ModelCard
+    sha256: str
+    device: str
+    device_name: str
+    precision: Literal["fp32", "bf16"]
+    batch_size: int
+    backend: Backend
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the model's outputs; one is "normal"."""
+        return self.card.classes
+
+    @property
+    def patch(self) -> int:
+        """Side of a patch in px: the model's input."""
+        return self.card.input_size[0]
 
 
 @dataclass(frozen=True)
@@ -60,6 +81,19 @@ class Classifier:
     network: Network
 
     @property
+    def model(self) -> Model:
+        """What is said of it."""
+        return Model(
+            card=self.bundle.card,
+            sha256=self.bundle.sha256,
+            device=self.device.type,
+            device_name=device_name(self.device),
+            precision=self.precision,
+            batch_size=self.batch_size,
+            backend=self.backend,
+        )
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the model's outputs; one is "normal"."""
         return self.bundle.card.classes
@@ -70,19 +104,18 @@ class Classifier:
         return self.bundle.card.input_size[0]
 
 
-def load_classifier(
+def describe_model(
     folder: Path,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
     batch_size: int | Literal["auto"] = "auto",
     backend: BackendName = "auto",
-) -> Classifier:
-    """Load a bundle for inspection.
+) -> Model:
+    """What a bundle will be on this machine, without its weights.
 
     "auto" means: the GPU if there is one; bfloat16 where the hardware multiplies it; see
-    `resolve_backend`. Raises sise.errors.BundleError for a missing or damaged bundle, ModelError
-    for a model of other classes or input size, SiseError for a GPU that is not there and for a
-    backend that is not installed or computes elsewhere.
+    `resolve_backend`. Raises sise.errors.BundleError for a missing or damaged card, ModelError
+    for a model of other classes or input size, SiseError for a GPU that is not there.
     """
     card = sise.bundle.read_card(folder)
     if NORMAL not in card.classes:
@@ -104,16 +137,48 @@ def load_classifier(
     if height != width:
         raise ModelError(f"{folder}: made for images of {width}×{height} px; patches are squares")
     place = choose_device(device)
-    bundle = sise.bundle.load(folder, place)
     dtype = resolve(precision, place)
-    chosen = resolve_backend(backend, place)
+    return Model(
+        card=card,
+        sha256=file_sha256(folder / sise.bundle.CARD_NAME),
+        device=place.type,
+        device_name=device_name(place),
+        precision="bf16" if dtype == torch.bfloat16 else "fp32",
+        batch_size=_BATCH_SIZES[place.type] if batch_size == "auto" else batch_size,
+        backend=resolve_backend(backend, place),
+    )
+
+
+def load_classifier(
+    folder: Path,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    backend: BackendName = "auto",
+) -> Classifier:
+    """Load a bundle for inspection, as `describe_model` says.
+
+    Raises also BundleError for damaged weights, ModelError if the bundle changed meanwhile,
+    SiseError for a backend that is not installed or computes elsewhere.
+    """
+    model = describe_model(folder, device, precision, batch_size, backend)
+    return load_described(folder, model)
+
+
+def load_described(folder: Path, model: Model) -> Classifier:
+    """Load the bundle that `model` describes. Raises as `load_classifier`."""
+    place = choose_device(model.device)
+    bundle = sise.bundle.load(folder, place)
+    if bundle.sha256 != model.sha256:
+        raise ModelError(f"{folder}: the bundle changed since the run began; run again")
+    dtype = resolve(model.precision, place)
     return Classifier(
         bundle=bundle,
         device=place,
-        precision="bf16" if dtype == torch.bfloat16 else "fp32",
-        batch_size=_BATCH_SIZES[place.type] if batch_size == "auto" else batch_size,
-        backend=chosen,
-        network=scoring_network(bundle.model, place, dtype, chosen, compiled=False),
+        precision=model.precision,
+        batch_size=model.batch_size,
+        backend=model.backend,
+        network=scoring_network(bundle.model, place, dtype, model.backend, compiled=False),
     )
 
 
@@ -124,43 +189,57 @@ def resolve_backend(name: BackendName, device: torch.device) -> Backend:
     return "openvino" if device.type == "cpu" and find_spec("openvino") else "torch"
 
 
-def classify(strips: pd.DataFrame, classifier: Classifier, stride: int) -> pd.DataFrame:
-    """Stage "classify": a row per patch, from rows of read strips (with `pixels`).
+class StripClassifier:
+    """Stage "classify": strips to patches, and patches to probabilities.
 
     Patches cover each strip completely, in rows every `stride` px where it is higher than one.
-    Columns: strip_id, coil, strip_sha256, width and height of the strip, left, top, size (px),
-    patch_key, black_fraction and white_fraction (shares of pixels too dark and too bright for
-    steel), and a probability per class (see `probability_column`), NaN where the model's answer
-    is not finite.
     """
-    patches, side = [], classifier.patch
-    tiles: list[npt.NDArray[np.uint8]] = []
-    for strip in rows(strips):
-        pixels = strip.pixels
-        height, width = pixels.shape[:2]
-        tops, lefts = (tile_lefts(length, side, stride) for length in (height, width))
-        for top, left in product(tops, lefts):
-            tile = pixels[top : top + side, left : left + side]
-            grey = to_grey(tile)
-            tiles.append(tile)
-            patches.append(
-                (
-                    strip.strip_id,
-                    strip.coil,
-                    strip.strip_sha256,
-                    width,
-                    height,
-                    left,
-                    top,
-                    side,
-                    patch_key(strip.strip_sha256, left, top, side),
-                    float((grey < BLACK_LEVEL).mean()),
-                    float((grey >= WHITE_LEVEL).mean()),
+
+    def __init__(self, classifier: Classifier, stride: int) -> None:
+        self.classifier = classifier
+        self.stride = stride
+
+    def __call__(self, strips: Sequence[ReadStrip]) -> pd.DataFrame:
+        """A row per patch of the strips that have pixels, in order.
+
+        Columns: strip_sha256, width and height of the strip, left, top, size (px),
+        black_fraction and white_fraction (shares of pixels too dark and too bright for steel),
+        and a probability per class (see `probability_column`), NaN where the model's answer is
+        not finite.
+        """
+        classifier = self.classifier
+        patches: list[tuple[str | int | float, ...]] = []
+        tiles: list[npt.NDArray[np.uint8]] = []
+        for strip in strips:
+            if strip.pixels is None:
+                continue
+            height, width = strip.pixels.shape[:2]
+            for left, top, tile in self._tiles(strip.pixels):
+                grey = to_grey(tile)
+                tiles.append(tile)
+                patches.append(
+                    (
+                        strip.file.sha256,
+                        width,
+                        height,
+                        left,
+                        top,
+                        classifier.patch,
+                        float((grey < BLACK_LEVEL).mean()),
+                        float((grey >= WHITE_LEVEL).mean()),
+                    )
                 )
-            )
-    by_class = zip(classifier.classes, probabilities(tiles, classifier).T, strict=True)
-    columns = {probability_column(name): column for name, column in by_class}
-    return pd.DataFrame(patches, columns=PATCH_COLUMNS).assign(**columns)
+        by_class = zip(classifier.classes, probabilities(tiles, classifier).T, strict=True)
+        columns = {probability_column(name): column for name, column in by_class}
+        return pd.DataFrame(patches, columns=PATCH_COLUMNS).assign(**columns)
+
+    def _tiles(
+        self, pixels: npt.NDArray[np.uint8]
+    ) -> Iterator[tuple[int, int, npt.NDArray[np.uint8]]]:
+        side = self.classifier.patch
+        tops, lefts = (tile_lefts(length, side, self.stride) for length in pixels.shape[:2])
+        for top, left in product(tops, lefts):
+            yield left, top, pixels[top : top + side, left : left + side]
 
 
 def probabilities(

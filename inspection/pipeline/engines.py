@@ -1,284 +1,367 @@
-"""The stages over a whole batch: what is stored is taken, what is missing is computed.
+"""Where units of work are done: in this process, or in several.
 
-What is kept on disk between runs is kept by content (see `results.content_key`), strip by
-strip and patch by patch, so that an interrupted run continues where it stopped and a changed
-setting costs only what depends on it.
+A unit is read, passed through the model, and drawn. It is made of plain values and gives plain
+values, tables and encoded pictures: nothing of it is written here. So one `Worker` serves every
+engine, and what comes of a unit does not depend on which.
 """
 
+import multiprocessing
+import signal
 import time
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 
-from inspection.errors import BatchError
-from inspection.pipeline.classifier import classify
-from inspection.pipeline.explainer import MEASURES, explain, measure
-from inspection.pipeline.judged import NOT_JUDGED, why_not_judged
-from inspection.pipeline.policy import Proposal, propose
-from inspection.pipeline.record import Run
-from inspection.pipeline.runner_up import add_runner_up, similarity
-from inspection.pipeline.strips import StripFile, read, strip_rows
-from inspection.quality.gradcam_agreement import agree
-from inspection.store import pictures
-from inspection.store.fields import flagged_column
-from inspection.store.folder import ReportFolder
-from inspection.store.frames import arrays, rows
-from inspection.store.tables import content_key
-from sise.explanation import Explainer
-from sise.overlay import to_grey
-from sise.progress import track
+from inspection.errors import EngineError
+from inspection.pipeline.classifier import Classifier, Model, StripClassifier, load_described
+from inspection.pipeline.explainer import (
+    EVIDENCE_COLUMNS,
+    PatchEvidence,
+    PatchExplainer,
+    PatchTask,
+    patches_at_once,
+)
+from inspection.pipeline.runner_up import similarity
+from inspection.pipeline.settings import SiseOptions
+from inspection.pipeline.strips import ReadStrip, StripFile, read_strip
+from inspection.store.pictures import PatchMaps, draw_patch, draw_strip, draw_thumb
+from sise.batches import auto_batch_size
+from sise.status import OK
 
-STRIPS_AT_ONCE = 8
-_EXPLANATION = ["map_status", "forwards", *MEASURES, "region_contour", "agreement"]
-_RUNNER_UP = ["runner_up", "runner_up_score", "runner_up_status", "runner_up_forwards"]
-_ADDED = [
-    *_EXPLANATION,
-    *_RUNNER_UP,
-    "runner_up_similarity",
-    "raw_path",
-    "overlay_path",
-    "map_path",
-    "runner_up_map_path",
-]
-_IDENTITY = ["strip_id", "left", "top", "patch_key"]
-_TEXTS = ["region_contour", "runner_up", "runner_up_status", "runner_up_map_path"]
+Map = npt.NDArray[np.uint8]
 
 
-def classify_batch(run: Run, folder: ReportFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Stages "read" and "classify" over the batch: rows of patches, and rows of strips.
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What is kept of a map that was made before: its status, and the map (H, W) uint8."""
 
-    Strips get width, height, status ("inspected", "unreadable" or "not judged") and reason; only
-    inspected ones have patches.
-    """
-    tables = [classify(read(strip_rows([])), run.classifier, run.stride)]
-    statuses: list[str] = []
-    reasons: list[str] = []
-    for table, reason in track(_classified(run, folder), len(run.batch.strips), "classify"):
-        status = "unreadable" if reason else "inspected"
-        if not reason:
-            reason = why_not_judged(table, run.classifier.classes, run.policy.black_threshold)
-            status = NOT_JUDGED if reason else status
-        if status != "inspected":
-            strip_id = run.batch.strips[len(statuses)].strip_id
-            folder.log(status, strip_id=strip_id, reason=reason)
-        tables.append(table if status == "inspected" else table.iloc[:0])
-        statuses.append(status)
-        reasons.append(reason)
-    strips = strip_rows(run.batch.strips).assign(status=statuses, reason=reasons)
-    patches = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
-    sizes = patches.drop_duplicates("strip_id").set_index("strip_id")
-    sides = {name: strips["strip_id"].map(sizes[name]) for name in ("width", "height")}
-    return patches, strips.assign(**sides)
+    status: str
+    heat: Map
 
 
-def _classified(run: Run, folder: ReportFolder) -> Iterator[tuple[pd.DataFrame, str]]:
-    """The patches of each strip, in order; no rows, and why, where it cannot be inspected."""
-    remaining = iter(run.batch.strips)
-    while chunk := list(islice(remaining, STRIPS_AT_ONCE)):
-        stored = [_stored_predictions(strip, run, folder) for strip in chunk]
-        fresh = [strip for strip, table in zip(chunk, stored, strict=True) if table is None]
-        computed = iter(_classify_fresh(fresh, run, folder))
-        for strip, table in zip(chunk, stored, strict=True):
-            own, reason = next(computed) if table is None else (table, "")
-            # Shards are kept by content, which two strips of the batch may share.
-            yield own.assign(strip_id=strip.strip_id, coil=strip.coil), reason
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A patch to explain, at `left` and `top` px of its strip: for `target`, and for `runner_up`
+    unless that is "". `key` and `runner_up_key` are what the maps are kept under; one that is
+    `known` is drawn, and not made again."""
+
+    patch_key: str
+    left: int
+    top: int
+    target: str
+    key: str
+    known: Kept | None
+    runner_up: str
+    runner_up_key: str
+    known_runner_up: Kept | None
 
 
-def _stored_predictions(strip: StripFile, run: Run, folder: ReportFolder) -> pd.DataFrame | None:
-    if not (folder.root / pictures.thumb_path(strip.sha256)).is_file():
-        return None
-    return folder.predictions.get(_prediction_key(run, strip.sha256))
+@dataclass(frozen=True)
+class StripToClassify:
+    """A strip, and what its patches are kept under."""
+
+    file: StripFile
+    key: str
 
 
-def _prediction_key(run: Run, strip_sha256: str) -> str:
-    return content_key(**run.prediction_parts(), strip=strip_sha256)
+@dataclass(frozen=True)
+class StripToExplain:
+    """A strip, and all of its patches that are explained."""
+
+    file: StripFile
+    patches: tuple[Asked, ...]
 
 
-def _classify_fresh(
-    strips: list[StripFile], run: Run, folder: ReportFolder
-) -> Iterator[tuple[pd.DataFrame, str]]:
-    read_strips = read(strip_rows(strips), run.classifier.patch)
-    readable = read_strips[read_strips["reason"] == ""]
-    predictions = classify(readable, run.classifier, run.stride)
-    for strip in rows(read_strips):
-        own = predictions[predictions["strip_id"] == strip.strip_id]
-        if not strip.reason:
-            pictures.draw_thumb(strip.pixels, strip.strip_sha256, folder.root)
-            folder.predictions.put(_prediction_key(run, strip.strip_sha256), own)
-        yield own, strip.reason
+@dataclass(frozen=True)
+class Classify:
+    """A unit of work: strips to classify."""
+
+    strips: tuple[StripToClassify, ...]
 
 
-def dispose(strips: pd.DataFrame, patches: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """Add patches, flagged, flagged_<class>, disposition and rule to rows of strips."""
-    groups = dict(iter(patches.groupby("strip_id")))
-    none = patches.iloc[:0]
-    own = [groups.get(strip_id, none) for strip_id in strips["strip_id"]]
-    proposals = [
-        Proposal(run.policy.not_inspected, f"not inspected: {reason}")
-        if reason
-        else propose(rows, run.policy)
-        for rows, reason in zip(own, strips["reason"], strict=True)
-    ]
-    per_class = {
-        flagged_column(name): [int((rows["indicated"] == name).sum()) for rows in own]
-        for name in run.thresholds
-    }
-    return strips.assign(
-        patches=[len(rows) for rows in own],
-        flagged=[int(rows["flagged"].sum()) for rows in own],
-        **per_class,
-        disposition=[proposal.disposition for proposal in proposals],
-        rule=[proposal.rule for proposal in proposals],
-    )
+@dataclass(frozen=True)
+class Explain:
+    """A unit of work: strips with patches to explain."""
+
+    strips: tuple[StripToExplain, ...]
 
 
-def explain_batch(
-    patches: pd.DataFrame,
-    strips: pd.DataFrame,
-    run: Run,
-    folder: ReportFolder,
-    explainer: Explainer,
-    gradcam: Explainer,
-) -> pd.DataFrame:
-    """Stages "explain", "measure" and "render" over the flagged patches, or over all.
-
-    A flagged patch is explained for the class it indicates, another for its predicted class; if
-    the settings say so, for the runner-up, too. Adds the columns of `fields.PATCH` from
-    `explained` to `agreement`, those of the runner-up, and the paths of images.
-    """
-    everything = run.settings.explain == "all"
-    explained = patches["flagged"] | (everything & patches["steel"])
-    target = patches["predicted"].where(~patches["flagged"], patches["indicated"])
-    patches = patches.assign(explained=explained, target=target.where(explained, ""))
-    chosen = patches[patches["explained"]]
-    work = _explained(chosen, strips, run, folder, explainer, gradcam)
-    done = list(track(work, len(chosen), "explain"))
-    if done:
-        patches = patches.join(pd.concat(done)[_ADDED])
-    else:
-        patches = patches.reindex(columns=[*patches.columns, *_ADDED])
-    texts = patches[_TEXTS].astype(object)
-    return patches.assign(**{name: texts[name].where(texts[name].notna(), "") for name in _TEXTS})
+Unit = Classify | Explain
 
 
-def _explained(
-    chosen: pd.DataFrame,
-    strips: pd.DataFrame,
-    run: Run,
-    folder: ReportFolder,
-    explainer: Explainer,
-    gradcam: Explainer,
-) -> Iterator[pd.DataFrame]:
-    """A one-row frame per patch, strip by strip, so that one strip's pixels are held at a time."""
-    for strip_id, own in chosen.groupby("strip_id", sort=False):
-        here = strips.loc[strips["strip_id"] == strip_id, ["path", "strip_sha256"]]
-        strip = read(here, run.classifier.patch).iloc[0]
-        if strip["reason"]:
-            raise BatchError(f"{strip['path']}: {strip['reason']}")
-        maps = []
-        for index in own.index:
-            patch = _explain_patch(
-                own.loc[[index]], strip["pixels"], run, folder, explainer, gradcam
-            )
-            drawn = pictures.draw_patches(patch, folder.root)
-            maps.append(drawn[["left", "top", "heat", "map_status"]])
-            yield drawn.drop(columns=["pixels", "heat", "runner_up_heat"])
-        pictures.draw_strip(strip["pixels"], pd.concat(maps), strip["strip_sha256"], folder.root)
+@dataclass(frozen=True, eq=False)
+class Read:
+    """A unit with its strips' pixels."""
+
+    unit: Unit
+    strips: tuple[ReadStrip, ...]
 
 
-def _explain_patch(
-    patch: pd.DataFrame,
-    strip: npt.NDArray[np.uint8],
-    run: Run,
-    folder: ReportFolder,
-    explainer: Explainer,
-    gradcam: Explainer,
-) -> pd.DataFrame:
-    """The row with pixels, heat (H, W) uint8, map_status, forwards and measures; with the
-    runner-up's columns, and its map as `runner_up_heat` (H, W) uint8, None if it is not asked
-    for."""
-    left, top, size = (int(patch[name].iloc[0]) for name in ("left", "top", "size"))
-    patch = _with_array(patch, "pixels", strip[top : top + size, left : left + size])
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """A unit after its passes: rows to keep, each under its `key`, and the maps to draw."""
 
-    def compute() -> pd.DataFrame:
-        explained = explain(patch, run.classifier, explainer)
-        measured = measure(explained, run.classifier, run.sise.fill)
-        return _kept(agree(measured, run.classifier, gradcam), _EXPLANATION)
-
-    known = _stored_or(compute, patch, run, folder)
-    heat = _heat(known, size)
-    row = _with_array(patch.join(known[_EXPLANATION].set_axis(patch.index)), "heat", heat)
-    return _explain_runner_up(row, run, folder, explainer)
+    read: Read
+    rows: pd.DataFrame
+    maps: dict[str, tuple[PatchMaps, ...]]
+    seconds: float = 0.0
 
 
-def _explain_runner_up(
-    patch: pd.DataFrame, run: Run, folder: ReportFolder, explainer: Explainer
-) -> pd.DataFrame:
-    if not run.settings.runner_up:
-        return _with_array(patch, "runner_up_heat", None).assign(
-            runner_up="",
-            runner_up_score=np.nan,
-            runner_up_status="",
-            runner_up_forwards=np.nan,
-            runner_up_similarity=np.nan,
-        )
-    patch = add_runner_up(patch, run.classifier.classes)
-    asked = patch[[*_IDENTITY, "pixels"]].assign(target=patch["runner_up"])
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What came of a unit: `rows` to keep, `pictures` to write, by path inside the report, and
+    why some of its strips could not be inspected, by strip_id; `seconds` is what its passes
+    took."""
 
-    def compute() -> pd.DataFrame:
-        return _kept(explain(asked, run.classifier, explainer), ["map_status", "forwards"])
-
-    # A map alone, without measures, is another thing than an explanation of the same class.
-    known = _stored_or(compute, asked, run, folder, role="runner-up")
-    heat = _heat(known, int(patch["size"].iloc[0]))
-    return _with_array(patch, "runner_up_heat", heat).assign(
-        runner_up_status=known["map_status"].to_list(),
-        runner_up_forwards=known["forwards"].to_list(),
-        runner_up_similarity=similarity(patch["heat"].iloc[0], heat),
-    )
+    unit: Unit
+    rows: pd.DataFrame
+    pictures: dict[str, bytes]
+    reasons: dict[str, str]
+    seconds: float
 
 
-def _kept(explained: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """What is stored of an explained patch: these columns, and the map as bytes."""
-    return explained[columns].assign(heat=[to_grey(explained["map"].iloc[0]).tobytes()])
+def read_unit(unit: Unit, side: int) -> Read:
+    """Stage "read" of a unit; `side` is that of a patch in px."""
+    return Read(unit, tuple(read_strip(strip.file, side) for strip in unit.strips))
 
 
-def _heat(stored: pd.DataFrame, size: int) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(stored["heat"].iloc[0], np.uint8).reshape(size, size)
+def draw_unit(computed: Computed, side: int) -> Done:
+    """Stage "render" of a unit."""
+    pictures: dict[str, bytes] = {}
+    reasons: dict[str, str] = {}
+    for strip in computed.read.strips:
+        if strip.pixels is None:
+            reasons[strip.file.strip_id] = strip.reason
+            continue
+        sha256 = strip.file.sha256
+        if isinstance(computed.read.unit, Classify):
+            pictures |= draw_thumb(strip.pixels, sha256)
+            continue
+        maps = computed.maps[strip.file.strip_id]
+        for one in maps:
+            pictures |= draw_patch(one, _tile(strip.pixels, one.left, one.top, side))
+        pictures |= draw_strip(strip.pixels, sha256, maps)
+    return Done(computed.read.unit, computed.rows, pictures, reasons, computed.seconds)
 
 
-def _stored_or(
-    compute: Callable[[], pd.DataFrame],
-    patch: pd.DataFrame,
-    run: Run,
-    folder: ReportFolder,
-    **role: str,
-) -> pd.DataFrame:
-    """The explanation of a one-row patch for its target: stored, or computed, stored and logged."""
-    strip_id, left, top, patch_key, target = (
-        patch[name].iloc[0] for name in (*_IDENTITY, "target")
-    )
-    key = content_key(**run.explanation_parts(), patch=patch_key, target=target, **role)
-    stored = folder.explanations.get(key)
-    if stored is None:
+def _tile(pixels: Map, left: int, top: int, side: int) -> Map:
+    return pixels[top : top + side, left : left + side]
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What it takes to make a worker, in this process or in another. `threads` is how many each
+    pass may use, None for PyTorch's own number."""
+
+    bundle: Path
+    model: Model
+    stride: int
+    sise: SiseOptions
+    batch_size: int | Literal["auto"]
+    threads: int | None = None
+
+
+class Worker:
+    """The model, loaded once, and what is done with it."""
+
+    def __init__(self, classifier: Classifier, options: WorkerOptions) -> None:
+        self.side = classifier.patch
+        self._classify = StripClassifier(classifier, options.stride)
+        self._explain = PatchExplainer(classifier, options.sise, options.batch_size)
+
+    @property
+    def patches_at_once(self) -> int:
+        """How many patches make good use of a unit to explain."""
+        return self._explain.patches_at_once
+
+    def __call__(self, unit: Unit) -> Done:
+        """All stages of a unit."""
+        return draw_unit(self.compute(read_unit(unit, self.side)), self.side)
+
+    def compute(self, read: Read) -> Computed:
+        """The passes of a unit through the model."""
         begun = time.monotonic()
-        stored = compute()
-        folder.explanations.put(key, stored)
-        folder.log(
-            "explained",
-            strip_id=strip_id,
-            left=int(left),
-            top=int(top),
-            target=target,
-            **role,
-            map_status=stored["map_status"].iloc[0],
-            seconds=round(time.monotonic() - begun, 2),
+        if isinstance(read.unit, Classify):
+            computed = self._classified(read, read.unit)
+        else:
+            computed = self._explained(read, read.unit)
+        return replace(computed, seconds=time.monotonic() - begun)
+
+    def _classified(self, read: Read, unit: Classify) -> Computed:
+        rows = self._classify(read.strips)
+        keys = {strip.file.sha256: strip.key for strip in unit.strips}
+        return Computed(read, rows.assign(key=rows["strip_sha256"].map(keys)), {})
+
+    def _explained(self, read: Read, unit: Explain) -> Computed:
+        asked = [
+            (strip.file.strip_id, _tile(strip.pixels, one.left, one.top, self.side), one)
+            for strip, whole in zip(read.strips, unit.strips, strict=True)
+            if strip.pixels is not None
+            for one in whole.patches
+        ]
+        evidence = self._explain([_task(pixels, one) for _, pixels, one in asked])
+        rows: list[dict[str, object]] = []
+        maps: dict[str, list[PatchMaps]] = {strip.file.strip_id: [] for strip in read.strips}
+        for (strip_id, _, one), found in zip(asked, evidence, strict=True):
+            first = one.known or Kept(found.map_status, _map(found.heat, self.side))
+            second = one.known_runner_up or Kept(
+                found.runner_up_status, _map(found.runner_up_heat, self.side)
+            )
+            rows += _rows(one, found, first, second)
+            maps[strip_id].append(
+                PatchMaps(one.patch_key, one.left, one.top, _shown(first), _shown(second))
+            )
+        return Computed(read, pd.DataFrame(rows), {name: tuple(own) for name, own in maps.items()})
+
+
+def _task(pixels: Map, one: Asked) -> PatchTask:
+    return PatchTask(
+        pixels,
+        target=one.target if one.known is None else "",
+        runner_up=one.runner_up if one.known_runner_up is None else "",
+    )
+
+
+def _map(heat: Map | None, side: int) -> Map:
+    """Zeros for a map that was not asked for."""
+    return np.zeros((side, side), np.uint8) if heat is None else heat
+
+
+def _shown(one: Kept) -> Map | None:
+    return one.heat if one.status == OK else None
+
+
+def _rows(
+    one: Asked, found: PatchEvidence, first: Kept, second: Kept
+) -> Iterator[dict[str, object]]:
+    """What is kept of a patch: a row for each map that was made."""
+    if one.known is None:
+        values = {name: getattr(found, name) for name in EVIDENCE_COLUMNS}
+        yield {"key": one.key, **values, "heat": first.heat.tobytes()}
+    if one.runner_up and one.known_runner_up is None:
+        yield {
+            "key": one.runner_up_key,
+            "runner_up_status": found.runner_up_status,
+            "runner_up_forwards": found.runner_up_forwards,
+            "runner_up_similarity": similarity(first.heat, second.heat),
+            "heat": second.heat.tobytes(),
+        }
+
+
+class Engine(Protocol):
+    """Does units of work; what comes of them may come in any order, each once."""
+
+    @property
+    def patches_at_once(self) -> int:
+        """How many patches make good use of a unit to explain."""
+        ...
+
+    def __call__(self, units: Iterable[Unit]) -> Iterator[Done]:
+        """Do the units. They are taken as they are needed, so that memory stays flat."""
+        ...
+
+
+class LocalEngine:
+    """In this process: the next units are read, and the last ones drawn, beside the passes."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.patches_at_once = worker.patches_at_once
+
+    def __call__(self, units: Iterable[Unit]) -> Iterator[Done]:
+        side = self._worker.side
+        with ThreadPoolExecutor(1, "read") as readers, ThreadPoolExecutor(1, "draw") as drawers:
+            reading = _ahead(readers, (partial(read_unit, unit, side) for unit in units), 1)
+            drawing = deque[Future[Done]]()
+            try:
+                for read in reading:
+                    computed = self._worker.compute(read)
+                    drawing.append(drawers.submit(draw_unit, computed, side))
+                    while len(drawing) > 1:
+                        yield drawing.popleft().result()
+            except BaseException:
+                # Interrupted, or out of order: what was computed before is not lost.
+                while drawing:
+                    yield drawing.popleft().result()
+                raise
+            while drawing:
+                yield drawing.popleft().result()
+
+
+T = TypeVar("T")
+
+
+def _ahead(pool: Executor, calls: Iterable[Callable[[], T]], ahead: int) -> Iterator[T]:
+    """The results of calls in order, while `ahead` more are being worked at."""
+    waiting = deque[Future[T]]()
+    for call in calls:
+        waiting.append(pool.submit(call))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+class ProcessEngine:
+    """In `jobs` processes of this machine, each with a model of its own."""
+
+    def __init__(self, options: WorkerOptions, jobs: int) -> None:
+        self._options = options
+        self._jobs = jobs
+        side, device = options.model.patch, torch.device(options.model.device)
+        size = options.batch_size
+        size = auto_batch_size((side, side), device) if size == "auto" else size
+        self.patches_at_once = patches_at_once(options.sise.budget, size)
+
+    def __call__(self, units: Iterable[Unit]) -> Iterator[Done]:
+        threads = max(1, torch.get_num_threads() // self._jobs)
+        options = replace(self._options, threads=threads)
+        # Not forked: threads of PyTorch and of OpenVINO do not outlive that.
+        pool = ProcessPoolExecutor(
+            self._jobs, multiprocessing.get_context("spawn"), _begin, (options,)
         )
-    return stored
+        try:
+            yield from _ahead(pool, (partial(_work, unit) for unit in units), 2 * self._jobs)
+        except BrokenProcessPool as error:
+            raise EngineError(
+                "a process of --jobs was killed (by whom, only the system knows; mostly for "
+                "memory): run again to continue, with fewer --jobs"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _with_array(row: pd.DataFrame, name: str, array: npt.NDArray[np.uint8] | None) -> pd.DataFrame:
-    return row.assign(**{name: arrays([array], row)})
+def make_worker(options: WorkerOptions) -> Worker:
+    """A worker with its model. Raises as `load_classifier`."""
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    classifier = load_described(options.bundle, options.model)
+    return Worker(classifier, options)
+
+
+_chosen: list[WorkerOptions] = []
+
+
+def _begin(options: WorkerOptions) -> None:
+    # Ctrl-C reaches the whole group, but is the parent's to handle.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _chosen.append(options)
+
+
+@cache
+def _own_worker() -> Worker:
+    return make_worker(_chosen[0])
+
+
+def _work(unit: Unit) -> Done:
+    return _own_worker()(unit)

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 from skimage.filters import threshold_otsu
 
@@ -15,9 +14,9 @@ from inspection.pipeline.classifier import Classifier
 from inspection.pipeline.outlines import svg_path
 from inspection.pipeline.settings import SiseOptions
 from inspection.quality.gradcam_agreement import agreements, make_gradcam
-from inspection.store.frames import arrays, rows
 from sise.baselines import Masker
 from sise.batches import BatchSize, auto_batch_size, is_out_of_memory
+from sise.budget import Budget
 from sise.choices import FillName
 from sise.errors import SiseError
 from sise.explainer import SISE
@@ -103,6 +102,11 @@ class PatchEvidence:
     runner_up_forwards: int = 0
 
 
+_OTHERS = ("heat", "runner_up_heat", "runner_up_status", "runner_up_forwards")
+EVIDENCE_COLUMNS = tuple(field.name for field in fields(PatchEvidence) if field.name not in _OTHERS)
+"""What is kept of the target's map, beside the map."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Map:
     """One map of the patch at `place`: `values` (H, W) float32 in [0, 1]."""
@@ -147,8 +151,7 @@ class PatchExplainer:
     @property
     def patches_at_once(self) -> int:
         """How many patches make good use of a call: by their masks, several full batches."""
-        masks = 2 * (self._budget if isinstance(self._budget, int) else self._batch_size)
-        return math.ceil(_FULL_BATCHES * self._batch_size / masks)
+        return patches_at_once(self._budget, self._batch_size)
 
     def __call__(self, tasks: Sequence[PatchTask]) -> list[PatchEvidence]:
         """The evidence of each task. See the class for what it depends on, and what it raises."""
@@ -225,7 +228,7 @@ class PatchExplainer:
         names = ("whole_score", "kept_score", "removed_score")
         measured = {}
         for one, three, agreement in zip(maps, scores.view(-1, 3), agreed, strict=True):
-            shape = zip(MEASURES[4:], map(float, explained_region(one.values)), strict=True)
+            shape = zip(_REGION, map(float, explained_region(one.values)), strict=True)
             measured[one.place] = (
                 dict(zip(names, three.tolist(), strict=True))
                 | {"drop": drop(three[0], three[1]).item(), "agreement": agreement}
@@ -235,6 +238,13 @@ class PatchExplainer:
         return measured
 
 
+def patches_at_once(budget: Budget, batch_size: int) -> int:
+    """How many patches, each with a runner-up, make several full batches of masks."""
+    masks = 2 * (budget if isinstance(budget, int) else batch_size)
+    return math.ceil(_FULL_BATCHES * batch_size / masks)
+
+
+_REGION = ("region_area", "region_left", "region_top", "region_width", "region_height")
 # Of so many, a last one that is half empty costs little.
 _FULL_BATCHES = 8
 
@@ -257,90 +267,6 @@ def _runner_up_part(found: _Map | None) -> dict[str, Any]:
         "runner_up_status": found.status,
         "runner_up_forwards": found.forwards,
     }
-
-
-def explain(patches: pd.DataFrame, classifier: Classifier, explainer: Explainer) -> pd.DataFrame:
-    """Stage "explain": add map, map_status and forwards to rows with pixels and target.
-
-    `pixels` is (H, W, 3) uint8, `target` a class name. `map` is (H, W) float32 in [0, 1],
-    zeros where `map_status` is not "ok". One patch is explained at a time, so that its map
-    does not depend on which others come with it.
-    """
-    maps, statuses, forwards = [], [], []
-    for patch in rows(patches):
-        image = _input(patch.pixels, classifier)
-        explanation = explainer(image, target=classifier.classes.index(patch.target))
-        maps.append(explanation.maps[0].cpu().numpy().astype(np.float32))
-        statuses.append(explanation.status[0])
-        forwards.append(int(explanation.forwards[0]))
-    return patches.assign(
-        map=arrays(maps, patches),
-        map_status=statuses,
-        forwards=forwards,
-    )
-
-
-def _input(pixels: npt.NDArray[np.uint8], classifier: Classifier) -> torch.Tensor:
-    # Stacking copies: decoded images are read-only, which PyTorch warns of.
-    return classifier.bundle.preprocess(np.stack([pixels])).to(classifier.device)
-
-
-def measure(patches: pd.DataFrame, classifier: Classifier, fill: FillName) -> pd.DataFrame:
-    """Stage "measure": add faithfulness and the explained region to rows of `explain`.
-
-    `whole_score`, `kept_score`, `removed_score`: the target's probability on the whole patch,
-    on the top 15 % of the map alone, and on the rest alone; the other pixels become `fill`
-    (see `settings.SiseOptions`). `drop` is the paper's Drop of this one patch (see
-    `sise.metrics.drop`). `region_area` (px) and region_left, _top, _width, _height
-    (px inside the patch, the bounding box) describe where the map exceeds its Otsu threshold.
-    All are NaN without a map. `region_contour` are the outlines of the same pixels, see
-    `outlines.svg_path`; "" without a map.
-    """
-    measured = [
-        _measure_patch(patch.pixels, patch.map, patch.target, classifier, fill)
-        for patch in rows(patches)
-    ]
-    contours = [svg_path(region(heat)) if _is_map(heat) else "" for heat in patches["map"]]
-    return patches.assign(
-        **{name: [row[name] for row in measured] for name in MEASURES}, region_contour=contours
-    )
-
-
-MEASURES = (
-    "whole_score",
-    "kept_score",
-    "removed_score",
-    "drop",
-    "region_area",
-    "region_left",
-    "region_top",
-    "region_width",
-    "region_height",
-)
-
-
-def _measure_patch(
-    pixels: npt.NDArray[np.uint8],
-    heat: npt.NDArray[np.float32],
-    target: str,
-    classifier: Classifier,
-    fill: FillName,
-) -> dict[str, float]:
-    if not _is_map(heat):
-        return dict.fromkeys(MEASURES, float("nan"))
-    top = top_share(torch.tensor(heat)[None], KEPT_SHARE)[0]
-    keep = torch.stack([torch.ones_like(top), top, ~top]).to(classifier.device)
-    owners = torch.zeros(len(keep), dtype=torch.int64, device=classifier.device)
-    inputs = Masker(_input(pixels, classifier), fill).masked(owners, keep)
-    with torch.inference_mode():
-        logits = classifier.network.forward(inputs).float()
-    scores = logits.softmax(dim=1)[:, classifier.classes.index(target)]
-    figures = [*scores.tolist(), drop(scores[0], scores[1]).item(), *explained_region(heat)]
-    return dict(zip(MEASURES, figures, strict=True))
-
-
-def _is_map(heat: npt.NDArray[np.float32]) -> bool:
-    return bool(heat.max() > heat.min())
 
 
 def region(heat: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -19,24 +19,30 @@ Of 364 patches of real strips the brightest has 34 %.
 """
 
 
-def why_not_judged(patches: pd.DataFrame, classes: Sequence[str], black_threshold: float) -> str:
-    """Why a strip, of which these are the rows of `classify`, cannot be judged; "" if it can.
+def why_not_judged(
+    patches: pd.DataFrame, classes: Sequence[str], black_threshold: float
+) -> dict[str, str]:
+    """Why strips, of which these are the rows of patches, cannot be judged, by strip_id.
 
     Patches beside the steel, of which more than `black_threshold` is black, are not judged either,
     but a strip needs at least one other.
     """
-    lost = ~finite(patches, classes)
-    if lost.any():
-        return (
-            f"the model gives no finite probability for {_some(patches, lost)}; inspect with "
+    marked = patches[["strip_id", "left"]].assign(
+        lost=~finite(patches, classes),
+        white=patches["white_fraction"] > WHITE_SHARE,
+        black=patches["black_fraction"] > black_threshold,
+    )
+    black = marked.groupby("strip_id", sort=False)["black"].all()
+    reasons = dict.fromkeys(black[black].index, "no steel to be seen: black throughout")
+    some = marked.loc[marked["lost"] | marked["white"], "strip_id"].unique()
+    for name, own in marked[marked["strip_id"].isin(some)].groupby("strip_id", sort=False):
+        reasons[str(name)] = (
+            f"the model gives no finite probability for {_some(own, 'lost')}; inspect with "
             "another bundle, or with --precision fp32"
+            if own["lost"].any()
+            else f"overexposed: white throughout in {_some(own, 'white')}"
         )
-    white = patches["white_fraction"].to_numpy() > WHITE_SHARE
-    if white.any():
-        return f"overexposed: white throughout in {_some(patches, white)}"
-    if (patches["black_fraction"].to_numpy() > black_threshold).all():
-        return "no steel to be seen: black throughout"
-    return ""
+    return reasons
 
 
 def finite(patches: pd.DataFrame, classes: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -45,6 +51,6 @@ def finite(patches: pd.DataFrame, classes: Sequence[str]) -> npt.NDArray[np.bool
     return np.asarray(np.isfinite(patches[columns].to_numpy(np.float64)).all(axis=1))
 
 
-def _some(patches: pd.DataFrame, which: npt.NDArray[np.bool_]) -> str:
-    first = int(patches["left"].to_numpy()[which][0])
-    return f"{int(which.sum())} of {len(patches)} patches, the first at {first} px"
+def _some(patches: pd.DataFrame, which: str) -> str:
+    own = patches[patches[which]]
+    return f"{len(own)} of {len(patches)} patches, the first at {own['left'].iloc[0]} px"

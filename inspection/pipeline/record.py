@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from inspection.pipeline.classifier import Classifier
+from inspection.pipeline.classifier import Model
+from inspection.pipeline.engines import Engine
 from inspection.pipeline.judged import NOT_JUDGED, WHITE_LEVEL, WHITE_SHARE
 from inspection.pipeline.policy import Policy
 from inspection.pipeline.settings import SETTINGS, FailOn, Settings, SiseOptions
@@ -20,30 +21,38 @@ from inspection.store.reading import OpenedReport
 from inspection.store.tables import content_key
 from severstal_prep.remote import named
 from sise.backends import Backend
-from sise.devices import device_name
 from sise.explanation import OK, REVISION
 from sise.metrics import KEPT_SHARE
 from sise.presets import MU
 
-KEPT = 3
+KEPT = 4
 """Goes up with every change of what is kept of an explanation, `sise.explanation.REVISION` with
 every change of the map itself: what was kept before is not used, and a report is made anew."""
 
-ROWS = 1
+ROWS = 2
 """Goes up with every change of what is kept of a strip's patches, or of how they are laid out."""
 
 COMPLETE, QUALITY_RULE, NOT_INSPECTED = 0, 3, 4
 _LIBRARIES = ("steel-sise", "torch", "torchvision", "numpy", "pandas", "pillow", "scikit-image")
 
 
+def stride_of(settings: Settings, model: Model) -> int:
+    """Px between patches: what is asked for, or seven eighths of a patch."""
+    return max(1, model.patch * 7 // 8) if settings.stride is None else settings.stride
+
+
 @dataclass(frozen=True)
 class Run:
-    """A run, resolved: nothing in it is "auto". `thresholds` is per defect class, `labels` what
-    `settings.truth` says, `earlier` the reports of `settings.earlier` but for this one itself."""
+    """A run, resolved: nothing in it is "auto"; `engine` does the work.
+
+    `thresholds` is per defect class, `labels` what `settings.truth` says, `earlier` the reports of
+    `settings.earlier` but for this one itself.
+    """
 
     settings: Settings
     batch: Batch
-    classifier: Classifier
+    model: Model
+    engine: Engine
     policy: Policy
     thresholds: Mapping[str, float]
     sise: SiseOptions
@@ -53,17 +62,16 @@ class Run:
     @property
     def stride(self) -> int:
         """Px between patches."""
-        given = self.settings.stride
-        return max(1, self.classifier.patch * 7 // 8) if given is None else given
+        return stride_of(self.settings, self.model)
 
     def prediction_parts(self) -> dict[str, Any]:
         """All that a strip's probabilities depend on, but the strip."""
         return {
             "format": FORMAT,
-            "bundle": self.classifier.bundle.sha256,
-            "device": self.classifier.device.type,
-            "precision": self.classifier.precision,
-            "backend": self.classifier.backend,
+            "bundle": self.model.sha256,
+            "device": self.model.device,
+            "precision": self.model.precision,
+            "backend": self.model.backend,
             "stride": self.stride,
             "rows": ROWS,
             "white_level": WHITE_LEVEL,
@@ -71,7 +79,7 @@ class Run:
 
     def explanation_parts(self) -> dict[str, Any]:
         """All that a patch's map and measures depend on, but the patch and its target."""
-        parts = self.prediction_parts() | sise_parameters(self.sise, self.classifier)
+        parts = self.prediction_parts() | sise_parameters(self.sise, self.model)
         del parts["stride"], parts["rows"], parts["white_level"]
         return parts | {"second_method": SECOND_METHOD}
 
@@ -132,7 +140,7 @@ def _tally(values: pd.Series) -> dict[str, int]:
     return {str(name): int(number) for name, number in values.value_counts().sort_index().items()}
 
 
-def sise_parameters(options: SiseOptions, classifier: Classifier) -> dict[str, Any]:
+def sise_parameters(options: SiseOptions, model: Model) -> dict[str, Any]:
     """The explanation's and its measures' parameters, as reported."""
     chosen = asdict(options)
     told = {name: SETTINGS[name] for name in chosen if SETTINGS[name].words}
@@ -143,9 +151,9 @@ def sise_parameters(options: SiseOptions, classifier: Classifier) -> dict[str, A
         **{f"{name}_in_words": one.said(chosen[name]) for name, one in told.items()},
         "masks": "every feature map with average gradient above mu times the layer's largest",
         "layers": "last of each convolutional block",
-        "scoring_precision": classifier.precision,
+        "scoring_precision": model.precision,
         "kept_share": KEPT_SHARE,
-        "backend": classifier.backend,
+        "backend": model.backend,
         "revision": REVISION,
         "kept": KEPT,
     }
@@ -155,9 +163,9 @@ def config(run: Run) -> dict[str, Any]:
     """The resolved configuration, in plain values: settings, and what else decides."""
     resolved = {
         "stride": run.stride,
-        "precision": run.classifier.precision,
-        "backend": run.classifier.backend,
-        "device": run.classifier.device.type,
+        "precision": run.model.precision,
+        "backend": run.model.backend,
+        "device": run.model.device,
         "truth": _file(run.labels),
         "earlier": [
             {
@@ -172,12 +180,12 @@ def config(run: Run) -> dict[str, Any]:
     return {
         **{name: getattr(run.settings, name) for name in recorded},
         **resolved,
-        "patch": run.classifier.patch,
+        "patch": run.model.patch,
         "thresholds": dict(run.thresholds),
         "black_threshold": run.policy.black_threshold,
         "white_level": WHITE_LEVEL,
         "white_threshold": WHITE_SHARE,
-        "sise": sise_parameters(run.sise, run.classifier),
+        "sise": sise_parameters(run.sise, run.model),
     }
 
 
@@ -195,7 +203,7 @@ def fingerprint(run: Run) -> str:
         batch=run.batch.name,
         inputs=run.batch.digest(),
         skipped=[asdict(entry) for entry in run.batch.skipped],
-        bundle=run.classifier.bundle.sha256,
+        bundle=run.model.sha256,
         policy=run.policy.sha256,
         config=config(run),
     )
@@ -203,7 +211,7 @@ def fingerprint(run: Run) -> str:
 
 def make_record(run: Run, counts: Counts, started: str, ended: str, status: int) -> dict[str, Any]:
     """The content of batch.json. Times are UTC, ISO 8601."""
-    bundle = run.classifier.bundle
+    card = run.model.card
     resolved = config(run)
     return {
         "format": FORMAT,
@@ -219,16 +227,16 @@ def make_record(run: Run, counts: Counts, started: str, ended: str, status: int)
         "policy": _policy(run.policy),
         "bundle": {
             "folder": named(str(run.settings.bundle.resolve())),
-            "sha256": bundle.sha256,
-            "weights_sha256": bundle.card.weights_sha256,
-            "architecture": bundle.card.architecture,
-            "classes": list(bundle.card.classes),
-            "temperature": bundle.card.temperature,
-            "created": bundle.card.created,
-            "dataset": dict(bundle.card.dataset),
+            "sha256": run.model.sha256,
+            "weights_sha256": card.weights_sha256,
+            "architecture": card.architecture,
+            "classes": list(card.classes),
+            "temperature": card.temperature,
+            "created": card.created,
+            "dataset": dict(card.dataset),
         },
-        "device": device_name(run.classifier.device),
-        "versions": versions(run.classifier.backend),
+        "device": run.model.device_name,
+        "versions": versions(run.model.backend),
         "inputs": [
             {"strip_id": strip.strip_id, "sha256": strip.sha256, "bytes": strip.size}
             for strip in run.batch.strips

@@ -174,6 +174,13 @@ class Settings(SiseOptions, Inspected):
             words=lambda size: f"{size:g} mm" if size else "not given",
         ),
     ] = None
+    jobs: Annotated[
+        Positive,
+        Setting(
+            "processes that share the work on this machine, each with a model of its own",
+            recorded=False,
+        ),
+    ] = 1
     fail_on: Annotated[
         FailOn | None,
         Setting(

@@ -16,7 +16,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from inspection.errors import BatchError
-from inspection.store.frames import arrays
 from severstal_prep.errors import UnreadableImageError
 from severstal_prep.images import decode_image, looks_like_image, mirrored, read_bytes
 from severstal_prep.training_crops import CROP_SIDE
@@ -181,35 +180,33 @@ def _name(path: Path, root: Path) -> str:
     return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
 
 
-def read(strips: pd.DataFrame, side: int = CROP_SIDE) -> pd.DataFrame:
-    """Stage "read": add pixels, width, height and reason to rows with path and strip_sha256.
+@dataclass(frozen=True, eq=False)
+class ReadStrip:
+    """A strip that was read: `pixels` (height, width, 3) uint8 RGB, or None where `reason`
+    (otherwise "") tells why it cannot be inspected."""
 
-    `side` is that of a patch in px. A strip that is smaller is mirrored at its right and lower
-    edge, as `severstal-prep build-masks` does; one of less than half a patch cannot be inspected.
-    `pixels` is (height, width, 3) uint8 RGB, or None where `reason` (otherwise "") tells why
-    the strip cannot be inspected.
+    file: StripFile
+    pixels: npt.NDArray[np.uint8] | None
+    reason: str = ""
+
+
+def read_strip(file: StripFile, side: int = CROP_SIDE) -> ReadStrip:
+    """Stage "read": a strip's pixels. `side` is that of a patch in px.
+
+    A strip that is smaller is mirrored at its right and lower edge, as `severstal-prep
+    build-masks` does; one of less than half a patch cannot be inspected, nor one whose content
+    is no longer what was listed.
     """
-    rows = [
-        _read_strip(Path(path), sha256, side)
-        for path, sha256 in zip(strips["path"], strips["strip_sha256"], strict=True)
-    ]
-    return strips.assign(
-        pixels=arrays([pixels for pixels, _ in rows], strips),
-        height=[0 if pixels is None else pixels.shape[0] for pixels, _ in rows],
-        width=[0 if pixels is None else pixels.shape[1] for pixels, _ in rows],
-        reason=[reason for _, reason in rows],
-    )
-
-
-def _read_strip(path: Path, sha256: str, side: int) -> tuple[npt.NDArray[np.uint8] | None, str]:
     try:
-        content = read_bytes(path)
-        pixels = decode_image(content, path)
+        content = read_bytes(file.path)
+        pixels = decode_image(content, file.path)
     except UnreadableImageError as error:
-        return None, error.reason
-    if hashlib.sha256(content).hexdigest() != sha256:
-        return None, "the file changed during the inspection; run again once it is written"
+        return ReadStrip(file, None, error.reason)
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        changed = "the file changed during the inspection; run again once it is written"
+        return ReadStrip(file, None, changed)
     height, width = pixels.shape[:2]
     if 2 * min(height, width) < side:
-        return None, f"{width} × {height} px, less than half of the model's {side} px"
-    return mirrored(pixels, side), ""
+        small = f"{width} × {height} px, less than half of the model's {side} px"
+        return ReadStrip(file, None, small)
+    return ReadStrip(file, mirrored(pixels, side))

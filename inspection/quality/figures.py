@@ -10,11 +10,12 @@ import numpy as np
 from inspection.pipeline.settings import By
 from inspection.quality.confidence import Bin, Reliability, confidence, histogram, reliability
 from inspection.quality.drift import NO_REFERENCE, Drift, Reference, drift, reference
+from inspection.quality.ground_truth import HeldAgainst, hold_against
 from inspection.quality.history import History, read_history, subgroups
-from inspection.quality.labels import RULE, Truth, add_truth, read_truth
+from inspection.quality.labels import RULE, read_truth
 from inspection.quality.laney import Chart, chart
-from inspection.quality.localisation import Localisation, localise, summarise
-from inspection.quality.outcomes import Outcomes, add_outcome, outcomes
+from inspection.quality.localisation import Localisation, summarise
+from inspection.quality.outcomes import Outcomes, outcomes
 from inspection.store.reading import OpenedReport
 from sise.bundle import read_card
 from sise.statistics import Rate
@@ -66,7 +67,7 @@ class Background:
 
     history: History
     by: By
-    truth: Truth | None
+    truth: HeldAgainst | None
     metrics: Mapping[str, Any] | None
 
 
@@ -80,15 +81,14 @@ def figures(report: OpenedReport, request: Request) -> Figures:
     background = Background(
         history=read_history(report, request.earlier, request.by),
         by=request.by,
-        truth=None if truth is None else read_truth(truth, report.strips, report.classes),
+        truth=None if truth is None else _held(report, truth),
         metrics=None if bundle is None else read_card(bundle).metrics,
     )
     return work_out(report, background)
 
 
 def work_out(report: OpenedReport, background: Background) -> Figures:
-    """The figures of a report against what was read. Raises ReportFolderError for a map that is
-    missing or damaged."""
+    """The figures of a report against what was read."""
     known, moved, why_not = _drift(report, background.metrics)
     own = subgroups(report.record["batch"], report.patches, background.by)
     truth = background.truth
@@ -99,22 +99,25 @@ def work_out(report: OpenedReport, background: Background) -> Figures:
         reference=known,
         drift=moved,
         no_drift=why_not,
-        truth=None if truth is None else truth_figures(report, truth),
+        truth=None if truth is None else truth_figures(truth, report.classes),
     )
 
 
-def truth_figures(report: OpenedReport, truth: Truth) -> TruthFigures:
-    """Hold a report against the truth. Raises ReportFolderError for a map that is missing."""
-    classes = report.classes
-    patches = add_outcome(add_truth(report.patches, truth, classes), classes)
-    explained = patches[patches["explained"]]
+def _held(report: OpenedReport, labels: Path) -> HeldAgainst:
+    truth = read_truth(labels, report.strips, report.classes)
+    return hold_against(report.patches, truth, report.classes, report.root)
+
+
+def truth_figures(held: HeldAgainst, classes: Sequence[str]) -> TruthFigures:
+    """What the truth says of a batch; `classes` in the order of the model's outputs."""
+    truth, patches = held.truth, held.patches
     return TruthFigures(
         rule=RULE,
         labels_sha256=truth.sha256,
         unlisted=truth.unlisted,
         unlisted_is_normal=truth.unlisted_is_normal,
         outcomes=outcomes(patches, classes),
-        localisation=summarise(localise(explained, truth, report.root)),
+        localisation=summarise(patches[patches["explained"]]),
         reliability=reliability(patches, classes),
     )
 

@@ -1,6 +1,7 @@
 """What the truth says of each patch: the columns of results.parquet that come with `--truth`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +14,44 @@ from inspection.quality.localisation import localise
 from inspection.quality.outcomes import add_outcome
 from inspection.store.frames import rows
 
+WITHOUT_TRUTH: Mapping[str, Any] = {
+    "true_class": "",
+    "outcome": "",
+    "ebpg": np.nan,
+    "bbox": np.nan,
+    "true_contour": "",
+}
+"""The columns of patches of which no truth is known."""
 
-def add_ground_truth(
-    patches: pd.DataFrame, truth: Truth | None, classes: Sequence[str], report: Path
-) -> pd.DataFrame:
-    """Stage: add true_class, outcome, ebpg, bbox and true_contour to rows of patches.
 
-    `true_class` and `outcome` are as in `outcomes.add_outcome`. `ebpg` and `bbox`, in [0, 1],
-    hold the map against the true mask of `target`, NaN where the patch has no map or does not
-    show that class. `true_contour` are the outlines of this mask inside the patch (see
-    `outlines.svg_path`); of a patch without a target those of its true class; "" without any.
-    Without `truth` all are "" or NaN. Maps are those in the folder `report`; raises
+@dataclass(frozen=True, eq=False)
+class HeldAgainst:
+    """A batch's rows of patches, held against the truth: see `hold_against`."""
+
+    truth: Truth
+    patches: pd.DataFrame
+
+
+def hold_against(
+    patches: pd.DataFrame, truth: Truth, classes: Sequence[str], report: Path
+) -> HeldAgainst:
+    """Stage: add what the truth says to rows of patches, once for the table and the figures.
+
+    Columns of `outcomes.add_outcome`, among them true_class and outcome. `ebpg` and `bbox`, in
+    [0, 1], hold the map against the true mask of `target`, `true_area` is that mask's share of the
+    patch; all are NaN where the patch has no map or does not show that class. `true_contour` are
+    the outlines of this mask inside the patch (see `outlines.svg_path`); of a patch without a
+    target those of its true class; "" without any. Maps are those in the folder `report`; raises
     ReportFolderError for one that is missing.
     """
-    if truth is None:
-        return patches.assign(true_class="", outcome="", ebpg=np.nan, bbox=np.nan, true_contour="")
     judged = add_outcome(add_truth(patches, truth, classes), classes)
     measured = localise(patches[patches["explained"]], truth, report)
-    return patches.assign(
-        true_class=judged["true_class"],
-        outcome=judged["outcome"],
-        ebpg=measured["ebpg"].astype(float).reindex(patches.index),
-        bbox=measured["bbox"].astype(float).reindex(patches.index),
-        true_contour=[_contour(patch, truth) for patch in rows(judged)],
-    )
+    columns = {
+        name: measured[name].astype(float).reindex(patches.index)
+        for name in ("ebpg", "bbox", "true_area")
+    }
+    contours = [_contour(patch, truth) for patch in rows(judged)]
+    return HeldAgainst(truth, judged.assign(**columns, true_contour=contours))
 
 
 def _contour(patch: Any, truth: Truth) -> str:

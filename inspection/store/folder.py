@@ -1,11 +1,13 @@
 """The output folder: whose it is, what is finished in it, and its log."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from inspection.errors import ReportFolderError
 from inspection.pipeline.strips import Batch
@@ -14,6 +16,7 @@ from inspection.store.checksums import CHECKSUMS, write_checksums
 from inspection.store.tables import Shards, write_json
 from severstal_prep.alone import alone, unused
 from severstal_prep.checked import checked, read_json
+from severstal_prep.files import write_whole
 
 FORMAT = "steel-sise inspection 1"
 INDEX = "index.html"
@@ -90,6 +93,13 @@ class ReportFolder:
                 f"{self.root}: holds the report of another batch, {theirs['batch']}; "
                 "choose another --out"
             )
+
+    def keep(self, shards: Shards, rows: pd.DataFrame, images: Mapping[str, bytes]) -> None:
+        """Keep what came of a unit of work: first its images, by path inside the report, then its
+        rows. So what has rows has its images."""
+        for name, content in images.items():
+            write_whole(self.root / name, content)
+        shards.put(rows)
 
     def finished(self, fingerprint: str) -> dict[str, Any] | None:
         """The record of a whole report made of exactly these inputs and settings, if it is here."""

@@ -1,17 +1,14 @@
 """The report's images: patches, overlays and maps, strips with their maps laid over."""
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from inspection.store.frames import rows
-from severstal_prep.images import write_jpeg, write_png
+from severstal_prep.images import encode_jpeg, encode_png
 from sise.overlay import overlay
-from sise.status import OK
 from sise.tiling import merge_tiles
 
 FOLDER = "img"
@@ -19,34 +16,46 @@ QUALITY = 85
 THUMB_HEIGHT = 96
 
 
-def draw_patches(patches: pd.DataFrame, report: Path) -> pd.DataFrame:
-    """Stage "render": write each patch, its overlay and its maps; add their paths to the rows.
+@dataclass(frozen=True, eq=False)
+class PatchMaps:
+    """A patch's maps, (H, W) uint8 each, None without one. `key` is its patch_key, `left` and
+    `top` its place on the strip in px."""
 
-    Rows have pixels (H, W, 3) uint8, heat (H, W) uint8, map_status and patch_key; the runner-up's
-    map is `runner_up_heat` (H, W) uint8 or None, its status runner_up_status. Paths are relative to
-    `report`. Without a map (its status is not "ok") the overlay and the map's path are "".
-    """
-    paths = [_draw_patch(patch, report) for patch in rows(patches)]
-    names = ("raw_path", "overlay_path", "map_path", "runner_up_map_path")
-    return patches.assign(**{name: [row[i] for row in paths] for i, name in enumerate(names)})
+    key: str
+    left: int
+    top: int
+    heat: npt.NDArray[np.uint8] | None
+    runner_up: npt.NDArray[np.uint8] | None
 
 
-def _draw_patch(patch: Any, report: Path) -> tuple[str, str, str, str]:
-    stem = f"{FOLDER}/{patch.patch_key[:16]}"
-    raw, over = f"{stem}_raw.jpg", f"{stem}_overlay.jpg"
-    grey, second = f"{stem}_map.png", f"{stem}_second.png"
-    pixels: npt.NDArray[np.uint8] = patch.pixels
-    write_jpeg(report / raw, pixels, QUALITY)
-    if patch.map_status == OK:
-        write_jpeg(report / over, overlay(pixels, to_unit(patch.heat)), QUALITY)
-        write_png(report / grey, patch.heat)
-    else:
-        over = grey = ""
-    if patch.runner_up_status == OK:
-        write_png(report / second, patch.runner_up_heat)
-    else:
-        second = ""
-    return raw, over, grey, second
+@dataclass(frozen=True)
+class PatchPaths:
+    """Where a patch's images lie, relative to the report."""
+
+    raw_path: str
+    overlay_path: str
+    map_path: str
+    runner_up_map_path: str
+
+
+def patch_paths(key: str) -> PatchPaths:
+    """Where the images of the patch with this patch_key lie, if it has them."""
+    stem = f"{FOLDER}/{key[:16]}"
+    return PatchPaths(
+        f"{stem}_raw.jpg", f"{stem}_overlay.jpg", f"{stem}_map.png", f"{stem}_second.png"
+    )
+
+
+def draw_patch(patch: PatchMaps, pixels: npt.NDArray[np.uint8]) -> dict[str, bytes]:
+    """Stage "render": the files of a patch (H, W, 3), its overlay and its maps, by path."""
+    paths = patch_paths(patch.key)
+    files = {paths.raw_path: encode_jpeg(pixels, QUALITY)}
+    if patch.heat is not None:
+        files[paths.overlay_path] = encode_jpeg(overlay(pixels, to_unit(patch.heat)), QUALITY)
+        files[paths.map_path] = encode_png(patch.heat)
+    if patch.runner_up is not None:
+        files[paths.runner_up_map_path] = encode_png(patch.runner_up)
+    return files
 
 
 def thumb_path(strip_sha256: str) -> str:
@@ -54,12 +63,12 @@ def thumb_path(strip_sha256: str) -> str:
     return f"{FOLDER}/strip_{strip_sha256[:16]}_thumb.jpg"
 
 
-def draw_thumb(strip: npt.NDArray[np.uint8], strip_sha256: str, report: Path) -> None:
-    """Write a strip's thumbnail, 96 px high."""
+def draw_thumb(strip: npt.NDArray[np.uint8], strip_sha256: str) -> dict[str, bytes]:
+    """A strip's thumbnail, 96 px high, by path."""
     height, width = strip.shape[:2]
     size = (max(1, round(width * THUMB_HEIGHT / height)), THUMB_HEIGHT)
     small = cv2.resize(strip, size, interpolation=cv2.INTER_AREA)
-    write_jpeg(report / thumb_path(strip_sha256), small.astype(np.uint8), QUALITY)
+    return {thumb_path(strip_sha256): encode_jpeg(small.astype(np.uint8), QUALITY)}
 
 
 def strip_paths(strip_sha256: str) -> tuple[str, str]:
@@ -69,20 +78,23 @@ def strip_paths(strip_sha256: str) -> tuple[str, str]:
 
 
 def draw_strip(
-    strip: npt.NDArray[np.uint8], patches: pd.DataFrame, strip_sha256: str, report: Path
-) -> None:
-    """Write a strip, and the strip with its patches' maps laid over.
+    strip: npt.NDArray[np.uint8], strip_sha256: str, patches: Sequence[PatchMaps]
+) -> dict[str, bytes]:
+    """A strip, and the strip with its patches' maps laid over, by path.
 
-    Rows have left and top, heat (H, W) uint8 and map_status. Where patches overlap, their maps
-    are blended (see `merge_tiles`).
+    Where patches overlap, their maps are blended (see `merge_tiles`).
     """
     raw, over = strip_paths(strip_sha256)
-    write_jpeg(report / raw, strip, QUALITY)
-    shown = patches[patches["map_status"] == OK]
-    maps = [to_unit(heat) for heat in shown["heat"]]
+    shown = [(one, to_unit(one.heat)) for one in patches if one.heat is not None]
     height, width = strip.shape[:2]
-    merged = merge_tiles(maps, list(shown["left"]), width, height, list(shown["top"]))
-    write_jpeg(report / over, overlay(strip, merged), QUALITY)
+    merged = merge_tiles(
+        [heat for _, heat in shown],
+        [one.left for one, _ in shown],
+        width,
+        height,
+        [one.top for one, _ in shown],
+    )
+    return {raw: encode_jpeg(strip, QUALITY), over: encode_jpeg(overlay(strip, merged), QUALITY)}
 
 
 def to_unit(heat: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

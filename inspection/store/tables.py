@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +31,58 @@ def content_key(**parts: Any) -> str:
 
 
 class Shards:
-    """Small tables on disk, each under a content key: what is there need not be done again."""
+    """Rows kept on disk under content keys: what is there need not be done again.
+
+    A shard is a Parquet file with the rows of one unit of work, their keys in the column `key`.
+    It is written whole or not at all, with checksums; a damaged one counts as not there.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def get(self, key: str) -> pd.DataFrame | None:
-        """The table stored under `key`; None if there is none or it is damaged."""
-        try:
-            return read_table(self.folder / f"{key}.parquet")
-        except (OSError, ValueError):
-            return None
+    @cached_property
+    def _shard_of(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for path in sorted(self.folder.glob("*.parquet")):
+            with suppress(OSError, ValueError, KeyError):
+                keys = read_table(path, lambda name: name == "key")["key"]
+                found |= dict.fromkeys(keys.unique(), path.name)
+        return found
 
-    def put(self, key: str, frame: pd.DataFrame) -> None:
-        """Store a table under `key`: all of it or nothing."""
+    def __contains__(self, key: str) -> bool:
+        return key in self._shard_of
+
+    def read(self, keys: Iterable[str], without: str = "") -> pd.DataFrame:
+        """The rows under these keys, in order of shards; no rows of a key that is not there.
+
+        A column `without` is left out. After this, `in` knows which keys are damaged.
+        """
+        wanted: dict[str, list[str]] = {}
+        for key in keys:
+            if key in self._shard_of:
+                wanted.setdefault(self._shard_of[key], []).append(key)
+        tables = []
+        for name, own in wanted.items():
+            try:
+                rows = read_table(self.folder / name, lambda column: column != without)
+                tables.append(rows[rows["key"].isin(own)])
+            except (OSError, ValueError, KeyError):
+                for key in own:
+                    del self._shard_of[key]
+        found = [rows for rows in tables if len(rows)]
+        return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"key": []})
+
+    def put(self, rows: pd.DataFrame) -> None:
+        """Keep rows with their `key`: all of them or none."""
+        if rows.empty:
+            return
+        keys = list(dict.fromkeys(rows["key"]))
+        name = f"{hashlib.sha256(' '.join(keys).encode()).hexdigest()}.parquet"
         self.folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self.folder / f"{key}.parquet") as temporary:
-            frame.to_parquet(temporary, index=False, compression="zstd")
+        table = pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(None)
+        with replacing(self.folder / name) as temporary:
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        self._shard_of.update(dict.fromkeys(keys, name))
 
 
 def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema) -> pd.DataFrame:

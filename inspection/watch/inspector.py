@@ -6,14 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from inspection.pipeline.engines import classify_batch, dispose, explain_batch
-from inspection.pipeline.explainer import make_explainer
-from inspection.pipeline.policy import flag
 from inspection.pipeline.record import Run, fingerprint
 from inspection.pipeline.run import make_report, resolve
 from inspection.pipeline.settings import Settings
+from inspection.pipeline.stages import inspect_strips
 from inspection.pipeline.strips import Batch, StripFile
-from inspection.quality.gradcam_agreement import make_gradcam
 from inspection.store.fields import flagged_column
 from inspection.store.folder import ReportFolder
 from inspection.store.frames import records
@@ -44,10 +41,8 @@ class Inspector:
     def __init__(self, settings: Settings) -> None:
         nothing = Batch(settings.batch.name, settings.batch, (), ())
         self._run = resolve(settings, nothing)
-        self._explainer = make_explainer(self._run.classifier, self._run.sise, settings.batch_size)
-        self._gradcam = make_gradcam(self._run.classifier)
         self.settings_key = fingerprint(self._run)
-        self.model = self._run.classifier.bundle.sha256
+        self.model = self._run.model.sha256
 
     def judge(self, copies: Path, out: Path, strips: Sequence[StripFile]) -> list[Judged]:
         """Inspect strips of the batch whose copies lie in `copies` into the report folder `out`.
@@ -57,12 +52,8 @@ class Inspector:
         """
         run, folder = self._of(copies, out, strips), ReportFolder(out)
         strips = run.batch.strips
-        classes = run.classifier.classes
         with silent(), folder.open_for(replace(run.batch, strips=())):
-            patches, rows = classify_batch(run, folder)
-            patches = flag(patches, classes, run.thresholds, run.policy.black_threshold)
-            rows = dispose(rows, patches, run)
-            explain_batch(patches, rows, run, folder, self._explainer, self._gradcam)
+            patches, rows = inspect_strips(run, folder)
         found: dict[str, list[dict[str, Any]]] = {strip.strip_id: [] for strip in strips}
         for patch in records(patches[patches["flagged"]]):
             place = {name: int(patch[name]) for name in ("left", "top", "size")}

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from toys import FakeExplainer, toy_classifier
 
+from inspection.pipeline import explainer as explainer_module
 from inspection.pipeline import run as run_module
 from inspection.pipeline.run import Finished, inspect
 from inspection.pipeline.settings import Settings
@@ -32,8 +33,8 @@ def inspect_toy(monkeypatch: pytest.MonkeyPatch) -> Inspect:
         classifier = settings.pop("classifier", None) or toy_classifier(model, metrics=metrics)  # type: ignore[arg-type]
         fake = explainer or FakeExplainer()
         monkeypatch.setattr(run_module, "load_classifier", lambda *_: classifier)
-        monkeypatch.setattr(run_module, "make_explainer", lambda *_: fake)
-        monkeypatch.setattr(run_module, "make_gradcam", lambda *_: FakeExplainer())
+        monkeypatch.setattr(explainer_module, "make_explainer", lambda *_: fake)
+        monkeypatch.setattr(explainer_module, "make_gradcam", lambda *_: FakeExplainer())
         return inspect(Settings(bundle=Path("toy"), batch=batch, out=out, **settings))  # type: ignore[arg-type]
 
     return call

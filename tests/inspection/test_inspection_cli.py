@@ -117,7 +117,7 @@ def test_options_of_quality_are_obeyed_and_recorded(
     bundle: Path, batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("inspection.pipeline.run.make_explainer", lambda *_: FakeExplainer())
+    monkeypatch.setattr("inspection.pipeline.explainer.make_explainer", lambda *_: FakeExplainer())
     write_strip(batch / "b.png", strip(1600, bright=range(30, 1500, 90)))
     labels = tmp_path / "labels.csv"
     labels.write_text("ImageId,ClassId,EncodedPixels\nb.png,1,1 9\n")
@@ -152,7 +152,7 @@ def test_what_is_not_inspected_and_a_report_that_is_replaced_are_said(
     bundle: Path, batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("inspection.pipeline.run.make_explainer", lambda *_: FakeExplainer())
+    monkeypatch.setattr("inspection.pipeline.explainer.make_explainer", lambda *_: FakeExplainer())
     (batch / "torn.jpg").write_bytes(b"no image")
     out = tmp_path / "out"
     assert run(bundle, batch, out) == 4
@@ -168,7 +168,7 @@ def test_what_is_not_inspected_and_a_report_that_is_replaced_are_said(
 def test_fail_on_gives_three(
     bundle: Path, batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inspection.pipeline.run.make_explainer", lambda *_: FakeExplainer())
+    monkeypatch.setattr("inspection.pipeline.explainer.make_explainer", lambda *_: FakeExplainer())
     out = tmp_path / "out"
     assert run(bundle, batch, out) == 0
     assert run(bundle, batch, out, "--fail-on", "hold") == 3
@@ -180,10 +180,10 @@ def test_ctrl_c_gives_130_and_the_same_command_continues(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     explainer = FakeExplainer(stop_at=1)
-    monkeypatch.setattr("inspection.pipeline.run.make_explainer", lambda *_: explainer)
+    monkeypatch.setattr("inspection.pipeline.explainer.make_explainer", lambda *_: explainer)
     assert run(bundle, batch, tmp_path / "out") == 130
     assert "run the same command again to continue" in capsys.readouterr().err
-    monkeypatch.setattr("inspection.pipeline.run.make_explainer", lambda *_: FakeExplainer())
+    monkeypatch.setattr("inspection.pipeline.explainer.make_explainer", lambda *_: FakeExplainer())
     assert run(bundle, batch, tmp_path / "out") == 0
 
 

@@ -4,13 +4,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from toys import FakeExplainer, strip, toy_classifier
 
 from inspection.errors import PolicyError
 from inspection.pipeline.policy import WeakRule, parse_policy
-from inspection.quality.gradcam_agreement import agree, make_gradcam
+from inspection.quality.gradcam_agreement import agreements, make_gradcam
 from inspection.quality.weak import judge, rank
 from sise.methods.gradcam import GradCAM
 from sise.statistics import pearson
@@ -133,26 +134,18 @@ def test_the_policys_entry_is_read_and_checked() -> None:
 
 
 def test_agreement_is_the_correlation_of_the_two_maps() -> None:
-    classifier = toy_classifier()
-    pixels = strip(256, bright=[64])
     bright = np.zeros((256, 256), np.float32)
     bright[96:160, 64:128] = 1
     half = bright.copy()
     half[:, :96] = 0
-    maps = pd.Series([bright, 1 - bright, half, bright, np.zeros_like(bright)], dtype=object)
-    patches = pd.DataFrame(
-        {
-            "pixels": pd.Series([pixels] * 5, dtype=object),
-            "map": maps,
-            "target": ["class 1", "class 1", "class 1", "class 2", "class 1"],
-            "map_status": ["ok", "ok", "ok", "ok", "constant map"],
-        }
-    )
+    image = torch.from_numpy(strip(256, bright=[64])).permute(2, 0, 1) / 255
     second = FakeExplainer(statuses={2: "no positive gradient"})
-    agreed = agree(patches, classifier, second)["agreement"]
+    targets = torch.tensor([1, 1, 1, 2, 1])
+    maps = [bright, 1 - bright, half, bright, np.zeros_like(bright)]
+    agreed = agreements(second, image.expand(5, -1, -1, -1), targets, maps)
     expected = np.corrcoef(bright.ravel(), half.ravel())[0, 1]
-    assert agreed.tolist() == pytest.approx([1, -1, expected, math.nan, math.nan], nan_ok=True)
-    assert second.targets == [1, 1, 1, 2]
+    assert agreed == pytest.approx([1, -1, expected, math.nan, math.nan], nan_ok=True)
+    assert second.targets == [1, 1, 1, 2, 1]
 
 
 def test_a_constant_map_correlates_with_nothing() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from toys import FakeExplainer, toy_classifier
 
+from inspection.pipeline import explainer as explainer_module
 from inspection.pipeline import run as run_module
 from inspection.pipeline.run import Finished, inspect
 from inspection.pipeline.settings import Settings
@@ -29,8 +30,8 @@ def report_of(
     classifier = toy_classifier(metrics=metrics)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "load_classifier", lambda *_: classifier)
-        patch.setattr(run_module, "make_explainer", lambda *_: explainer)
-        patch.setattr(run_module, "make_gradcam", lambda *_: FakeExplainer())
+        patch.setattr(explainer_module, "make_explainer", lambda *_: explainer)
+        patch.setattr(explainer_module, "make_gradcam", lambda *_: FakeExplainer())
         chosen = Settings(bundle=Path("toy"), batch=batch, out=out, policy=policy, **settings)
         return inspect(chosen)
 

@@ -15,9 +15,10 @@ from inspection.cli import main
 from inspection.commands.summary import summarise
 from inspection.errors import ReportFolderError
 from inspection.pipeline import classifier as classify_module
-from inspection.pipeline.classifier import classify, probabilities
+from inspection.pipeline.classifier import StripClassifier, probabilities
 from inspection.pipeline.judged import why_not_judged
 from inspection.pipeline.run import Finished
+from inspection.pipeline.strips import ReadStrip, StripFile
 from inspection.review.errors import RegistrationError
 from inspection.review.register import read_report
 from inspection.store.reading import open_report
@@ -55,6 +56,7 @@ def marked(*lefts: int) -> np.ndarray:
 def rows(*answers: float, white: float = 0.0, black: float = 0.0) -> pd.DataFrame:
     return pd.DataFrame(
         {
+            "strip_id": "a",
             "left": [224 * i for i in range(len(answers))],
             "p_normal": 1.0,
             "p_class_1": answers,
@@ -66,23 +68,25 @@ def rows(*answers: float, white: float = 0.0, black: float = 0.0) -> pd.DataFram
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_probability_that_is_not_finite_is_no_answer(value: float) -> None:
-    reason = why_not_judged(rows(0.1, value, 0.2, value), CLASSES[:2], 0.95)
+    reason = why_not_judged(rows(0.1, value, 0.2, value), CLASSES[:2], 0.95)["a"]
     assert reason.startswith("the model gives no finite probability for 2 of 4 patches, the first ")
     assert "at 224 px" in reason
 
 
 def test_a_strip_needs_one_patch_with_steel() -> None:
     margins = rows(0.1, 0.1, 0.1).assign(black_fraction=[1.0, 0.95, 1.0])
-    assert why_not_judged(margins, CLASSES[:2], 0.95) == ""
-    assert why_not_judged(margins, CLASSES[:2], 0.94) == "no steel to be seen: black throughout"
+    dark = "no steel to be seen: black throughout"
+    assert why_not_judged(margins, CLASSES[:2], 0.95) == {}
+    assert why_not_judged(margins, CLASSES[:2], 0.94) == {"a": dark}
+    two = pd.concat([margins, rows(0.1, 0.1).assign(strip_id="b")])
+    assert why_not_judged(two, CLASSES[:2], 0.94) == {"a": dark}
 
 
 def test_a_white_patch_is_no_margin() -> None:
-    assert why_not_judged(rows(0.1, 0.1, white=0.95), CLASSES[:2], 0.95) == ""
+    assert why_not_judged(rows(0.1, 0.1, white=0.95), CLASSES[:2], 0.95) == {}
     glare = rows(0.1, 0.1).assign(white_fraction=[0.2, 0.96])
-    assert why_not_judged(glare, CLASSES[:2], 0.95) == (
-        "overexposed: white throughout in 1 of 2 patches, the first at 224 px"
-    )
+    reason = "overexposed: white throughout in 1 of 2 patches, the first at 224 px"
+    assert why_not_judged(glare, CLASSES[:2], 0.95) == {"a": reason}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -203,8 +207,7 @@ def test_labels_count_a_strip_that_was_not_judged_neither_way(
 def test_saturation_is_measured_on_every_patch(tmp_path: Path) -> None:
     pixels = strip(512)
     pixels[:128] = 250
-    frame = pd.DataFrame({"strip_id": ["a"], "coil": "", "strip_sha256": "00"})
-    frame["pixels"] = [pixels]
-    found = classify(frame, toys.toy_classifier(), 256)
+    read = ReadStrip(StripFile("a", "", Path("a"), "00", 1), pixels)
+    found = StripClassifier(toys.toy_classifier(), 256)([read])
     assert found["white_fraction"].tolist() == [0.5, 0.5]
     assert classify_module.PATCH_COLUMNS[-1] == "white_fraction"

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,10 @@ from toys import FakeExplainer, needs_openvino, strip, toy_classifier, write_str
 
 from inspection.commands.summary import summarise
 from inspection.errors import BatchError, PolicyError, ReportFolderError
+from inspection.pipeline import engines as engines_module
+from inspection.pipeline import strips as strips_module
 from inspection.pipeline.run import Finished
+from inspection.pipeline.strips import ReadStrip, StripFile
 from inspection.report.exports import export
 from inspection.store import folder as folder_module
 from inspection.store.checksums import CHECKSUMS
@@ -98,8 +100,8 @@ def test_patches_are_flagged_and_explained_where_the_marks_are(
         ["cam 1/s.png", 1344, "class 1", "ok"],
         ["narrow.png", 0, "class 1", "ok"],
     ]
-    # Each patch for its class, then for the runner-up, which is normal.
-    assert explainer.targets == [1, 0, 2, 0, 1, 0, 1, 0]
+    # The patches of a strip for their classes, then for the runner-up, which is normal.
+    assert explainer.targets == [1, 2, 1, 0, 0, 0, 1, 0]
     first = flagged.iloc[0]
     assert first[["region_left", "region_top", "region_width", "region_height"]].tolist() == [
         40, 96, 64, 64
@@ -258,7 +260,8 @@ def test_an_interrupted_run_continues_to_the_same_report(
     assert not (torn / "batch.json").exists()
     rest = FakeExplainer()
     inspect_toy(batch, torn, rest)
-    assert rest.targets == [1, 0, 2, 0, 1, 0, 1, 0][stop_at - 1 :]
+    # The first strip, with three patches, is a unit of work; the second is another.
+    assert rest.targets == [1, 2, 1, 0, 0, 0, 1, 0][6 if stop_at > 6 else 0 :]
     assert report_bytes(torn) == report_bytes(whole)
     events = [json.loads(line)["event"] for line in (torn / "log.jsonl").read_text().splitlines()]
     assert events.count("interrupted") == 1
@@ -356,7 +359,7 @@ def test_a_grown_batch_keeps_what_was_done(batch: Path, out: Path, inspect_toy: 
     write_strip(batch / "new.png", strip(300, black=[100]))
     explainer = FakeExplainer()
     finished = inspect_toy(batch, out, explainer)
-    assert explainer.targets == [2, 0, 2, 0]
+    assert explainer.targets == [2, 2, 0, 0]
     assert finished.record["counts"]["strips"] == 6
 
 
@@ -398,21 +401,22 @@ def test_the_report_may_not_lie_inside_the_batch(batch: Path, inspect_toy: Inspe
 
 
 def test_a_strip_that_vanishes_before_it_is_explained(
-    batch: Path, out: Path, inspect_toy: Inspect
+    batch: Path, out: Path, tmp_path: Path, inspect_toy: Inspect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inspect_toy(batch, out)
     (out / "batch.json").unlink()
-    for shard in (out / "work" / "explanations").iterdir():
-        shard.unlink()
+    (out / "work" / "explanations").rename(tmp_path / "kept")
+    read_before = strips_module.read_strip
+
+    def read_strip(file: StripFile, side: int) -> ReadStrip:
+        (batch / "narrow.png").unlink(missing_ok=True)
+        return read_before(file, side)
+
+    monkeypatch.setattr(engines_module, "read_strip", read_strip)
     explainer = FakeExplainer()
-
-    class Vanishing(FakeExplainer):
-        def __call__(self, *arguments: Any, **options: Any) -> Any:
-            (batch / "narrow.png").unlink(missing_ok=True)
-            return explainer(*arguments, **options)
-
     with pytest.raises(BatchError, match=r"narrow\.png: there is no such file"):
-        inspect_toy(batch, out, Vanishing())
+        inspect_toy(batch, out, explainer)
+    assert explainer.targets == [1, 2, 1, 0, 0, 0], "the other strip is kept"
 
 
 def test_a_batch_without_a_readable_strip_still_gives_a_report(

@@ -24,9 +24,10 @@ class Halves(FakeExplainer):
         self, images: torch.Tensor, target: int | Sequence[int] | torch.Tensor | None = None
     ) -> Explanation:
         found = super().__call__(images, target)
-        if target == 0 and found.status == ("ok",):
-            found.maps.copy_(1 - found.maps)
-            found.maps[:, 0] = 0
+        for heat, of, status in zip(found.maps, found.targets, found.status, strict=True):
+            if of == 0 and status == "ok":
+                heat.copy_(1 - heat)
+                heat[0] = 0
         return found
 
 

@@ -10,15 +10,15 @@ from toys import CLASSES, lively_network, needs_openvino, strip, toy_classifier
 from inspection.errors import ModelError
 from inspection.pipeline.classifier import (
     BackendName,
+    Classifier,
     PrecisionName,
-    classify,
+    StripClassifier,
     load_classifier,
     probabilities,
     resolve_backend,
 )
 from inspection.pipeline.policy import flag
-from inspection.store.frames import arrays
-from inspection.store.tables import patch_key
+from inspection.pipeline.strips import ReadStrip, StripFile
 from sise import bundle as bundles
 from sise.errors import BundleError, SiseError
 
@@ -36,19 +36,20 @@ def save(folder: Path, card: bundles.ModelCard) -> Path:
     return folder
 
 
-def read_rows(*pixels: np.ndarray) -> pd.DataFrame:
-    names = [f"{number}.png" for number in range(len(pixels))]
-    frame = pd.DataFrame({"strip_id": names, "coil": "", "strip_sha256": names})
-    return frame.assign(pixels=arrays(pixels, frame))
+def classify(classifier: Classifier, *pixels: np.ndarray, stride: int = 224) -> pd.DataFrame:
+    strips = [
+        ReadStrip(StripFile(f"{number}.png", "", Path(), str(number), 1), image)
+        for number, image in enumerate(pixels)
+    ]
+    return StripClassifier(classifier, stride)(strips)
 
 
 def test_a_strip_is_covered_completely_and_every_patch_is_a_row() -> None:
-    rows = classify(read_rows(strip(1600, bright=[1500]), strip(256)), toy_classifier(), 224)
+    rows = classify(toy_classifier(), strip(1600, bright=[1500]), strip(256))
     lefts = [0, 224, 448, 672, 896, 1120, 1344]
     assert rows["left"].tolist() == [*lefts, 0]
-    assert rows["strip_id"].tolist() == ["0.png"] * 7 + ["1.png"]
+    assert rows["strip_sha256"].tolist() == ["0"] * 7 + ["1"]
     assert rows["width"].tolist() == [1600] * 7 + [256]
-    assert rows["patch_key"][1] == patch_key("0.png", 224, 0, 256)
     # Only the last patch of the first strip sees the bright square, which is 1/16 of it.
     logits = np.array([2, 2.5, 0, 0, 0])
     expected = np.exp(logits) / np.exp(logits).sum()
@@ -58,18 +59,23 @@ def test_a_strip_is_covered_completely_and_every_patch_is_a_row() -> None:
     np.testing.assert_allclose(rows.loc[5, columns].to_numpy(float), plain, atol=1e-6)
 
 
+def test_a_strip_that_could_not_be_read_gives_no_rows() -> None:
+    lost = ReadStrip(StripFile("a.png", "", Path(), "a", 1), None, "there is no such file")
+    assert StripClassifier(toy_classifier(), 224)([lost]).empty
+
+
 def test_the_share_of_black_pixels_is_measured() -> None:
     dark = strip(256, black=[0])
     dark[:16] = 14  # the darkest grey that is no steel
     dark[16:32] = 15
-    rows = classify(read_rows(dark), toy_classifier(), 224)
+    rows = classify(toy_classifier(), dark)
     assert rows["black_fraction"].tolist() == [1 / 16 + 1 / 16]
 
 
 def test_no_strips_give_no_rows_but_all_columns() -> None:
-    rows = classify(read_rows(), toy_classifier(), 224)
+    rows = classify(toy_classifier())
     assert len(rows) == 0
-    assert list(rows.columns) == list(classify(read_rows(strip(256)), toy_classifier(), 224))
+    assert list(rows.columns) == list(classify(toy_classifier(), strip(256)))
 
 
 BACKENDS = ["torch", pytest.param("openvino", marks=needs_openvino)]
@@ -112,9 +118,11 @@ def test_both_backends_flag_the_same_patches_but_at_the_threshold(
 ) -> None:
     bundles.save(tmp_path / "b", replace(CARD, temperature=0.2), lively_network())
     noise = np.random.default_rng(2).integers(0, 256, (256, 900, 3), np.uint8)
-    strips = read_rows(noise, noise // 2 + 60, np.sort(noise, axis=0))
+    strips = (noise, noise // 2 + 60, np.sort(noise, axis=0))
     one, other = (
-        classify(strips, load_classifier(tmp_path / "b", "cpu", precision, backend=backend), 128)
+        classify(
+            load_classifier(tmp_path / "b", "cpu", precision, backend=backend), *strips, stride=128
+        )
         for backend in ("torch", "openvino")
     )
     columns = [f"p_class_{number}" for number in range(1, 5)]
@@ -181,12 +189,11 @@ def test_settings_are_resolved(tmp_path: Path) -> None:
 def test_an_image_higher_than_a_patch_is_covered_in_rows() -> None:
     pixels = np.full((300, 512, 3), 128, np.uint8)
     pixels[256:, :64] = 255  # seen by the lower left patch alone
-    rows = classify(read_rows(pixels), toy_classifier(), 224)
+    rows = classify(toy_classifier(), pixels)
     assert list(zip(rows["top"], rows["left"], strict=True)) == [
         (0, 0), (0, 224), (0, 256), (44, 0), (44, 224), (44, 256)
     ]  # fmt: skip
     assert rows[["width", "height", "size"]].drop_duplicates().values.tolist() == [[512, 300, 256]]
-    assert rows["patch_key"][3] == patch_key("0.png", 0, 44, 256)
     logits = np.array([2, 40 * 44 * 64 / 256**2, 0, 0, 0])
     expected = np.exp(logits[1]) / np.exp(logits).sum()
     plain = 1 / np.exp([2, 0, 0, 0, 0]).sum()
@@ -201,7 +208,7 @@ def test_patches_are_as_large_as_the_model_takes_and_normal_may_stand_anywhere(
     card = replace(CARD, input_size=(112, 112), classes=("pit", "normal", "Kratzer"))
     classifier = load_classifier(save(tmp_path / "b", card), "cpu", "fp32")
     assert classifier.patch == 112
-    rows = classify(read_rows(strip(256)[:200, :200]), classifier, 98)
+    rows = classify(classifier, strip(256)[:200, :200], stride=98)
     assert rows[["left", "top"]].values.tolist() == [[0, 0], [88, 0], [0, 88], [88, 88]]
     probabilities = rows[["p_pit", "p_normal", "p_kratzer"]]
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from inspection.errors import BatchError
-from inspection.pipeline.strips import list_batch, read, strip_rows
+from inspection.pipeline.strips import ReadStrip, list_batch, read_strip
 from severstal_prep.images import write_jpeg, write_png
 
 
@@ -76,6 +76,10 @@ def test_links_do_not_lead_out_of_the_folder(folder: Path, tmp_path: Path) -> No
     assert batch.passed_over == ("folder", "link.png")
 
 
+def read_all(folder: Path) -> dict[str, ReadStrip]:
+    return {strip.strip_id: read_strip(strip) for strip in list_batch(folder).strips}
+
+
 def test_images_are_known_by_content(folder: Path) -> None:
     for format_, name in (
         ("JPEG", "a.jfif"), ("WEBP", "b.webp"), ("PPM", "c.pgm"), ("PNG", "d"), ("BMP", "e.txt"),
@@ -87,8 +91,8 @@ def test_images_are_known_by_content(folder: Path) -> None:
     (folder / "._a.jfif").write_bytes(b"\0\5\x16\7")
     (folder / "BM notes").write_text("BM is also a word, and P5 a number")
     batch = list_batch(folder)
-    rows = read(strip_rows(batch.strips)).set_index("strip_id")
-    assert rows["reason"].to_dict() == dict.fromkeys(["a.jfif", "b.webp", "c.pgm", "d"], "") | {
+    reasons = {name: strip.reason for name, strip in read_all(folder).items()}
+    assert reasons == dict.fromkeys(["a.jfif", "b.webp", "c.pgm", "d"], "") | {
         "e.txt": "",
         "f.jpg": "",
         "g.bin": "JPEG 2000 is not read; save it as PNG with 8 bits per channel",
@@ -108,7 +112,7 @@ def test_links_that_lead_nowhere_and_pipes_have_a_reason(folder: Path, tmp_path:
     os.mkfifo(folder / "pipe.jpg")
     batch = list_batch(folder)
     assert [strip.strip_id for strip in batch.strips] == ["a.png", "gone.png"]
-    assert "no such file" in read(strip_rows(batch.strips))["reason"].tolist()[1]
+    assert "no such file" in read_strip(batch.strips[1]).reason
     assert {entry.name: entry.reason for entry in batch.skipped} == {
         "away.csv": "link out of the batch folder",
         "away.png": "link out of the batch folder; it looks like an image",
@@ -164,25 +168,25 @@ def test_read_tells_why_a_strip_cannot_be_inspected(folder: Path) -> None:
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "void.jpg").write_bytes(b"")
     (folder / "text.jpg").write_text("no image")
-    rows = read(strip_rows(list_batch(folder).strips)).set_index("strip_id")
-    assert rows.loc["good.png", "reason"] == ""
-    np.testing.assert_array_equal(rows.loc["good.png", "pixels"], pixels)
-    assert rows.loc["good.png", ["width", "height"]].tolist() == [512, 256]
-    assert rows.loc["high.png", ["reason", "height"]].tolist() == ["", 300]
-    assert rows.loc["low.png", "reason"] == "512 × 127 px, less than half of the model's 256 px"
-    mirrored = rows.loc["narrow.png", "pixels"]
-    np.testing.assert_array_equal(mirrored[:, :250], narrow)
-    np.testing.assert_array_equal(mirrored[:, 250:], narrow[:, 248:242:-1])
-    assert "truncated" in rows.loc["cut.jpg", "reason"]
-    assert "empty" in rows.loc["void.jpg", "reason"]
-    assert "not an image" in rows.loc["text.jpg", "reason"]
-    assert rows["pixels"].isna().sum() == 4
+    strips = read_all(folder)
+    reasons = {name: strip.reason for name, strip in strips.items()}
+    pixels_of = {name: strip.pixels for name, strip in strips.items() if strip.pixels is not None}
+    np.testing.assert_array_equal(pixels_of["good.png"], pixels)
+    assert pixels_of["high.png"].shape == (300, 512, 3)
+    np.testing.assert_array_equal(pixels_of["narrow.png"][:, :250], narrow)
+    np.testing.assert_array_equal(pixels_of["narrow.png"][:, 250:], narrow[:, 248:242:-1])
+    assert reasons["low.png"] == "512 × 127 px, less than half of the model's 256 px"
+    assert "truncated" in reasons["cut.jpg"]
+    assert "empty" in reasons["void.jpg"]
+    assert "not an image" in reasons["text.jpg"]
+    assert {name for name, reason in reasons.items() if not reason} == set(pixels_of)
+    assert len(pixels_of) == 3
 
 
 def test_a_file_that_changed_since_it_was_listed_is_not_inspected(folder: Path) -> None:
     write_png(folder / "a.png", strip_image())
-    strips = strip_rows(list_batch(folder).strips)
+    (strip,) = list_batch(folder).strips
     write_png(folder / "a.png", strip_image(level=200))
-    row = read(strips).iloc[0]
-    assert "changed during the inspection" in row["reason"]
-    assert row["pixels"] is None
+    read = read_strip(strip)
+    assert "changed during the inspection" in read.reason
+    assert read.pixels is None

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from inspection.pipeline.explainer import MEASURES
+from inspection.pipeline.explainer import EVIDENCE_COLUMNS
 from inspection.pipeline.policy import probability_column
 from inspection.store.fields import (
     FLAGGED_CSV,
@@ -47,8 +47,8 @@ def test_names_of_columns_of_classes_are_those_of_the_tables() -> None:
 
 def test_measures_are_columns_in_this_order() -> None:
     names = [column.name for column in PATCH]
-    start = names.index(MEASURES[0])
-    assert tuple(names[start : start + len(MEASURES)]) == MEASURES
+    start = names.index(EVIDENCE_COLUMNS[0])
+    assert tuple(names[start : start + len(EVIDENCE_COLUMNS)]) == EVIDENCE_COLUMNS
 
 
 def test_flagged_csv_has_the_columns_that_it_always_had() -> None:

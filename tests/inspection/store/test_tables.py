@@ -3,7 +3,6 @@ import hashlib
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -32,23 +31,58 @@ def test_content_keys_ignore_order_and_nothing_else() -> None:
     assert content_key(seed=0) != content_key(seed=None)
 
 
+def unit(*keys: str) -> pd.DataFrame:
+    """Two rows a key, of which the second lacks a number."""
+    rows = [(key, left, bytes([left, 1]), drop) for key in keys for left, drop in TWO]
+    return pd.DataFrame(rows, columns=["key", "left", "heat", "drop"])
+
+
+TWO = ((0, 0.5), (224, None))
+
+
 def test_shards_give_back_what_was_put(tmp_path: Path) -> None:
-    shards = Shards(tmp_path / "тест dir" / "shards")
-    frame = pd.DataFrame({"left": [0, 224], "heat": [b"\x00\x01", b"\xff"], "drop": [0.5, None]})
-    assert shards.get("a") is None
-    shards.put("a", frame)
-    pd.testing.assert_frame_equal(shards.get("a"), frame)
-    assert [path.name for path in shards.folder.iterdir()] == ["a.parquet"]
+    folder = tmp_path / "тест dir" / "shards"
+    shards = Shards(folder)
+    assert "a" not in shards
+    assert shards.read(["a"]).empty
+    shards.put(unit("a", "b"))
+    shards.put(unit("c"))
+    shards.put(unit())
+    assert len(list(folder.iterdir())) == 2
+    for known in (shards, Shards(folder)):
+        assert [key in known for key in "abcd"] == [True, True, True, False]
+        pd.testing.assert_frame_equal(known.read(["a"]), unit("a"))
+        pd.testing.assert_frame_equal(known.read("bac", without="heat"),
+                                      unit("a", "b", "c").drop(columns="heat"))  # fmt: skip
 
 
-def test_a_damaged_shard_counts_as_absent(tmp_path: Path) -> None:
+def test_rows_of_two_kinds_lie_in_one_shard_and_come_back_from_several(tmp_path: Path) -> None:
     shards = Shards(tmp_path)
-    (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
-    assert shards.get("a") is None
-    shards.put("b", pd.DataFrame({"strip_id": ["a"]}))
-    file = tmp_path / "b.parquet"
-    pq.write_table(pq.read_table(file).set_column(0, "strip_id", pa.array([{"a": 1}])), file)
-    assert shards.get("b") is None
+    shards.put(pd.DataFrame([{"key": "a", "map_status": "ok"}, {"key": "b", "similarity": 0.5}]))
+    shards.put(pd.DataFrame([{"key": "c", "map_status": "ok"}]))
+    rows = shards.read("abc").set_index("key")
+    assert rows["map_status"].fillna("").to_dict() == {"a": "ok", "b": "", "c": "ok"}
+    assert rows.loc["b", "similarity"] == 0.5
+
+
+def test_what_is_damaged_counts_as_absent(tmp_path: Path) -> None:
+    shards = Shards(tmp_path)
+    shards.put(unit("a"))
+    shards.put(unit("b"))
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1 and no more")
+    (tmp_path / "old.parquet").write_bytes(b"")
+    first = sorted(path for path in tmp_path.iterdir() if path.stat().st_size > 99)[0]
+    content = bytearray(first.read_bytes())
+    content[len(content) // 4] ^= 1  # in a page of values: the file opens
+    first.write_bytes(content)
+    again = Shards(tmp_path)
+    found = set(again.read("ab")["key"])
+    assert len(found) == 1
+    assert {key for key in "ab" if key in again} == found
+    assert shards.read("ab")["key"].nunique() == 1
+    lost = ({"a", "b"} - found).pop()
+    again.put(unit(lost))
+    pd.testing.assert_frame_equal(Shards(tmp_path).read([lost]), unit(lost))
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from toys import FakeExplainer, strip, toy_classifier, write_strip
 
+from inspection.pipeline import explainer as explainer_module
 from inspection.pipeline import run as run_module
 from inspection.pipeline.settings import Settings
-from inspection.watch import inspector as inspector_module
 from inspection.watch.inspector import Inspector
 from inspection.watch.watcher import Clock, Inspected, Options, Watcher
 
@@ -42,9 +42,8 @@ class TestClock(Clock):
 def use_toys(monkeypatch: pytest.MonkeyPatch, model: str = "ab" * 32) -> None:
     classifier = toy_classifier(model)
     monkeypatch.setattr(run_module, "load_classifier", lambda *_: classifier)
-    for module in (run_module, inspector_module):
-        monkeypatch.setattr(module, "make_explainer", lambda *_: FakeExplainer())
-        monkeypatch.setattr(module, "make_gradcam", lambda *_: FakeExplainer())
+    monkeypatch.setattr(explainer_module, "make_explainer", lambda *_: FakeExplainer())
+    monkeypatch.setattr(explainer_module, "make_gradcam", lambda *_: FakeExplainer())
 
 
 class Line:
