@@ -1,10 +1,13 @@
+from collections.abc import Sequence
+
 import pytest
 import torch
 from networks import HandNet, small_cnn, some_images
 
 from sise import SISE
-from sise.budget import _shares, correlation
+from sise.budget import Estimate, _shares, correlation
 from sise.errors import SiseError
+from sise.sampling import Asking, MaskSet
 
 
 def selected(images: torch.Tensor) -> int:
@@ -124,3 +127,21 @@ def test_correlation_of_maps() -> None:
 def test_budgets_that_make_no_sense(budget: object) -> None:
     with pytest.raises(SiseError, match="budget must be"):
         SISE(small_cnn(), budget=budget)  # type: ignore[arg-type]
+
+
+def asks(sets: Sequence[MaskSet]) -> Asking[Sequence[torch.Tensor]]:
+    return (yield sets)
+
+
+def test_an_image_with_few_masks_has_all_of_them_scored_beside_one_with_many() -> None:
+    # Three masks that coincide would make one group.
+    masks = torch.cat([torch.ones(3, 8, 8), torch.eye(8).reshape(8, 8, 1) * torch.ones(8, 8, 8)])
+    few, both = torch.zeros(3, dtype=torch.int64), torch.tensor([0] * 3 + [1] * 8)
+    for sets, images in ((MaskSet(masks[:3], few), 1), (MaskSet(masks, both), 2)):
+        estimate = Estimate([sets], images, (16, 16))
+        work = estimate.score(asks, torch.full((images,), 3))
+        (asked,) = next(work)
+        assert (asked.owners == 0).sum() == 3
+        with pytest.raises(StopIteration):
+            work.send([torch.arange(len(asked)).float()])
+        assert estimate.scored[0].tolist() == [3, 3][:images]

@@ -11,7 +11,7 @@ from sise.baselines import Masker
 from sise.batches import BatchSize, auto_batch_size
 from sise.errors import SiseError
 from sise.masks import SmallMasks
-from sise.sampling import MaskScorer, MaskSet, visualization_map
+from sise.sampling import Asking, MaskScorer, MaskSet, visualization_map
 
 
 class Recorder:
@@ -54,6 +54,33 @@ def mask_sets(*owners: list[int]) -> list[MaskSet]:
 def expected(owners: list[int]) -> list[float]:
     # The mean of the masked image is its value times k/10; the other logit is 0.
     return [torch.tensor((own + 1) * k / 10).sigmoid().item() for k, own in enumerate(owners)]
+
+
+def asking(*rounds: list[MaskSet]) -> Asking[list[list[float]]]:
+    """Asks for the scores of each round, and returns all of them."""
+    heard = []
+    for sets in rounds:
+        heard.append(torch.cat(tuple((yield sets))).tolist())
+    return heard
+
+
+def test_works_that_ask_at_the_same_time_share_batches() -> None:
+    network = Recorder()
+    # Each has one of the two images, and calls it the first.
+    works = [
+        asking(mask_sets([0, 0]), mask_sets([0, 0, 0])),
+        asking(mask_sets([0], [0, 0, 0])),
+    ]
+    one, other = scorer(network, 6).work_off(works, [1, 1])
+    assert network.sizes == [6, 3]
+    assert one == [pytest.approx(expected([0, 0])), pytest.approx(expected([0, 0, 0]))]
+    assert other == [pytest.approx(expected([1]) + expected([1, 1, 1]))]
+
+
+def test_nothing_asked_is_nothing_scored() -> None:
+    network = Recorder()
+    assert scorer(network, 6).work_off([asking(), asking()], [1, 1]) == [[], []]
+    assert network.sizes == []
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 5, 64])

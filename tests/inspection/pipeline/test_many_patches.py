@@ -2,18 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
-from networks import small_cnn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import quickly, small_cnn
 from toys import FakeExplainer, needs_openvino, strip, toy_classifier
 
 from inspection.pipeline.classifier import Classifier
-from inspection.pipeline.explainer import PatchExplainer, PatchTask, SiseOptions
+from inspection.pipeline.explainer import PatchEvidence, PatchExplainer, PatchTask, SiseOptions
+from inspection.pipeline.runner_up import similarity
 from sise.backends import Backend, scoring_network
+from sise.engine import Engine
 from sise.errors import SiseError
 
 SETTINGS = {
@@ -133,6 +137,79 @@ def test_figures_are_those_of_one_patch_at_a_time(backend: Backend, setting: str
             assert value == near, name
         assert quarters(found.heat) == pytest.approx(heat, abs=0.1)
         assert quarters(found.runner_up_heat) == pytest.approx(second, abs=0.1)
+
+
+PAIRS = [("class 1", "normal"), ("class 2", ""), ("", "class 3"), ("normal", "class 4")]
+POOL = [PatchTask(task.pixels, *pair) for task in some_tasks()[:2] for pair in PAIRS]
+
+
+@cache
+def one_at_a_time(
+    backend: Backend, setting: str, batch: int
+) -> tuple[PatchExplainer, list[PatchEvidence]]:
+    """An explainer, and its evidence of each task of POOL alone."""
+    explainer = PatchExplainer(small_classifier(backend), SETTINGS[setting], batch)
+    return explainer, [explainer([task])[0] for task in POOL]
+
+
+def differing(one: PatchEvidence, other: PatchEvidence) -> list[str]:
+    """The fields in which two pieces of evidence differ, be it by one bit."""
+    pairs = {field.name: (vars(one)[field.name], vars(other)[field.name]) for field in fields(one)}
+    return [
+        name
+        for name, (mine, theirs) in pairs.items()
+        if not np.array_equal(mine, theirs, equal_nan=isinstance(mine, float))
+    ]
+
+
+@EVERY_BACKEND
+@pytest.mark.parametrize("setting", quickly(SETTINGS, ["default", "other"]))
+@settings(max_examples=10, deadline=None)
+@given(
+    batch=st.sampled_from([1, 5, 16]),
+    places=st.lists(st.integers(0, len(POOL) - 1), min_size=1, max_size=6),
+)
+def test_a_patch_has_the_bits_that_it_has_alone(
+    backend: Backend, setting: str, batch: int, places: list[int]
+) -> None:
+    explainer, alone = one_at_a_time(backend, setting, batch)
+    found = explainer([POOL[place] for place in places])
+    for place, one in zip(places, found, strict=True):
+        assert differing(one, alone[place]) == []
+
+
+def test_a_bit_is_enough_to_differ() -> None:
+    _, (one, *_) = one_at_a_time("torch", "default", 8)
+    assert one.heat is not None
+    heat = one.heat.copy()
+    heat[3, 5] ^= 1
+    assert differing(one, replace(one, heat=heat)) == ["heat"]
+    assert differing(one, replace(one, drop=math.nan)) == ["drop"]
+    assert differing(one, replace(one, kept_score=np.nextafter(one.kept_score, 1))) == [
+        "kept_score"
+    ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_where_many_are_captured_at_once_only_rounding_differs(
+    setting: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What a GPU does: see Engine.keep_images_apart.
+    monkeypatch.setattr(Engine, "_alone", lambda *_: False)
+    explainer = PatchExplainer(small_classifier(dtype=dtype), SETTINGS[setting], 32)
+    for task, found in zip(POOL, explainer(POOL), strict=True):
+        (alone,) = explainer([task])
+        assert found.map_status == alone.map_status
+        assert found.forwards == alone.forwards
+        for name in ("whole_score", "kept_score", "removed_score"):
+            mine, theirs = vars(found)[name], vars(alone)[name]
+            assert mine == pytest.approx(theirs, abs=0.01, nan_ok=True)
+        for mine, theirs in (
+            (found.heat, alone.heat),
+            (found.runner_up_heat, alone.runner_up_heat),
+        ):
+            assert mine is theirs is None or similarity(mine, theirs) > 0.99
 
 
 def test_each_task_is_explained_for_what_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
