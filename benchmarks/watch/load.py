@@ -79,8 +79,9 @@ def main(
             write(root, written, number, sources)
         line.start()
         line.wait(warm)
-        done = sorted(line.inspected().values())[warm // 3 :]
-        capacity = (len(done) - 1) / (done[-1] - done[0])
+        done = sorted(line.inspected().values())
+        later = [one for one in done if one > done[warm // 3]]
+        capacity = len(later) / (later[-1] - done[warm // 3])
         print(f"capacity: {capacity:.2f} strips a second", flush=True)
 
         load_before = os.getloadavg()[0]

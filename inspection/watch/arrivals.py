@@ -65,6 +65,7 @@ class Arrivals:
     now: Callable[[], float] = time.monotonic
     known: dict[str, Stamp] = field(default_factory=dict)
     error: OSError | None = None
+    took: float = 0.0
     _pending: dict[str, _Pending] = field(default_factory=dict)
     _look_again: float = 0.0
 
@@ -77,7 +78,7 @@ class Arrivals:
         """List the folder and yield what is complete and not known, oldest first.
 
         It is yielded again until it is made `known`. What could not be listed is passed over and
-        kept as `error`.
+        kept as `error`; `took` is how long it took, in s.
         """
         now = self.now()
         files = self._changed(now)
@@ -99,18 +100,18 @@ class Arrivals:
         if look_again:
             self._look_again = now + LOOK_AGAIN
         files: dict[str, Stamp] = {}
-        folders = [self.root]
+        folders = [""]
         while folders:
-            folder = folders.pop()
+            inside = folders.pop()
             try:
-                with os.scandir(folder) as entries:
+                with os.scandir(self.root / inside) as entries:
                     for entry in entries:
+                        path = inside + entry.name
                         if entry.name.startswith("."):
                             continue
                         if entry.is_dir(follow_symlinks=False):
-                            folders.append(Path(entry.path))
+                            folders.append(path + "/")
                             continue
-                        path = Path(entry.path).relative_to(self.root).as_posix()
                         known = self.known.get(path)
                         if known and not (look_again or path in self._pending):
                             continue
@@ -118,8 +119,9 @@ class Arrivals:
                         if stamp is not None and stamp != known:
                             files[path] = stamp
             except OSError as error:
-                if folder == self.root or not isinstance(error, FileNotFoundError):
+                if not inside or not isinstance(error, FileNotFoundError):
                     self.error = error
+        self.took = self.now() - now
         return files
 
     def _stamp(self, entry: os.DirEntry[str]) -> Stamp | None:

@@ -1,27 +1,27 @@
 """The watcher: what is complete is taken into the day's batch, inspected, and reported."""
 
+import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from itertools import chain, count, islice
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from inspection.errors import InspectionError, WatchError
 from inspection.pipeline.strips import StripFile
 from inspection.store.tables import write_json
 from inspection.watch.arrivals import Arrival, Arrivals, Stamp
-from inspection.watch.inspector import Judged
+from inspection.watch.inspector import Inspector, Judged
 from inspection.watch.journal import BatchName, Journal, Taken, next_name, read_journals
 from severstal_prep.alone import alone, unused
 from severstal_prep.checked import checked, read_json
 from severstal_prep.errors import PrepError
 from severstal_prep.failures import in_words
-from severstal_prep.files import file_sha256, replacing
+from severstal_prep.files import replacing
 from sise.errors import SiseError
 from sise.progress import note
 
@@ -31,6 +31,8 @@ AT_ONCE = 4
 """Strips that are inspected before what came of them is written down."""
 TAKEN_AT_ONCE = 64
 """Strips that are taken before the next are inspected."""
+LOOKING = 5
+"""Times as long as it took to list the folder, it is not listed again."""
 LONGEST_WAIT = 60.0
 """Seconds between trials of what the machine refuses, at most."""
 
@@ -79,19 +81,6 @@ def zone(name: str) -> tzinfo:
         ) from error
 
 
-class Inspects(Protocol):
-    """What a watcher asks of the pipeline, see `inspection.watch.inspector.Inspector`."""
-
-    settings_key: str
-    model: str
-
-    def judge(self, copies: Path, out: Path, strips: Sequence[StripFile]) -> list[Judged]:
-        """Inspect strips."""
-
-    def report(self, copies: Path, out: Path, strips: Sequence[StripFile]) -> None:
-        """Make a report of strips that were judged."""
-
-
 @dataclass
 class Trouble:
     """What the machine refuses, in words; it is tried `again` (by `Clock.running`)."""
@@ -126,7 +115,7 @@ class Watcher:
     """
 
     options: Options
-    inspector: Inspects
+    inspector: Inspector
     clock: Clock = field(default_factory=Clock)
     alert: Callable[[Inspected], None] = _unheard
     tell: Callable[[Inspected], None] = _unheard
@@ -148,7 +137,7 @@ class Watcher:
             for taken in (*journal.inspected.values(), *journal.waiting.values()):
                 self._remember(taken)
         self._forget_finished()
-        self._last_report = self.beat = self.clock.running()
+        self._last_report = self._next_look = self.beat = self.clock.running()
 
     def run(self) -> None:
         """Watch; a KeyboardInterrupt ends it, after the report is made of what was inspected."""
@@ -219,10 +208,13 @@ class Watcher:
 
     def _take(self) -> bool:
         """Take what is complete into the batch of the day."""
+        if self.clock.running() < self._next_look:
+            return False
         busy = False
         for arrival in islice(self.arrivals.complete(), TAKEN_AT_ONCE):
             self._take_one(arrival)
             busy = True
+        self._next_look = self.clock.running() + LOOKING * self.arrivals.took * (not busy)
         if self.arrivals.error is not None:
             raise self.arrivals.error
         return busy
@@ -309,12 +301,12 @@ class Watcher:
     def _secure(self, journal: Journal, taken: Taken) -> None:
         """See that a strip's copy is there, if its file still is."""
         copy = self._copies(journal) / taken.copy
-        if not taken.sha256 or (copy.is_file() and file_sha256(copy) == taken.sha256):
+        if not taken.sha256 or copy.is_file():
             return
-        source = self.arrivals.root / taken.path
         with suppress(FileNotFoundError):
-            content = source.read_bytes()
-            _write(copy, content, Stamp(taken.size, taken.mtime_ns))
+            content = (self.arrivals.root / taken.path).read_bytes()
+            if hashlib.sha256(content).hexdigest() == taken.sha256:
+                _write(copy, content, Stamp(taken.size, taken.mtime_ns))
 
     def _renew_reports(self) -> bool:
         """Make the reports that are due: of a batch that is over, or from time to time."""
