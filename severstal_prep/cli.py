@@ -349,7 +349,9 @@ def _cluster(options: Namespace) -> str | None:
         if options.ray_address is not None:
             raise OptionError("--ray-address belongs to --engine ray: add that, or leave it out")
         return None
-    return options.ray_address or os.environ.get("RAY_ADDRESS") or "local"
+    from severstal_prep.engines import cluster_address
+
+    return cluster_address(options.ray_address)
 
 
 def _check(options: Namespace) -> int:

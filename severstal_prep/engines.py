@@ -1,9 +1,15 @@
 """Who does the work of a command: processes of this machine, or the machines of a cluster."""
 
+import os
 from collections.abc import Generator, Sequence
 
 from severstal_prep import workers
 from severstal_prep.workers import Done, Read, Result, Steps, Task
+
+
+def cluster_address(chosen: str | None) -> str:
+    """The address of a Ray cluster: as chosen, or of the environment, or "local" to start one."""
+    return chosen or os.environ.get("RAY_ADDRESS") or "local"
 
 
 def run_steps(

@@ -77,14 +77,23 @@ def _work(
     """On a machine of the cluster: do the work, if it would be the same as that of the sender."""
     import cv2
 
-    for name, wanted in versions.items():
-        if (there := metadata.version(name)) != wanted:
-            raise PrepError(
-                f"a machine of the cluster has {name} {there}, this one {wanted}; crops may "
-                "differ: install the same on all of them"
-            )
+    check_versions(versions)
     cv2.setNumThreads(1)
     return [work(one) for one in read]
+
+
+def check_versions(versions: Mapping[str, str]) -> None:
+    """On a machine of the cluster: raise PrepError unless it has these versions of packages.
+
+    What is built for other hardware ("2.15.0+cpu") is the same version.
+    """
+    for name, wanted in versions.items():
+        there = metadata.version(name)
+        if there.partition("+")[0] != wanted.partition("+")[0]:
+            raise PrepError(
+                f"a machine of the cluster has {name} {there}, this one {wanted}; results may "
+                "differ: install the same on all of them"
+            )
 
 
 @contextmanager

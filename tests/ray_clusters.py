@@ -1,5 +1,6 @@
 """Ray clusters of several machines on this one: each machine is processes of its own."""
 
+import gc
 import os
 import shutil
 import sys
@@ -8,8 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import pytest
+
 STORE = 80 * 2**20
 """Bytes of each machine's object store; Ray takes no less than 75 MiB."""
+
+LEFT_OPEN = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+"""For tests with a cluster: Ray leaves its own log files open."""
 
 ALONE = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -59,3 +65,4 @@ def machines(workers: int) -> Iterator[Machines]:
         finally:
             ray.shutdown()
             cluster.end()
+            gc.collect()  # what Ray left open is noticed now, not in another's test

@@ -170,6 +170,14 @@ class WorkerOptions:
     batch_size: int | Literal["auto"]
     threads: int | None = None
 
+    @property
+    def patches_at_once(self) -> int:
+        """How many patches make good use of a unit to explain."""
+        side, device, size = self.model.patch, torch.device(self.model.device), self.batch_size
+        return patches_at_once(
+            self.sise.budget, auto_batch_size((side, side), device) if size == "auto" else size
+        )
+
 
 class Worker:
     """The model, loaded once, and what is done with it."""
@@ -270,6 +278,10 @@ class Engine(Protocol):
         """Do the units. They are taken as they are needed, so that memory stays flat."""
         ...
 
+    def close(self) -> None:
+        """Give back what it holds beyond this process."""
+        ...
+
 
 class LocalEngine:
     """In this process: the next units are read, and the last ones drawn, beside the passes."""
@@ -297,6 +309,9 @@ class LocalEngine:
             while drawing:
                 yield drawing.popleft().result()
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 T = TypeVar("T")
 
@@ -318,10 +333,7 @@ class ProcessEngine:
     def __init__(self, options: WorkerOptions, jobs: int) -> None:
         self._options = options
         self._jobs = jobs
-        side, device = options.model.patch, torch.device(options.model.device)
-        size = options.batch_size
-        size = auto_batch_size((side, side), device) if size == "auto" else size
-        self.patches_at_once = patches_at_once(options.sise.budget, size)
+        self.patches_at_once = options.patches_at_once
 
     def __call__(self, units: Iterable[Unit]) -> Iterator[Done]:
         threads = max(1, torch.get_num_threads() // self._jobs)
@@ -339,6 +351,9 @@ class ProcessEngine:
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def close(self) -> None:
+        """Nothing is held: processes end with the call that made them."""
 
 
 def make_worker(options: WorkerOptions) -> Worker:

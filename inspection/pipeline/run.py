@@ -1,6 +1,7 @@
 """The stages in a row: read → classify → flag → explain → measure → hold against → render."""
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from inspection.errors import BatchError
+from inspection.errors import BatchError, EngineError
 from inspection.pipeline.classifier import Classifier, Model, describe_model, load_classifier
 from inspection.pipeline.engines import (
     Engine,
@@ -45,6 +46,7 @@ from inspection.store.fields import patch_schema, strip_schema
 from inspection.store.folder import FIGURES, ReportFolder, utc_now
 from inspection.store.reading import OpenedReport, open_report
 from inspection.store.tables import write_flagged_csv, write_json, write_table
+from severstal_prep.engines import cluster_address
 from sise.outputs import check_apart
 from sise.progress import note
 
@@ -68,7 +70,9 @@ def inspect(settings: Settings, batch: Batch | None = None) -> Finished:
     begun = time.monotonic()
     earlier_reports = [one for one in settings.earlier if not _is_out(one, settings)]
     check_apart(settings.out, [settings.bundle, *earlier_reports])
-    return make_report(resolve(settings, batch), begun)
+    run = resolve(settings, batch)
+    with closing(run.engine):
+        return make_report(run, begun)
 
 
 def make_report(run: Run, begun: float) -> Finished:
@@ -109,8 +113,10 @@ def resolve(settings: Settings, batch: Batch | None = None) -> Run:
     policy = default_policy() if settings.policy is None else read_policy(settings.policy.resolve())
     if not policy.rules:
         note(f"note: {policy.source} has no rules: every judged strip is {policy.otherwise}")
-    classifier = _load(settings) if settings.jobs == 1 else None
-    model = _describe(settings) if classifier is None else classifier.model
+    cluster = _cluster(settings)
+    here = settings.jobs == 1 and cluster is None
+    classifier = _load(settings) if here else None
+    model = _describe(settings, cluster) if classifier is None else classifier.model
     policy = resolve_confidence(policy, model.card.metrics)
     if settings.stride is not None and not 1 <= settings.stride <= model.patch:
         raise BatchError(f"--stride must be 1 to {model.patch} px, not {settings.stride}")
@@ -124,11 +130,7 @@ def resolve(settings: Settings, batch: Batch | None = None) -> Run:
     options = WorkerOptions(
         settings.bundle, model, stride_of(settings, model), settings.sise, settings.batch_size
     )
-    engine: Engine = (
-        ProcessEngine(options, settings.jobs)
-        if classifier is None
-        else LocalEngine(Worker(classifier, options))
-    )
+    engine = _engine(options, classifier, cluster, settings.jobs)
     return Run(settings, batch, model, engine, policy, thresholds, settings.sise, labels, earlier)
 
 
@@ -142,14 +144,34 @@ def _load(settings: Settings) -> Classifier:
     )
 
 
-def _describe(settings: Settings) -> Model:
-    return describe_model(
-        settings.bundle,
-        settings.device,
-        settings.precision,
-        settings.batch_size,
-        settings.backend,
-    )
+def _cluster(settings: Settings) -> str | None:
+    """The address of the Ray cluster that does the work, None for this machine."""
+    if settings.engine == "ray":
+        return cluster_address(settings.ray_address)
+    if settings.ray_address is not None:
+        raise EngineError("--ray-address belongs to --engine ray: add that, or leave it out")
+    return None
+
+
+def _engine(
+    options: WorkerOptions, classifier: Classifier | None, cluster: str | None, jobs: int
+) -> Engine:
+    if cluster is not None:
+        from inspection.pipeline.ray_engine import RayEngine
+
+        return RayEngine(options, cluster, jobs)
+    if classifier is not None:
+        return LocalEngine(Worker(classifier, options))
+    return ProcessEngine(options, jobs)
+
+
+def _describe(settings: Settings, cluster: str | None) -> Model:
+    asked = (settings.device, settings.precision, settings.batch_size, settings.backend)
+    if cluster is None:
+        return describe_model(settings.bundle, *asked)
+    from inspection.pipeline.ray_engine import describe_on
+
+    return describe_on(cluster, settings.bundle, *asked)
 
 
 def _is_out(folder: Path, settings: Settings) -> bool:

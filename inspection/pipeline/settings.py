@@ -19,6 +19,7 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 PrecisionName = Literal["auto", "fp32", "bf16"]
 BackendName = Literal["auto", "torch", "openvino"]
 By = Literal["strip", "coil"]
+EngineName = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,21 @@ class Settings(SiseOptions, Inspected):
             recorded=False,
         ),
     ] = 1
+    engine: Annotated[
+        EngineName,
+        Setting(
+            "who does the work: this machine, or a Ray cluster; the results are the same",
+            recorded=False,
+        ),
+    ] = "local"
+    ray_address: Annotated[
+        str | None,
+        Setting(
+            "the cluster, HOST:PORT, or auto for that of this machine (default: RAY_ADDRESS, or "
+            "one of --jobs processors that is started here)",
+            recorded=False,
+        ),
+    ] = None
     fail_on: Annotated[
         FailOn | None,
         Setting(
@@ -213,6 +229,7 @@ SETTINGS: Mapping[str, Setting] = {
 INSPECTING = tuple(
     name
     for name in SETTINGS
-    if name not in ("bundle", "batch", "out", "fail_on", "truth", "earlier", "by")
+    if name
+    not in ("bundle", "batch", "out", "engine", "ray_address", "fail_on", "truth", "earlier", "by")
 )
 """The settings of how strips are judged and explained."""

@@ -191,14 +191,27 @@ class ReadStrip:
 
 
 def read_strip(file: StripFile, side: int = CROP_SIDE) -> ReadStrip:
-    """Stage "read": a strip's pixels. `side` is that of a patch in px.
+    """Stage "read": a strip's pixels, as `decode_strip`."""
+    content = open_strip(file)
+    return decode_strip(file, content, side) if isinstance(content, bytes) else content
+
+
+def open_strip(file: StripFile) -> bytes | ReadStrip:
+    """The content of a strip's file, or what is read of one that cannot be opened."""
+    try:
+        return read_bytes(file.path)
+    except UnreadableImageError as error:
+        return ReadStrip(file, None, error.reason)
+
+
+def decode_strip(file: StripFile, content: bytes, side: int) -> ReadStrip:
+    """The pixels of a strip's file. `side` is that of a patch in px.
 
     A strip that is smaller is mirrored at its right and lower edge, as `severstal-prep
     build-masks` does; one of less than half a patch cannot be inspected, nor one whose content
     is no longer what was listed.
     """
     try:
-        content = read_bytes(file.path)
         pixels = decode_image(content, file.path)
     except UnreadableImageError as error:
         return ReadStrip(file, None, error.reason)

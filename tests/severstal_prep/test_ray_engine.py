@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from built import contents
-from ray_clusters import Machines, machines
+from ray_clusters import LEFT_OPEN, Machines, machines
 
 from severstal_prep import build as build_module
 from severstal_prep import ray_engine
@@ -23,6 +23,8 @@ from severstal_prep.engines import run_steps
 from severstal_prep.errors import OptionError, PrepError
 from severstal_prep.strips import CUT, CutStrip, ReadStrip, cut_strip
 from severstal_prep.workers import CHUNK, Finished, Steps
+
+pytestmark = LEFT_OPEN
 
 
 def odd_is_finished(number: int) -> int | Finished[str]:
@@ -121,7 +123,7 @@ def test_other_versions_on_a_machine_are_refused(
     fake: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_engine, "library_versions", lambda: {"numpy": "1.0"})
-    with pytest.raises(PrepError, match=r"cluster has numpy [\d.]+, this one 1\.0; crops may"):
+    with pytest.raises(PrepError, match=r"cluster has numpy [\d.]+, this one 1\.0; results may"):
         list(run_steps(STEPS, range(3), 1, "a:1"))
 
 
