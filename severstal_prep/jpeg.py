@@ -12,7 +12,7 @@ import numpy.typing as npt
 import simplejpeg
 
 _PART = re.compile(rb"\xff+([^\xff\x00])")
-_SCAN_END = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _ZEROS = bytes(32)
 _CODES, _STEPS, _SCAN, _END = 0xC4, 0xDB, 0xDA, 0xD9
 _SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -81,6 +81,8 @@ def _check_steps(body: bytes) -> None:
     place = 0
     while place < len(body):
         size = 128 if body[place] >> 4 else 64
+        if place + size >= len(body):  # cut off, which libjpeg will say
+            return
         steps = np.frombuffer(body[place + 1 : place + 1 + size], "u1").reshape(64, -1)
         if not steps.any(axis=1).all():
             raise PixelsError("damaged, its table of steps is lost; copy it again")

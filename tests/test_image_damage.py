@@ -156,6 +156,22 @@ def test_a_few_spare_bytes_at_the_end_of_a_scan_are_no_damage(
     assert refused(content[:-2] + bytes(40) + b"\xff\xd9")
 
 
+def test_a_table_of_steps_cut_off_anywhere_is_refused(refused: Callable[[bytes], bool]) -> None:
+    content = jpeg()
+    place = content.index(b"\xff\xdb") + 2
+    length = int.from_bytes(content[place : place + 2])
+    for kept in range(2, length):
+        heading = content[:place] + struct.pack(">H", kept)
+        assert refused(heading + content[place + 2 : place + kept] + content[place + length :])
+
+
+def test_the_end_of_a_scan_is_looked_for_once(refused: Callable[[bytes], bool]) -> None:
+    """Else this would take hours: a coded 255 may have any number of 255s before it."""
+    content = jpeg()
+    place = len(content) * 2 // 3
+    refused(content[:place] + b"\xff" * 3_000_000 + b"\0" + content[place:])
+
+
 def test_a_jpeg_inside_a_tiff_is_checked(refused: Callable[[bytes], bool]) -> None:
     for mode in ("L", "RGB"):
         stream = io.BytesIO()

@@ -80,7 +80,7 @@ def _opened(file: Path, axes: int) -> Image:
         raise
     except Exception as error:  # of a damaged heading NumPy raises anything
         raise ValueError(f"{file}: no array ({type(error).__name__})") from error
-    fits = array.dtype == np.uint8 and array.ndim == axes
+    fits = array.dtype == np.uint8 and array.ndim == axes and array.size
     if not fits or (axes == 4 and array.shape[3] not in (1, 3)):
         raise ValueError(f"{file}: an array {array.shape} of {array.dtype}")
     return array

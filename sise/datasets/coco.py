@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from sise.datasets.dataset import Item, Truth, mask_of_boxes
 from sise.datasets.files import check_size, inside, read_pixels
+from sise.datasets.outlines import check_outline
 from sise.errors import DatasetError
 
 Regions = Literal["masks", "boxes"]
@@ -73,13 +74,13 @@ class Coco:
             return mask_of_boxes([self._box(entry) for entry in objects], (height, width))
         mask = np.zeros((height, width), dtype=np.bool_)
         for entry in objects:
-            outline = self._outline(entry)
-            check_size(outline.shape, pixels, self._source("annotation", entry))
-            mask |= outline
+            mask |= self._outline(entry)
         return mask
 
     def _outline(self, entry: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+        image = self._coco.imgs[entry["image_id"]]
         try:
+            check_outline(entry["segmentation"], (image["height"], image["width"]))
             mask: npt.NDArray[np.uint8] = self._coco.annToMask(entry)
         except Exception as error:  # pycocotools raises it bare, and whatever numpy raises
             raise DatasetError(

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from sise.datasets.coco import Coco
 from sise.datasets.dataset import Item
 from sise.datasets.opening import open_dataset
+from sise.datasets.outlines import check_outline
 from sise.errors import DatasetError
 
 FILE = "annotations/instances_val2014.json"
@@ -180,13 +183,46 @@ def test_damaged_json_is_named(root: Path, text: str) -> None:
         (None, "annotation 2: not a readable segmentation"),
         ([], "annotation 2: not a readable segmentation"),
         ("abc", "annotation 2: not a readable segmentation"),
-        ({"size": [9, 10], "counts": [90]}, "annotation 2: of 10×9 px, but its image has 10×8"),
+        ([[0, 0, 4, 0, None, 2]], "a coordinate that is no number"),
+        ([[0, 0, 4, 0, True, 2]], "a coordinate that is no number"),
+        ([[0, 0, 4, 0, float("nan"), 2]], "a polygon that reaches to nan"),
+        ([[0, 0, 4, 0, 1e9, 2]], r"a polygon that reaches to 1e\+09"),
+        ([[0, 0, 4, 0]], "a polygon without three points"),
+        ([[0, 0, 4, 0, 4, 2, 4]], "a polygon without three points"),
+        ([{"size": [8, 10], "counts": [80]}], "a polygon without three points"),
+        ({"size": [9, 10], "counts": [90]}, r"of size \[9, 10\], not \[8, 10\]"),
+        ({"size": [8, 10], "counts": [81]}, "run lengths of 81 pixels, not 80"),
+        ({"size": [8, 10], "counts": [-1, 81]}, "run lengths that are no whole numbers"),
+        ({"size": [8, 10], "counts": [2**40, 80]}, "run lengths that are no whole numbers"),
+        ({"size": [8, 10], "counts": [80.0]}, "run lengths that are no whole numbers"),
+        ({"size": [8, 10]}, "run lengths that are no whole numbers"),
+        ({"size": [8, 10], "counts": "0"}, "run lengths of 0 pixels, not 80"),
+        ({"size": [8, 10], "counts": "O"}, "run lengths that are no whole numbers"),
+        ({"size": [8, 10], "counts": "ooooooooo"}, "a letter that is none of theirs"),
+        ({"size": [8, 10], "counts": "é"}, "a letter that is none of theirs"),
+        ({"size": [8, 10], "counts": "o"}, "packed run lengths that are cut off"),
     ],
 )
 def test_outlines_that_cannot_be_drawn(root: Path, segmentation: Any, message: str) -> None:
     dataset = open_dataset(spoilt(root, {"segmentation": segmentation}))
     with pytest.raises(DatasetError, match=message):
         dataset.truth(dataset.items[1])
+
+
+@given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=60)))
+def test_run_lengths_are_those_of_pycocotools(mask: np.ndarray) -> None:
+    """Packed by it, and not packed."""
+    packer = pytest.importorskip("pycocotools.mask")
+    packed = packer.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
+    size = mask.shape
+    check_outline({"size": list(size), "counts": packed}, size)
+    column_by_column = mask.ravel(order="F")
+    changes = np.flatnonzero(
+        np.diff(column_by_column, prepend=False, append=~column_by_column[-1:])
+    )
+    check_outline({"size": list(size), "counts": np.diff(changes, prepend=0).tolist()}, size)
+    with pytest.raises(ValueError, match=f"not {mask.size + 1}"):
+        check_outline({"size": [1, mask.size + 1], "counts": packed}, (1, mask.size + 1))
 
 
 @pytest.mark.parametrize("bbox", [None, [1, 2, 3], [1, 2, -3, 4], [1, 2, float("nan"), 4], "abcd"])

@@ -134,6 +134,7 @@ def test_made_once_and_anew_where_a_crop_or_the_file_changed(root: Path) -> None
         lambda whole: whole.replace(b"|u1", b"<f4"),
         lambda whole: whole.replace(b"|u1", b"|O "),
         lambda whole: whole.replace(b"64, 64, 1)", b"64, 32, 2)"),
+        lambda whole: whole.replace(b"64, 64, 1)", b"0, 64, 1) "),
         lambda whole: whole.replace(b"(26, 64, 64, 1)", b"(9999999999, 1)"),
         lambda whole: whole[:40],
         lambda whole: b"",
