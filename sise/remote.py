@@ -42,7 +42,7 @@ SECONDS_BETWEEN_NOTES = 30.0
 """Of what was fetched, so that a command that is killed has not fetched for nothing."""
 TOGETHER = 64
 """Files that are fetched, or carried back, at the same time."""
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+([^/].*)", re.DOTALL)
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.:-]+):/+([^/].*)", re.DOTALL | re.IGNORECASE)
 _HERE = ("file", "local")
 _PARTIAL = re.compile(r"\..+\.partial")
 _OF_THIS_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -148,7 +148,7 @@ def _addresses(key: str, value: Any) -> dict[Any, str]:
         text = one.partition("#")[0] if isinstance(one, str) else str(one)
         match = _ADDRESS.fullmatch(text)
         if match and isinstance(one, Path if key.rpartition(".")[2] not in TEXTS else str | Path):
-            found[one] = f"{match[1]}://{match[2]}"
+            found[one] = f"{match[1].lower()}://{match[2]}"
     return found
 
 
@@ -227,8 +227,9 @@ class _State:
 
 @dataclass(frozen=True)
 class _Copy:
-    """The copy of a place in the cache: `home` holds the folder or file itself, `local`, and what
-    is known of it. Names of files are relative to the place, and "" is the place, if it is one."""
+    """The copy of a place in the cache: `home` holds what is known of it and, in a folder of its
+    own, the folder or file itself, `local`. Names of files are relative to the place, and "" is the
+    place, if it is one."""
 
     address: str
     home: Path
@@ -239,8 +240,13 @@ class _Copy:
     @classmethod
     def of(cls, address: str, written: bool) -> "_Copy":
         """Raises OSError for an address that leads nowhere."""
-        parts = address.partition("://")[2].split("/")
-        if any(not _is_plain(part) for part in parts):
+        scheme, _, path = address.partition("://")
+        parts = path.split("/")
+        secret = ":" in parts[0].rpartition("@")[0] or (scheme.startswith("http") and "?" in path)
+        if secret:  # which records and reports would tell
+            words = "holds a password or key; give those in fsspec's configuration (docs/remote.md)"
+            raise _refusal(f"{scheme}://{parts[0].rpartition('@')[2]}/…", words)
+        if "::" in address or not all(map(_is_plain, parts)):
             raise _refusal(address, "no address of a folder or file; check it")
         with _told(address):
             import fsspec
@@ -248,7 +254,7 @@ class _Copy:
             system, root = fsspec.core.url_to_fs(address)
         digest = hashlib.sha256(address.encode()).hexdigest()[:24]
         home = cache_folder() / ("written" if written else "read") / digest
-        return cls(address, home, home / parts[-1], system, str(root).rstrip("/"))
+        return cls(address, home, home / "copy" / parts[-1], system, str(root).rstrip("/"))
 
     @contextmanager
     def input(self, track: Track) -> Iterator[None]:
@@ -309,6 +315,7 @@ class _Copy:
     @contextmanager
     def _lock(self) -> Iterator[int]:
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.local.parent.mkdir(exist_ok=True)
         lock = os.open(self.home / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         _LOCKS.add(lock)
         try:

@@ -217,6 +217,11 @@ def test_a_format_without_its_extra_is_one_line(form: str, library: str, run: Ru
     assert run("train", *export, code=2).stderr == f"defect-train: {told}\n"
 
 
+def test_an_address_without_its_extra_is_one_line(run: Run) -> None:
+    told = 'severstal-prep: s3://b/d: needs pip install "steel-sise[remote]"\n'
+    assert run("prep", "severstal-prep", "check", "s3://b/d", code=2).stderr == told
+
+
 @pytest.mark.slow(minutes=2)
 def test_each_command_works_with_its_extra(run: Run, tmp_path: Path) -> None:
     strips, dataset, trained, report = (tmp_path / name for name in ("s", "d", "t", "r"))

@@ -111,6 +111,16 @@ def test_a_copy_that_was_damaged_is_fetched_again(memory: Any) -> None:
     assert run(lambda options: texts(options.data), data=Path("memory://in")) == {"a": "whole"}
 
 
+@pytest.mark.parametrize("name", ["lock", "state.json", "fetched", "copy"])
+def test_a_place_may_have_any_name(name: str, memory: Any) -> None:
+    put(memory, **{name: "its own"})
+    address = Path(f"MEMORY://in/{name}")
+    for _ in range(2):
+        assert run(lambda options: options.truth.read_text("utf-8"), truth=address) == "its own"
+    run(lambda options: options.out.write_text("ours", "utf-8"), out=address)
+    assert there(memory, "in") == {name: "ours"}
+
+
 def test_lists_and_single_files(memory: Any) -> None:
     put(memory, a="1", b="2")
     images = [Path("memory://in/a"), Path("here"), Path("memory://in/b")]
@@ -264,6 +274,14 @@ def test_no_name_leads_out_of_the_copy(key: str, memory: Any, tmp_path: Path) ->
     assert list(tmp_path.rglob("*evil*")) == []
 
 
+@pytest.mark.parametrize("address", ["sftp://me:word@host/x", "https://host/a.csv?sign=word"])
+def test_no_address_tells_a_secret(address: str, memory: Any) -> None:
+    with pytest.raises(OSError, match="holds a password or key") as failed:
+        run(print, data=Path(address))
+    assert failed.value.filename == f"{address.partition('://')[0]}://host/…"
+    assert "word@" not in str(failed.value) + str(failed.value.filename)
+
+
 def test_results_do_not_go_into_what_is_read(memory: Any) -> None:
     put(memory, a="1")
     with pytest.raises(OSError, match="lies in memory://in, which is read"):
@@ -291,6 +309,7 @@ def prep(*arguments: object) -> int:
         ("s3://none/x", "s3://none/x: no such bucket or folder; check the address"),
         ("s3://steel/none", "s3://steel/none: nothing is there; check the address"),
         ("foo://x", "foo://x: foo:// is unknown; s3:// and gs:// are known, and what fsspec knows"),
+        ("simplecache::s3://a", "simplecache::s3://a: no address of a folder or file; check it"),
         ("s3://steel/a/../b", "s3://steel/a/../b: no address of a folder or file; check it"),
     ],
 )
