@@ -47,6 +47,7 @@ from inspection.store.folder import FIGURES, ReportFolder, utc_now
 from inspection.store.reading import OpenedReport, open_report
 from inspection.store.tables import write_flagged_csv, write_json, write_table
 from severstal_prep.engines import cluster_address
+from severstal_prep.remote import named
 from sise.outputs import check_apart
 from sise.progress import note
 
@@ -204,7 +205,7 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
 def _figures(run: Run, report: OpenedReport, truth: HeldAgainst | None) -> Figures:
     settings = run.settings
     compared = history(report, run.earlier, settings.by)
-    itself = tuple((str(f), SAME_STRIPS) for f in settings.earlier if _is_out(f, settings))
+    itself = tuple((named(str(f)), SAME_STRIPS) for f in settings.earlier if _is_out(f, settings))
     compared = replace(compared, left_out=compared.left_out + itself)
     return work_out(report, Background(compared, settings.by, truth, run.model.card.metrics))
 

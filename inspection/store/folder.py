@@ -17,6 +17,7 @@ from inspection.store.tables import Shards, write_json
 from severstal_prep.alone import alone, unused
 from severstal_prep.checked import checked, read_json
 from severstal_prep.files import write_whole
+from severstal_prep.remote import named
 
 FORMAT = "steel-sise inspection 1"
 INDEX = "index.html"
@@ -67,7 +68,8 @@ class ReportFolder:
                 "strips; choose an --out elsewhere"
             )
         marker = self.root / WORK / "source.json"
-        source = {"format": FORMAT, "batch": str(batch.root), "inputs": batch.digest()}
+        batch_folder = named(str(batch.root))
+        source = {"format": FORMAT, "batch": batch_folder, "inputs": batch.digest()}
         if marker.is_file():
             self._check_source(marker, source)
         elif self.root.exists() and not all(map(self._is_begun, self.root.iterdir())):
