@@ -24,6 +24,7 @@ IMAGE_SUFFIXES = frozenset(
 )  # fmt: skip
 """Suffixes of the kinds that are read; a file of another kind or content may bear them."""
 Pixel = TypeVar("Pixel", np.uint8, np.bool_)
+JPEG_END = b"\xff\xd9"
 PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 # Steel is noise to a compressor: run lengths of the filtered rows alone give smaller files
@@ -133,9 +134,18 @@ def _encode(array: npt.NDArray[np.uint8], suffix: str, options: tuple[int, ...])
 
 def is_whole_png(path: Path) -> bool:
     """Tell whether `path` is a PNG file with its end in place, without decoding it."""
+    return _ends(path, PNG_END)
+
+
+def is_whole_jpeg(path: Path) -> bool:
+    """The same for a JPEG file."""
+    return _ends(path, JPEG_END)
+
+
+def _ends(path: Path, end: bytes) -> bool:
     try:
         with path.open("rb") as stream:
-            stream.seek(-len(PNG_END), io.SEEK_END)
-            return stream.read() == PNG_END
+            stream.seek(-len(end), io.SEEK_END)
+            return stream.read() == end
     except OSError:
         return False

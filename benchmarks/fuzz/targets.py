@@ -252,6 +252,7 @@ def options(folder: Path) -> tuple[Parse, Errors]:
 
     from jsonargparse import ArgumentParser
 
+    import sise.checked  # noqa: F401  else Atheris tells of it where only errors are told
     from inspection.commands import run
     from severstal_prep.usage import parse as parse_command
     from sise.commands import explain

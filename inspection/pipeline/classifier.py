@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from severstal_prep.files import file_sha256
 from severstal_prep.images import to_grey
 from severstal_prep.recast import BLACK_LEVEL
 from sise.backends import Backend, Network, scoring_network
+from sise.batches import BatchSize
 from sise.bundle import ModelBundle, ModelCard
 from sise.devices import choose_device, device_name
 from sise.precision import resolve
@@ -198,6 +199,7 @@ class StripClassifier:
     def __init__(self, classifier: Classifier, stride: int) -> None:
         self.classifier = classifier
         self.stride = stride
+        self._size = BatchSize(classifier.batch_size)
 
     def __call__(self, strips: Sequence[ReadStrip]) -> pd.DataFrame:
         """A row per patch of the strips that have pixels, in order.
@@ -229,7 +231,9 @@ class StripClassifier:
                         float((grey >= WHITE_LEVEL).mean()),
                     )
                 )
-        by_class = zip(classifier.classes, probabilities(tiles, classifier).T, strict=True)
+        by_class = zip(
+            classifier.classes, probabilities(tiles, classifier, self._size).T, strict=True
+        )
         columns = {probability_column(name): column for name, column in by_class}
         return pd.DataFrame(patches, columns=PATCH_COLUMNS).assign(**columns)
 
@@ -243,29 +247,28 @@ class StripClassifier:
 
 
 def probabilities(
-    tiles: list[npt.NDArray[np.uint8]], classifier: Classifier
+    tiles: Sequence[npt.NDArray[np.uint8]], classifier: Classifier, size: BatchSize | None = None
 ) -> npt.NDArray[np.float32]:
-    """Class probabilities (N, classes) of tiles (H, W, 3) uint8, in batches of one fixed size.
+    """Class probabilities (N, classes) of tiles (H, W, 3) uint8, in batches of one `size`, the
+    classifier's unless given.
 
     The last batch is filled up, so that a tile's probabilities do not depend on how many
     others come with it: an interrupted run that continues gives the same bits. Logits that are not
-    all finite give NaN.
+    all finite give NaN. Out of memory, batches are halved; raises SiseError where one tile is too
+    much.
     """
-    answers = [np.empty((0, len(classifier.classes)), np.float32)]
-    for batch in _batches(tiles, classifier.batch_size):
-        missing = classifier.batch_size - len(batch)
-        filled = np.stack([*batch, *[np.zeros_like(batch[0])] * missing])
+    answers = np.empty((len(tiles), len(classifier.classes)), np.float32)
+    size = BatchSize(classifier.batch_size) if size is None else size
+
+    def answer(start: int, stop: int) -> None:
+        batch = tiles[start:stop]
+        filled = np.stack([*batch, *[np.zeros_like(batch[0])] * (size.value - len(batch))])
         inputs = classifier.bundle.preprocess(filled).to(classifier.device)
         with torch.inference_mode():
             logits = classifier.network.forward(inputs)[: len(batch)].float()
         answered = logits.isfinite().all(dim=1, keepdim=True)
-        answers.append(logits.softmax(dim=1).where(answered, torch.nan).cpu().numpy())
-    return np.concatenate(answers)
+        found = logits.softmax(dim=1).where(answered, torch.nan)
+        answers[start:stop] = found.cpu().numpy()
 
-
-def _batches(
-    tiles: list[npt.NDArray[np.uint8]], size: int
-) -> Iterator[list[npt.NDArray[np.uint8]]]:
-    remaining = iter(tiles)
-    while batch := list(islice(remaining, size)):
-        yield batch
+    size.run(len(tiles), answer)
+    return answers

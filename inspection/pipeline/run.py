@@ -34,7 +34,7 @@ from inspection.pipeline.record import (
 )
 from inspection.pipeline.settings import Settings
 from inspection.pipeline.stages import classify_strips, explain_strips
-from inspection.pipeline.strips import Batch, list_batch
+from inspection.pipeline.strips import AGAIN, Batch, list_batch
 from inspection.quality.figures import Background, Figures, as_json, work_out
 from inspection.quality.ground_truth import WITHOUT_TRUTH, HeldAgainst, hold_against
 from inspection.quality.history import SAME_STRIPS, history
@@ -182,6 +182,7 @@ def _is_out(folder: Path, settings: Settings) -> bool:
 def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     classes = run.model.classes
     patches, strips = classify_strips(run, folder)
+    run, strips = _without_changed(run, strips)
     truth = None if run.labels is None else match(run.labels, strips, classes)
     patches, strips = explain_strips(patches, strips, run, folder)
     patches = rank(judge(patches, run.policy.weak))
@@ -200,6 +201,22 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     seal = folder.finish(content, {*_images(strips), *_images(patches)})
     folder.log("sealed", seal=seal)
     return content
+
+
+def _without_changed(run: Run, strips: pd.DataFrame) -> tuple[Run, pd.DataFrame]:
+    """A strip that changed after it was listed counts as one that could not be opened: the report
+    is of other inputs than those listed, so that the same command does not take it for theirs."""
+    changed = strips["reason"].str.endswith(AGAIN)
+    names = set(strips.loc[changed, "strip_id"])
+    files = tuple(
+        replace(file, sha256="", size=0) if file.strip_id in names else file
+        for file in run.batch.strips
+    )
+    told = strips.assign(
+        strip_sha256=strips["strip_sha256"].mask(changed, ""),
+        bytes=strips["bytes"].mask(changed, 0),
+    )
+    return replace(run, batch=replace(run.batch, strips=files)), told
 
 
 def _figures(run: Run, report: OpenedReport, truth: HeldAgainst | None) -> Figures:

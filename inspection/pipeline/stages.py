@@ -35,6 +35,7 @@ from inspection.store.fields import flagged_column
 from inspection.store.folder import ReportFolder
 from inspection.store.frames import rows
 from inspection.store.tables import content_key, patch_key
+from severstal_prep.images import is_whole_jpeg
 from sise.progress import track
 from sise.status import OK
 
@@ -121,7 +122,7 @@ def _fill_predictions(run: Run, folder: ReportFolder, keys: Sequence[str]) -> di
 
 def _is_kept(folder: ReportFolder, file: StripFile, key: str) -> bool:
     thumb = folder.root / pictures.thumb_path(file.sha256)
-    return key in folder.predictions and thumb.is_file()
+    return key in folder.predictions and is_whole_jpeg(thumb)
 
 
 def _chunks(strips: Iterable[StripToClassify]) -> Iterator[list[StripToClassify]]:

@@ -20,6 +20,8 @@ from severstal_prep.errors import UnreadableImageError
 from severstal_prep.images import decode_image, looks_like_image, mirrored, read_bytes
 from severstal_prep.training_crops import CROP_SIDE
 
+AGAIN = "run again once it is written"
+"""So ends the reason for a strip that was not there, or another, after it was listed."""
 _LOOKED_INTO = 10_000
 """Files in a folder that is passed over, at most."""
 
@@ -201,7 +203,8 @@ def open_strip(file: StripFile) -> bytes | ReadStrip:
     try:
         return read_bytes(file.path)
     except UnreadableImageError as error:
-        return ReadStrip(file, None, error.reason)
+        gone = f"{error.reason}, though it was listed; {AGAIN}"
+        return ReadStrip(file, None, gone if file.sha256 else error.reason)
 
 
 def decode_strip(file: StripFile, content: bytes, side: int) -> ReadStrip:
@@ -211,13 +214,12 @@ def decode_strip(file: StripFile, content: bytes, side: int) -> ReadStrip:
     build-masks` does; one of less than half a patch cannot be inspected, nor one whose content
     is no longer what was listed.
     """
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        return ReadStrip(file, None, f"the file changed during the inspection; {AGAIN}")
     try:
         pixels = decode_image(content, file.path)
     except UnreadableImageError as error:
         return ReadStrip(file, None, error.reason)
-    if hashlib.sha256(content).hexdigest() != file.sha256:
-        changed = "the file changed during the inspection; run again once it is written"
-        return ReadStrip(file, None, changed)
     height, width = pixels.shape[:2]
     if 2 * min(height, width) < side:
         small = f"{width} × {height} px, less than half of the model's {side} px"
