@@ -55,7 +55,6 @@ class Run:
     engine: Engine
     policy: Policy
     thresholds: Mapping[str, float]
-    sise: SiseOptions
     labels: Labels | None = None
     earlier: tuple[OpenedReport, ...] = ()
 
@@ -79,7 +78,7 @@ class Run:
 
     def explanation_parts(self) -> dict[str, Any]:
         """All that a patch's map and measures depend on, but the patch and its target."""
-        parts = self.prediction_parts() | sise_parameters(self.sise, self.model)
+        parts = self.prediction_parts() | sise_parameters(self.settings.sise, self.model)
         del parts["stride"], parts["rows"], parts["white_level"]
         return parts | {"second_method": SECOND_METHOD}
 
@@ -185,7 +184,7 @@ def config(run: Run) -> dict[str, Any]:
         "black_threshold": run.policy.black_threshold,
         "white_level": WHITE_LEVEL,
         "white_threshold": WHITE_SHARE,
-        "sise": sise_parameters(run.sise, run.model),
+        "sise": sise_parameters(run.settings.sise, run.model),
     }
 
 

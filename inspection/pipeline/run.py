@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -32,7 +32,7 @@ from inspection.pipeline.record import (
     make_record,
     stride_of,
 )
-from inspection.pipeline.settings import Settings
+from inspection.pipeline.settings import BackendName, DeviceName, PrecisionName, Settings
 from inspection.pipeline.stages import classify_strips, explain_strips
 from inspection.pipeline.strips import AGAIN, Batch, list_batch
 from inspection.quality.figures import Background, Figures, as_json, work_out
@@ -116,7 +116,7 @@ def resolve(settings: Settings, batch: Batch | None = None) -> Run:
         note(f"note: {policy.source} has no rules: every judged strip is {policy.otherwise}")
     cluster = _cluster(settings)
     here = settings.jobs == 1 and cluster is None
-    classifier = _load(settings) if here else None
+    classifier = load_classifier(settings.bundle, *_asked(settings)) if here else None
     model = _describe(settings, cluster) if classifier is None else classifier.model
     policy = resolve_confidence(policy, model.card.metrics)
     if settings.stride is not None and not 1 <= settings.stride <= model.patch:
@@ -132,17 +132,7 @@ def resolve(settings: Settings, batch: Batch | None = None) -> Run:
         settings.bundle, model, stride_of(settings, model), settings.sise, settings.batch_size
     )
     engine = _engine(options, classifier, cluster, settings.jobs)
-    return Run(settings, batch, model, engine, policy, thresholds, settings.sise, labels, earlier)
-
-
-def _load(settings: Settings) -> Classifier:
-    return load_classifier(
-        settings.bundle,
-        settings.device,
-        settings.precision,
-        settings.batch_size,
-        settings.backend,
-    )
+    return Run(settings, batch, model, engine, policy, thresholds, labels, earlier)
 
 
 def _cluster(settings: Settings) -> str | None:
@@ -167,12 +157,18 @@ def _engine(
 
 
 def _describe(settings: Settings, cluster: str | None) -> Model:
-    asked = (settings.device, settings.precision, settings.batch_size, settings.backend)
     if cluster is None:
-        return describe_model(settings.bundle, *asked)
+        return describe_model(settings.bundle, *_asked(settings))
     from inspection.pipeline.ray_engine import describe_on
 
-    return describe_on(cluster, settings.bundle, *asked)
+    return describe_on(cluster, settings.bundle, *_asked(settings))
+
+
+def _asked(
+    settings: Settings,
+) -> tuple[DeviceName, PrecisionName, int | Literal["auto"], BackendName]:
+    """How the model is to run."""
+    return settings.device, settings.precision, settings.batch_size, settings.backend
 
 
 def _is_out(folder: Path, settings: Settings) -> bool:
@@ -228,6 +224,5 @@ def _figures(run: Run, report: OpenedReport, truth: HeldAgainst | None) -> Figur
 
 
 def _images(rows: pd.DataFrame) -> set[str]:
-    names = ["thumb_path", "raw_path", "overlay_path", "map_path", "runner_up_map_path"]
-    columns = rows.columns.intersection(names)
+    columns = [name for name in rows.columns if name.endswith("_path")]
     return {path for name in columns for path in rows[name].dropna() if path}
