@@ -13,12 +13,12 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from severstal_prep import console
 from severstal_prep.errors import PrepError
-from severstal_prep.remote import carried, carrying, is_place, named
+from severstal_prep.remote import carried, carrying, is_place
 from severstal_prep.usage import parse
 from sise.errors import SiseError
 from training.costs import COSTS_HELP, RISK_HELP, cost_table
 from training.errors import RecipeError, TrainingError
-from training.recipes import take_configs
+from training.recipes import take_configs, with_addresses
 
 PROGRAM = "defect-train"
 LISTING = "--list-architectures"
@@ -387,4 +387,4 @@ def _save_config(parser: ArgumentParser, options: Namespace, folder: Path) -> No
     from severstal_prep.files import replacing
 
     with replacing(folder / "config.yaml") as temporary:
-        temporary.write_text(named(parser.dump(options)), "utf-8")
+        temporary.write_text(with_addresses(parser.dump(options)), "utf-8")

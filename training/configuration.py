@@ -19,7 +19,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from severstal_prep.alone import alone
 from severstal_prep.dataset import card_sha256, read_card
-from severstal_prep.remote import is_place, named
+from severstal_prep.remote import is_place
 from severstal_prep.usage import in_words
 from sise.outputs import check_apart
 from sise.precision import has_bfloat16
@@ -39,7 +39,7 @@ from training.options import (
 )
 from training.processes import OwnSignals, is_first, started
 from training.progress import progress_callback
-from training.recipes import RecipeArguments, essentials
+from training.recipes import RecipeArguments, essentials, with_addresses
 from training.runs import CheckpointFiles, RunCheckpoint, RunFolder
 
 Monitor = Literal["val/macro_recall", "val/top1", "val/loss", "val/mixture"]
@@ -133,7 +133,7 @@ class FitCLI(LightningCLI):
         """Look at the run folder before anything costly is made."""
         check_trainer_options(self.config.trainer)
         self.run = RunFolder(self.config.out or Path("runs") / self.recipe.name)
-        self.config_text = named(self.parser.dump(self.config, skip_none=False))
+        self.config_text = with_addresses(self.parser.dump(self.config, skip_none=False))
         configuration = yaml.safe_load(self.config_text)
         check_finite(configuration)
         dataset_sha256 = card_sha256(self.config.data.root)

@@ -7,8 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from severstal_prep.checked import read_yaml
-from severstal_prep.remote import Carrier
+from severstal_prep.remote import Carrier, named
 from training.errors import RecipeError
 
 CONFIG_FLAGS = ("-c", "--config")
@@ -93,6 +95,26 @@ def essentials(configuration: Mapping[str, Any], prefix: str = "") -> dict[str, 
         if value is not None and ours and key not in NOT_ESSENTIAL:
             kept[name] = essentials(value, f"{key}.") if isinstance(value, Mapping) else value
     return kept
+
+
+def with_addresses(text: str) -> str:
+    """The YAML text of a configuration, where copies of places are named by their addresses."""
+    content = yaml.safe_load(text)
+    renamed = _renamed(content)
+    if renamed == content:
+        return text
+    return yaml.safe_dump(renamed, sort_keys=False, allow_unicode=True)
+
+
+def _renamed(value: Any) -> Any:
+    match value:
+        case dict():
+            return {name: _renamed(inner) for name, inner in value.items()}
+        case list():
+            return [_renamed(inner) for inner in value]
+        case str():
+            return named(value)
+    return value
 
 
 def _group_files(options: Sequence[str]) -> list[Path]:

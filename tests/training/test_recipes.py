@@ -3,8 +3,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from severstal_prep import remote
 from training.errors import RecipeError
-from training.recipes import essentials, recipe_names, recipe_path, take_configs
+from training.recipes import (
+    essentials,
+    recipe_names,
+    recipe_path,
+    take_configs,
+    with_addresses,
+)
 
 
 def test_packaged_recipes() -> None:
@@ -96,3 +103,17 @@ def test_the_essentials_are_what_decides_the_weights() -> None:
         "data": {"batch_size": 8},
         "trainer": {"max_epochs": 3},
     }
+
+
+def test_a_configuration_names_addresses_whatever_yaml_makes_of_a_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copy = f"/тест dir: {'long and ' * 20}/recast's #1"
+    monkeypatch.setitem(remote._NAMES, copy, "s3://steel/recast")
+    text = yaml.safe_dump({"data": {"root": copy, "n": 1}, "more": [f"{copy}/crops"]})
+    assert copy not in text
+    assert yaml.safe_load(with_addresses(text)) == {
+        "data": {"root": "s3://steel/recast", "n": 1},
+        "more": ["s3://steel/recast/crops"],
+    }
+    assert with_addresses("a:   1 # kept\n") == "a:   1 # kept\n"
