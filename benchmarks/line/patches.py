@@ -26,11 +26,11 @@ from inspection.pipeline.classifier import BackendName, Classifier, load_classif
 from inspection.pipeline.explainer import (
     PatchExplainer,
     PatchTask,
-    SiseOptions,
     explained_region,
     region,
 )
 from inspection.pipeline.outlines import svg_path
+from inspection.pipeline.settings import SiseOptions
 from sise import SISE
 from sise.baselines import Masker
 from sise.devices import device_name

@@ -127,8 +127,9 @@ class PatchExplainer:
     but for rounding: scores differ by less than 0.01, and maps correlate by more than 0.99. It is
     made once, and is not for several threads at a time.
 
-    Out of memory, it works in smaller batches and on fewer patches; which may change the last bits.
-    Raises SiseError if not even one patch fits.
+    However many tasks it is given, memory holds the feature maps of a few patches. Out of memory,
+    it works in smaller batches and on fewer patches, which may change the last bits. Raises
+    SiseError if not even one patch fits.
     """
 
     def __init__(
@@ -155,6 +156,11 @@ class PatchExplainer:
 
     def __call__(self, tasks: Sequence[PatchTask]) -> list[PatchEvidence]:
         """The evidence of each task. See the class for what it depends on, and what it raises."""
+        at_once = max(_FEWEST, self.patches_at_once)
+        shares = (tasks[start : start + at_once] for start in range(0, len(tasks), at_once))
+        return [one for share in shares for one in self._explain_halving_on_oom(share)]
+
+    def _explain_halving_on_oom(self, tasks: Sequence[PatchTask]) -> list[PatchEvidence]:
         try:
             return self._explain(tasks)
         except RuntimeError as error:
@@ -167,11 +173,10 @@ class PatchExplainer:
                 ) from error
         # Only here, when the error and all that it holds are gone, is there memory again.
         half = len(tasks) // 2
-        return [*self(tasks[:half]), *self(tasks[half:])]
+        halves = tasks[:half], tasks[half:]
+        return [one for share in halves for one in self._explain_halving_on_oom(share)]
 
     def _explain(self, tasks: Sequence[PatchTask]) -> list[PatchEvidence]:
-        if not tasks:
-            return []
         # Stacking copies: decoded images are read-only, which PyTorch warns of.
         pixels = np.stack([task.pixels for task in tasks])
         images = self._classifier.bundle.preprocess(pixels).to(self._classifier.device)
@@ -247,6 +252,7 @@ def patches_at_once(budget: Budget, batch_size: int) -> int:
 _REGION = ("region_area", "region_left", "region_top", "region_width", "region_height")
 # Of so many, a last one that is half empty costs little.
 _FULL_BATCHES = 8
+_FEWEST = 8
 
 
 def _target_part(found: _Map | None) -> dict[str, Any]:

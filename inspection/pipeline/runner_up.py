@@ -6,7 +6,6 @@ sees two things.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,18 +28,6 @@ def add_runner_up(patches: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame
     return patches.assign(
         runner_up=names[second], runner_up_score=others[np.arange(len(patches)), second]
     )
-
-
-def second_class(
-    probabilities: npt.NDArray[np.floating[Any]], classes: Sequence[str], target: str
-) -> tuple[str, float]:
-    """The most probable class other than `target`, the first among equals, and its probability.
-
-    `probabilities` (classes,) are calibrated, in the order of `classes`. The class may be "normal".
-    """
-    others = np.where(np.array(classes, dtype=object) == target, -1.0, probabilities)
-    second = int(others.argmax())
-    return classes[second], float(others[second])
 
 
 def similarity(heat: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:

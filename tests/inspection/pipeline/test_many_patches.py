@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from networks import quickly, small_cnn
 from toys import FakeExplainer, needs_openvino, strip, toy_classifier
 
 from inspection.pipeline.classifier import Classifier
-from inspection.pipeline.explainer import PatchEvidence, PatchExplainer, PatchTask, SiseOptions
+from inspection.pipeline.explainer import PatchEvidence, PatchExplainer, PatchTask
 from inspection.pipeline.runner_up import similarity
+from inspection.pipeline.settings import SiseOptions
 from sise.backends import Backend, scoring_network
 from sise.engine import Engine
 from sise.errors import SiseError
+from sise.explanation import Explanation
 
 SETTINGS = {
     "default": SiseOptions(budget=12),
@@ -351,6 +354,22 @@ def test_out_of_memory_outside_of_the_networks_there_are_fewer_patches(
 def test_not_even_one_image_is_one_line() -> None:
     with pytest.raises(SiseError, match="out of memory"):
         starving(0)(some_tasks()[:1])
+
+
+def test_memory_holds_a_few_patches_however_many_are_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = []
+
+    class Counting(FakeExplainer):
+        def __call__(self, images: torch.Tensor, target: Any = None) -> Explanation:
+            held.append(len(images))
+            return super().__call__(images, target)
+
+    tasks = [PatchTask(strip(256, bright=[8 * place]), "class 1") for place in range(20)]
+    found = with_fakes(monkeypatch, Counting())(tasks)
+    assert held == [8, 8, 4]
+    assert [one.region_left for one in found] == [8.0 * place for place in range(20)]
 
 
 def test_a_call_takes_as_many_patches_as_fill_its_batches() -> None:
