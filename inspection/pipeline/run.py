@@ -76,12 +76,13 @@ def inspect(settings: Settings, batch: Batch | None = None) -> Finished:
         return make_report(run, begun)
 
 
-def make_report(run: Run, begun: float) -> Finished:
+def make_report(run: Run, begun: float, folder: ReportFolder | None = None) -> Finished:
     """Inspect what of `run.batch` is not yet stored in `run.settings.out`, and write its report.
 
-    `begun` is when the run began, by time.monotonic. Raises as `inspect`.
+    `begun` is when the run began, by time.monotonic; `folder` is that of `run.settings.out`, if it
+    is known. Raises as `inspect`.
     """
-    folder = ReportFolder(run.settings.out)
+    folder = ReportFolder(run.settings.out) if folder is None else folder
     with folder.open_for(run.batch):
         return _inspect(run, folder, begun)
 

@@ -230,6 +230,17 @@ INSPECTING = tuple(
     name
     for name in SETTINGS
     if name
-    not in ("bundle", "batch", "out", "engine", "ray_address", "fail_on", "truth", "earlier", "by")
+    not in (
+        "bundle",
+        "batch",
+        "out",
+        "jobs",
+        "engine",
+        "ray_address",
+        "fail_on",
+        "truth",
+        "earlier",
+        "by",
+    )
 )
 """The settings of how strips are judged and explained."""

@@ -332,7 +332,7 @@ class Watcher:
 
     def _report(self, journal: Journal) -> None:
         strips = [self._file(journal, taken) for taken in journal.inspected.values()]
-        self.inspector.report(self._copies(journal), self._out(journal), strips)
+        self.inspector.report(self._copies(journal), self._out(journal), strips, journal.settings)
         journal.report(_utc(self.clock.now()))
         page = self.options.out / str(journal.name) / "index.html"
         note(f"report of {len(strips)} strips: {page}")

@@ -206,6 +206,29 @@ def test_a_signal_after_the_journals_lines_takes_none_of_them_back(
     assert ids(line.out / "2026-11-27") == ["a.png"]
 
 
+def test_a_renewed_report_draws_what_is_not_there_and_nothing_else(
+    line: Line, tmp_path: Path, inspect_toy: Inspect
+) -> None:
+    line.write("a.png", 40, 200)
+    line.write("b.png", 60)
+    line.go()
+    report = line.out / "2026-11-27"
+    drawn = {path: path.stat().st_mtime_ns for path in (report / "img").iterdir()}
+    assert len(drawn) > 10
+    lost = next(path for path in drawn if path.name.endswith("_overlay.jpg"))
+    lost.unlink()
+    line.clock.time += DAY
+    line.go()
+    assert {path: path.stat().st_mtime_ns for path in (report / "img").iterdir()}.keys() == (
+        drawn.keys()
+    )
+    kept = [path for path in drawn if path.stat().st_mtime_ns == drawn[path]]
+    assert 0 < len(kept) < len(drawn) - 1  # those of the strip whose picture was lost are drawn
+    inspect_toy(line.root, tmp_path / "run")
+    for path in drawn:
+        assert path.read_bytes() == (tmp_path / "run" / "img" / path.name).read_bytes()
+
+
 def test_other_settings_begin_another_batch(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     line.write("a.png", 40)
     line.go()
