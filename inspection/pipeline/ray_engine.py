@@ -26,6 +26,7 @@ from inspection.pipeline.engines import Done, Read, Unit, WorkerOptions, draw_un
 from inspection.pipeline.settings import BackendName, DeviceName, PrecisionName
 from inspection.pipeline.strips import ReadStrip, decode_strip, open_strip
 from severstal_prep.ray_engine import HERE, answer, check_versions, cluster, counter
+from sise.bundle import CARD_NAME, WEIGHTS_NAME
 
 UNDER_WAY = 3
 """Units sent to an actor and not yet back: one in its passes, one decoded or drawn, one waiting."""
@@ -235,8 +236,8 @@ def _described(
 
 
 def _packed(folder: Path) -> dict[str, bytes]:
-    """The files of a bundle, by name."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    """The files of a bundle that a model is loaded of, by name."""
+    return {name: (folder / name).read_bytes() for name in (CARD_NAME, WEIGHTS_NAME)}
 
 
 def _unpacked(files: Mapping[str, bytes], folder: Path) -> Path:

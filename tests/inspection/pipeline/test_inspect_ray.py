@@ -111,7 +111,7 @@ class Echo(ray_engine.Actor):
     """Says what it was sent."""
 
     def load(self, bundle: Any, versions: Any) -> None:
-        assert {"model.json", "weights.safetensors"} <= bundle.keys()
+        assert bundle.keys() == {"model.json", "weights.safetensors"}
 
     def work(self, sent: Sent) -> Done:
         said = {
