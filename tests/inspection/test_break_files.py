@@ -25,7 +25,7 @@ from inspection.pipeline.run import Finished
 from inspection.store.verify import Request, verify
 
 Inspect = Callable[..., Finished]
-HOW = ("half", "empty", "noise")
+HOW = ("noise", *(pytest.param(how, marks=pytest.mark.slow) for how in ("half", "empty")))
 
 
 @pytest.fixture
@@ -73,6 +73,13 @@ def test_a_damaged_strip_is_in_the_report_and_the_others_are_as_without_it(
     assert contents(out) == contents(batch.parent / "unbroken")
 
 
+WHAT = (
+    "vanishes",
+    "is replaced",
+    *(pytest.param(what, marks=pytest.mark.slow) for what in ("grows", "becomes a folder")),
+)
+
+
 def changing(monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[Path], None]) -> None:
     """Let `change` happen to the strip of that name before it is read, after it was listed."""
     read = strips_module.read_bytes
@@ -95,7 +102,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("what", WHAT)
 def test_a_strip_that_changes_after_it_was_listed_is_told_and_not_judged_by_halves(
     what: str, batch: Path, inspect_toy: Inspect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +131,7 @@ def void(_: object) -> None:
     pass
 
 
-@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("what", WHAT)
 def test_a_strip_that_changes_between_its_classes_and_its_maps(
     what: str, batch: Path, expected: dict[str, str], inspect_toy: Inspect
 ) -> None:
