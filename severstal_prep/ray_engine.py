@@ -128,6 +128,11 @@ def _connect(ray: Any, address: str, cpus: int) -> None:
             socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
         ray.init(address, log_to_driver=False, logging_level="ERROR", **started)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
+        if address == HERE:
+            reason = str(error).strip().partition("\n")[0]
+            raise OptionError(
+                f"Ray does not start here: {reason}; take --engine local, or name a cluster"
+            ) from error
         raise OptionError(
             f"--ray-address {address}: no Ray cluster answers there; start one there "
             "(ray start --head), or leave the option out to start one here"

@@ -133,6 +133,20 @@ def test_ray_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) 
         list(run_steps(STEPS, range(3), 1, "local"))
 
 
+def test_ray_that_does_not_start_is_one_line(
+    fake: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(address: str, **options: object) -> None:
+        assert (address, options["num_cpus"]) == ("local", 3)
+        raise RuntimeError("no room\nfor it")
+
+    monkeypatch.setattr(fake, "is_initialized", lambda: False)
+    monkeypatch.setattr(fake, "init", init, raising=False)
+    monkeypatch.setattr(fake, "shutdown", lambda: None, raising=False)
+    with pytest.raises(OptionError, match=r"^Ray does not start here: no room; take --engine"):
+        list(run_steps(STEPS, range(3), 3, "local"))
+
+
 # From here on: machines.
 
 
