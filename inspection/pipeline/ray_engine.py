@@ -10,6 +10,7 @@ of blocks, which here are known only when pictures are drawn. A number of units 
 bounds memory by that number, and units come as they are needed.
 """
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -27,12 +28,14 @@ from inspection.pipeline.settings import BackendName, DeviceName, PrecisionName
 from inspection.pipeline.strips import ReadStrip, decode_strip, open_strip
 from severstal_prep.ray_engine import HERE, answer, check_versions, cluster, counter
 from sise.bundle import CARD_NAME, WEIGHTS_NAME
+from sise.progress import note
 
 UNDER_WAY = 3
 """Units sent to an actor and not yet back: one in its passes, one decoded or drawn, one waiting."""
 LOST = 5
 """How often a unit may be lost with its actor; then it is what kills them."""
 _SECONDS_BETWEEN_COUNTS = 2.0
+_SECONDS_TO_SAY = 60.0
 _PACKAGES = ("steel-sise", "numpy", "opencv-python-headless", "pillow", "torch")
 
 
@@ -124,6 +127,7 @@ class RayEngine:
                 return
             waited |= {one.ready: one for one in self._actors if not one.loaded}
             answered, _ = self._ray.wait([*waited], timeout=_SECONDS_BETWEEN_COUNTS)
+            self._say_if_none()
             for reference in answered:
                 done = self._answer(waited[reference], reference, again)
                 if done is not None:
@@ -135,6 +139,7 @@ class RayEngine:
         self._ray = ray = self._connection.enter_context(cluster(self._address, self._cpus))
         cuda = self._options.model.device == "cuda"
         # A unit in its passes, one that is decoded or drawn.
+        self._served = time.monotonic()
         self._made = ray.remote(num_cpus=1, num_gpus=int(cuda), max_concurrency=2)(Actor)
         self._room = counter(ray, "GPU" if cuda else "CPU")
         self._bundle = ray.put(_packed(self._options.bundle))
@@ -145,6 +150,15 @@ class RayEngine:
         while len(self._actors) < self._room():
             handle = self._made.remote(self._options)
             self._actors.append(_Placed(handle, handle.load.remote(self._bundle, self._versions)))
+
+    def _say_if_none(self) -> None:
+        """Say, once a minute, that there is no worker with a model."""
+        now = time.monotonic()
+        if any(one.loaded for one in self._actors):
+            self._served = now
+        elif now - self._served > _SECONDS_TO_SAY:
+            self._served = now
+            note("the cluster has no worker yet, or none any more; waiting for a machine with room")
 
     def _free(self) -> _Placed | None:
         """The actor with the fewest units under way, if it may have another."""

@@ -168,6 +168,23 @@ def test_units_are_taken_as_they_are_needed(
     assert len(taken) == 40
 
 
+def test_it_says_that_it_waits_for_a_machine(
+    batch: Path,
+    options: WorkerOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(ray_engine, "_SECONDS_TO_SAY", -1.0)
+    ray = FakeRay()
+    answers, ticks = ray.wait, iter(range(99))
+    monkeypatch.setattr(
+        ray, "wait", lambda some, timeout: answers(some, timeout) if next(ticks) > 2 else ([], some)
+    )
+    assert len(list(engine_of(ray, options, monkeypatch)(classify(batch)))) == 4
+    said = capsys.readouterr().err
+    assert said.count("waiting for a machine with room") == 4  # the last before a model is loaded
+
+
 def test_nothing_to_do_needs_no_cluster(
     options: WorkerOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
