@@ -45,6 +45,10 @@ def parse(parser: ArgumentParser, args: Sequence[str]) -> Namespace:
         words = in_words(str(error), chosen)
         print(f"{program}: {words}; see {program} --help", file=sys.stderr)
         raise SystemExit(WRONG_USAGE) from error
+    except RuntimeError as error:  # jsonargparse stumbles over entries where a list belongs
+        words = "entries (name: value) where a list of values belongs"
+        print(f"{parser.prog}: {words}; see {parser.prog} --help", file=sys.stderr)
+        raise SystemExit(WRONG_USAGE) from error
 
 
 def _option_files(args: Sequence[str]) -> list[Path]:

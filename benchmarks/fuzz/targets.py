@@ -764,6 +764,7 @@ def results_frame() -> Any:
         "indicated": ["class 1", "", ""],
         "score": np.array([0.9, 0.8, 0.7], np.float32),
         "heat": [b"\x00\x01" * 8] * 3,
+        "key": ["k"] * 3,
     }
     columns = {probability_column(one): np.array([0.2] * 3, np.float32) for one in CLASSES}
     return pd.DataFrame(rows | columns)
@@ -790,7 +791,7 @@ def shard(folder: Path) -> tuple[Parse, Errors]:
     """Work in progress: a damaged shard is none."""
     from inspection.store.tables import Shards
 
-    return one_file(folder, "k.parquet", lambda path: Shards(folder).get("k")), ()
+    return one_file(folder, "k.parquet", lambda path: Shards(folder).read(["k"])), ()
 
 
 def sums(folder: Path) -> tuple[Parse, Errors]:

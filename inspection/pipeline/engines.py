@@ -301,6 +301,8 @@ class LocalEngine:
                     drawing.append(drawers.submit(draw_unit, computed, side))
                     while len(drawing) > 1:
                         yield drawing.popleft().result()
+            except GeneratorExit:  # nobody takes any more
+                raise
             except BaseException:
                 # Interrupted, or out of order: what was computed before is not lost.
                 while drawing:

@@ -49,9 +49,11 @@ def unbroken(batch: Path, inspect_toy: Inspect) -> tuple[dict[str, str], int]:
     return contents(out), len(written)
 
 
-def test_a_disk_full_in_the_middle(batch: Path, inspect_toy: Inspect) -> None:
+def test_a_disk_full_at_the_first_pictures_and_in_the_middle(
+    batch: Path, inspect_toy: Inspect
+) -> None:
     expected, writes = unbroken(batch, inspect_toy)
-    fill_at([writes // 2], batch, inspect_toy, expected)
+    fill_at([2, writes // 2], batch, inspect_toy, expected)
 
 
 @pytest.mark.slow(minutes=1)

@@ -93,18 +93,15 @@ def test_killed_at_every_file(way: str, batch: Path, inspect_toy: Inspect) -> No
 
 @pytest.mark.slow
 def test_killed_again_and_again_in_one_folder(batch: Path, inspect_toy: Inspect) -> None:
-    """Each run gets three files further than the one before; the last one ends."""
+    """Each run is killed seven files later than the one before; the last one ends."""
     expected, written = unbroken(batch, inspect_toy)
-    out, runs = batch.parent / "out", 0
-    while True:
-        runs += 1
-        with at_write(4, kill, after=True):
-            code = in_process(lambda: inspect_toy(batch, out))
-        if code == 0:
-            break
-        assert code == -signal.SIGKILL
-        assert runs <= len(written)
-    assert runs > 3
+    out, codes = batch.parent / "out", list[int]()
+    while not codes or codes[-1]:
+        assert len(codes) <= len(written) // 7 + 1
+        with at_write(1 + 7 * len(codes), kill, after=True):
+            codes.append(in_process(lambda: inspect_toy(batch, out)))
+    assert len(codes) > 3
+    assert set(codes[:-1]) == {-signal.SIGKILL}
     assert_whole(out, expected, batch)
 
 

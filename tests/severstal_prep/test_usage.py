@@ -121,3 +121,17 @@ def test_a_file_of_options_is_looked_at_before_it_is_read(
     assert said.startswith(f"tool run: --config {file}: ")
     assert words in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("read", [parse, sise_parse])
+def test_entries_where_a_list_belongs_are_one_line(
+    read: Callable[[ArgumentParser, Sequence[str]], object],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "options.yaml"
+    file.write_text("bundle: b\nfills: {a: grey, b: blur}\n")
+    with pytest.raises(SystemExit) as end:
+        read(parser(), ["run", "r", "--config", str(file)])
+    assert end.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
