@@ -24,11 +24,14 @@ from pathlib import Path
 from severstal_prep.alone import alone
 with alone(Path(sys.argv[1]), Path(sys.argv[2])):
     if sys.argv[3:]:
+        begun, say = os.pipe()
         child = os.fork()
         if not child:
             os.close(1)
+            os.write(say, b"x")
             time.sleep(60)
             os._exit(0)
+        os.read(begun, 1)
         print(child, flush=True)
     print("held", flush=True)
     time.sleep(60)
