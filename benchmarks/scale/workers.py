@@ -158,22 +158,28 @@ def mean(costs: Sequence[Cost]) -> dict[str, float]:
 
 
 def simulate(costs: Sequence[Cost], workers: int, gigabits: float, strips: int) -> dict[str, Any]:
-    """Fifty units a worker, drawn from those measured: strips an hour, and the workers' share of
-    the time that they work."""
+    """Two hundred units a worker, drawn from those measured: strips an hour, and the share of the
+    time that workers work."""
     draw = random.Random(0)  # noqa: S311
-    free = [0.0] * workers
+    number = 200 * workers
+    queue = [draw.choice(costs) for _ in range(number)]
+    own = [cost.own + 8 * cost.sent / (gigabits * 1e9) for cost in queue]
+    usual = sum(cost.work for cost in queue) / number
+    # Which unit is done next, and when.
+    done = [(queue[first].work, first) for first in range(workers)]
+    heapq.heapify(done)
+    following = workers
     writing = 0.0
-    worked = 0.0
-    number = 50 * workers
-    for _ in range(number):
-        cost = draw.choice(costs)
-        begun = heapq.heappop(free)
-        done = begun + cost.work
-        worked += cost.work
-        writing = max(writing, done) + cost.own + 8 * cost.sent / (gigabits * 1e9)
-        # Two units a worker are under way: one that waits to be written holds its place.
-        heapq.heappush(free, max(done, writing - 2 * cost.work))
-    seconds = max(writing, max(free))
+    while done:
+        now, unit = heapq.heappop(done)
+        writing = max(writing, now) + own[unit]
+        if following < number:
+            # Three units a worker are under way: it waits where two of them wait to be written.
+            begun = max(now, writing - 2 * usual)
+            heapq.heappush(done, (begun + queue[following].work, following))
+            following += 1
+    seconds = max(writing, now)
+    worked = sum(cost.work for cost in queue)
     share = strips / len(costs)  # of a strip in a unit
     return {
         "workers": workers,

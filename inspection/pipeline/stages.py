@@ -289,21 +289,28 @@ def _units(chosen: pd.DataFrame, run: Run, folder: ReportFolder) -> Iterator[Exp
     """Whole strips, each content once, together until they fill the passes."""
     files = {file.strip_id: file for file in run.batch.strips}
     unique = chosen.drop_duplicates(["strip_sha256", "left", "top"])
-    size = run.model.patch
-    strips: list[StripToExplain] = []
+    strips: list[tuple[StripFile, list[Any]]] = []
     missing = 0
     for strip_id, own in unique.groupby("strip_id", sort=False):
-        wanted = [*own["key"], *own["runner_up_key"]]
-        kept = folder.explanations.read(key for key in wanted if key in folder.explanations)
-        known = {row.key: _kept(row, size) for row in rows(kept)}
-        asked = tuple(_asked(row, known) for row in rows(own))
-        strips.append(StripToExplain(files[str(strip_id)], asked))
-        missing += sum(one.known is None for one in asked)
+        strips.append((files[str(strip_id)], [*rows(own)]))
+        missing += sum(key not in folder.explanations for key in own["key"])
         if missing >= run.engine.patches_at_once or len(strips) >= STRIPS_AT_ONCE:
-            yield Explain(tuple(strips))
+            yield _unit(strips, folder, run.model.patch)
             strips, missing = [], 0
     if strips:
-        yield Explain(tuple(strips))
+        yield _unit(strips, folder, run.model.patch)
+
+
+def _unit(
+    strips: Sequence[tuple[StripFile, Sequence[Any]]], folder: ReportFolder, size: int
+) -> Explain:
+    wanted = [key for _, own in strips for row in own for key in (row.key, row.runner_up_key)]
+    known = {row.key: _kept(row, size) for row in rows(folder.explanations.read(wanted))}
+    return Explain(
+        tuple(
+            StripToExplain(file, tuple(_asked(row, known) for row in own)) for file, own in strips
+        )
+    )
 
 
 def _kept(row: Any, size: int) -> Kept:

@@ -100,7 +100,9 @@ class ReportFolder:
         """Keep what came of a unit of work: first its images, by path inside the report, then its
         rows. So what has rows has its images."""
         for name, content in images.items():
-            write_whole(self.root / name, content)
+            # To replace a file takes the disk as long as to draw it.
+            if not _holds(self.root / name, content):
+                write_whole(self.root / name, content)
         shards.put(rows)
 
     def finished(self, fingerprint: str) -> dict[str, Any] | None:
@@ -139,3 +141,11 @@ class ReportFolder:
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False)
         with (self.root / "log.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether a file holds this already."""
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
