@@ -11,8 +11,8 @@
 
 set -euo pipefail
 
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export RAY_ADDRESS="$head:6379" RAY_USAGE_STATS_ENABLED=0
+hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+export RAY_ADDRESS="${hosts%%$'\n'*}:6379" RAY_USAGE_STATS_ENABLED=0
 
 # On each machine: Ray. On the first, once all are there: the command; then Ray ends everywhere.
 srun --kill-on-bad-exit=1 ray symmetric-run \
