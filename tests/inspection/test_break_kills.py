@@ -109,14 +109,17 @@ def test_killed_again_and_again_in_one_folder(batch: Path, inspect_toy: Inspect)
 def test_a_new_report_killed_in_the_place_of_an_old_one_is_not_taken_for_it(
     batch: Path, inspect_toy: Inspect
 ) -> None:
-    out = batch.parent / "out"
-    inspect_toy(batch, out)
-    expected, written = unbroken(batch, lambda *args: inspect_toy(*args, explain="all"))
-    for place in (2, 5, 9, len(written) // 2):  # the first file says whose the folder is
+    expected, _ = unbroken(batch, lambda *args: inspect_toy(*args, explain="all"))
+    inspect_toy(batch, batch.parent / "renewed")
+    with at_write(0, kill) as renewed:  # pictures that stay are not among these
+        inspect_toy(batch, batch.parent / "renewed", explain="all")
+    for place in (2, 5, 9, len(renewed) // 2):  # the first file says whose the folder is
+        out = batch.parent / f"out-{place}"
+        inspect_toy(batch, out)
         with at_write(place, kill):
-            again = in_process(lambda: inspect_toy(batch, out, explain="all"))
+            again = in_process(lambda out=out: inspect_toy(batch, out, explain="all"))  # type: ignore[misc]
         assert again == -signal.SIGKILL
         assert not (out / "batch.json").exists(), "it would say that the report is whole"
         assert not (out / "index.html").exists(), "it would show pictures of both"
-    inspect_toy(batch, out, explain="all")
-    assert_whole(out, expected, batch)
+        inspect_toy(batch, out, explain="all")
+        assert_whole(out, expected, batch)
