@@ -31,5 +31,9 @@ class DocumentError(InspectionError):
     """A report that cannot be made into one file or printed."""
 
 
+class LanguageError(InspectionError):
+    """A language that no catalogue is there for."""
+
+
 class WatchError(InspectionError):
     """A line that cannot be watched as asked."""

@@ -46,6 +46,7 @@ from inspection.store.fields import patch_schema, strip_schema
 from inspection.store.folder import FIGURES, ReportFolder, utc_now
 from inspection.store.reading import OpenedReport, open_report
 from inspection.store.tables import write_flagged_csv, write_json, write_table
+from inspection.words import catalogue, speaking
 from severstal_prep.engines import cluster_address
 from severstal_prep.remote import named
 from sise.outputs import check_apart
@@ -111,6 +112,7 @@ def resolve(settings: Settings, batch: Batch | None = None) -> Run:
     size = settings.mm_per_px
     if size is not None and not (isfinite(size) and size > 0):
         raise BatchError(f"--mm-per-px must be a positive number of mm, not {size:g}")
+    catalogue(settings.language)
     batch = list_batch(settings.batch) if batch is None else batch
     policy = default_policy() if settings.policy is None else read_policy(settings.policy.resolve())
     if not policy.rules:
@@ -194,7 +196,8 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     write_flagged_csv(folder.root / "flagged.csv", patches)
     figures = _figures(run, OpenedReport(folder.root, content, patches, strips), held)
     write_json(folder.root / FIGURES, as_json(figures))
-    write_report(build(content, strips, patches, figures), folder.root)
+    with speaking(run.settings.language):
+        write_report(build(content, strips, patches, figures), folder.root)
     seal = folder.finish(content, {*_images(strips), *_images(patches)})
     folder.log("sealed", seal=seal)
     return content

@@ -214,6 +214,10 @@ class Settings(SiseOptions, Inspected):
         Setting("folders of earlier reports by the same model, for the control chart"),
     ] = ()
     by: Annotated[By, Setting("what a point of the control chart is")] = "strip"
+    language: Annotated[
+        str,
+        Setting("language of the page: en, de; tables and files stay English", label="Language"),
+    ] = "en"
 
     @property
     def sise(self) -> SiseOptions:
@@ -241,6 +245,7 @@ INSPECTING = tuple(
         "truth",
         "earlier",
         "by",
+        "language",
     )
 )
 """The settings of how strips are judged and explained."""

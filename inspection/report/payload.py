@@ -13,6 +13,7 @@ import pandas as pd
 from inspection.pipeline.policy import DISPOSITIONS, probability_column
 from inspection.report.model import BatchReport
 from inspection.store.fields import FLOAT, INT, PATCH, STRIP, TEXT, Column, columns
+from inspection.words import catalogue, language
 
 DIGITS = 4
 CARD = (
@@ -31,6 +32,8 @@ def payload(report: BatchReport) -> dict[str, Any]:
     classes = [mark.name for mark in report.marks]
     return {
         "batch": {"name": report.batch, "fingerprint": report.fingerprint},
+        "language": language(),
+        "words": dict(catalogue(language()).words),
         "mmPerPx": report.mm_per_px,
         "widest": report.widest,
         "dispositions": list(DISPOSITIONS),

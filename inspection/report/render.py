@@ -10,6 +10,7 @@ import jinja2
 from inspection.report.model import BatchReport
 from inspection.report.palettes import palettes
 from inspection.report.payload import as_script
+from inspection.words import decimal, language, moment, number, percent, plural, say, say_html
 from severstal_prep.files import replacing
 
 STYLE = "report.css"
@@ -34,8 +35,6 @@ DATA = "data/report.js"
 ROWS_SHOWN = 500
 """Rows of a table that grows with the batch; more are in the files beside the page."""
 
-_THIN_SPACE = "\u202f"
-
 
 @cache
 def _template() -> jinja2.Template:
@@ -47,12 +46,14 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        probability=lambda value: f"{value:.3f}",
-        percent=lambda share: f"{100 * share:.0f}{_THIN_SPACE}%",
-        share=lambda share: f"{100 * share:.1f}{_THIN_SPACE}%",
-        number=lambda value: f"{value:,}".replace(",", _THIN_SPACE),
+        probability=lambda value: decimal(value, 3),
+        percent=percent,
+        share=lambda share: percent(share, 1),
+        number=number,
         time=_time,
+        say=say,
     )
+    environment.globals.update(say=say, say_html=say_html, plural=plural, language=language)
     return environment.get_template("index.html.j2")
 
 
@@ -67,8 +68,7 @@ def render(report: BatchReport) -> str:
 
 
 def _time(iso: str) -> str:
-    moment = datetime.fromisoformat(iso)
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+    return moment(datetime.fromisoformat(iso))
 
 
 def asset(name: str) -> bytes:

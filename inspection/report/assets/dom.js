@@ -24,16 +24,28 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+// Texts are looked up in the catalogue of the page's language, as in inspection/words: they are
+// literals, so that a test finds what it lacks; `word` marks one that a variable carries to `say`.
+/** @type {(text: string, values?: Record<string, unknown>) => string} */
+const say = (text, values = {}) =>
+  (REPORT.words[text] ?? text).replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+/** @type {(count: number, one: string, many: string, values?: Record<string, unknown>) => string} */
+const plural = (count, one, many, values = {}) => say(count === 1 ? one : many, { n: number(count), ...values });
+const word = (text) => text;
+
+const decimal = (value, digits) => {
+  const text = value.toFixed(digits);
+  return REPORT.language === "en" ? text : text.replace(".", ",");
+};
 const number = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, THIN);
-const percent = (share) => `${(100 * share).toFixed(0)}${THIN}%`;
-const probability = (value) => value.toFixed(3);
-const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+const percent = (share, digits = 0) => `${decimal(100 * share, digits)}${THIN}%`;
+const probability = (value) => decimal(value, 3);
 
 /** A length in px as mm, or as m from one metre on; "" where the size of a pixel is not known. */
 function metric(px) {
   if (REPORT.mmPerPx === null) return "";
   const mm = px * REPORT.mmPerPx;
-  return mm < 1000 ? `${mm.toFixed(mm < 10 ? 1 : 0)}${THIN}mm` : `${(mm / 1000).toFixed(2)}${THIN}m`;
+  return mm < 1000 ? `${decimal(mm, mm < 10 ? 1 : 0)}${THIN}mm` : `${decimal(mm / 1000, 2)}${THIN}m`;
 }
 
 /** Where the browser finds an image: in the page itself, where it is a single file. */

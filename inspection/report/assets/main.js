@@ -45,7 +45,7 @@ function showLedger() {
     return;
   }
   const waiting = unexported();
-  ledger.textContent = `${still} ${plural(entries.length, "decision")}${waiting ? `, ${number(waiting)} not exported` : ""}${kept ? "" : "; this browser keeps none: export before you close the page"}.`;
+  ledger.textContent = `${still} ${plural(entries.length, "{n} decision", "{n} decisions")}${waiting ? `, ${number(waiting)} not exported` : ""}${kept ? "" : "; this browser keeps none: export before you close the page"}.`;
 }
 
 /** Make a card the current one and bring it into sight. */

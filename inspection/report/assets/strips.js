@@ -58,7 +58,7 @@ const drawMapItem = (item) => (item.index === undefined ? drawCoil(item) : drawR
 
 function drawCoil({ coil, strips, flagged }) {
   const row = make("div", { className: "coil", role: "listitem" }, make("bdi", { textContent: coil }),
-    make("span", { className: "muted", textContent: `${plural(strips, "strip")}, ${number(flagged)} with indications` }));
+    make("span", { className: "muted", textContent: `${plural(strips, "{n} strip", "{n} strips")}, ${number(flagged)} with indications` }));
   return row;
 }
 

@@ -10,7 +10,7 @@ function openViewer(strip, card = null) {
   const dialog = find("#viewer");
   find("h2 bdi", dialog).textContent = strip.strip_id;
   find(".rule", dialog).textContent = strip.inspected
-    ? `Proposed: ${strip.disposition}. ${strip.rule}. ${number(strip.flagged)} of ${plural(strip.patches, "patch")} flagged.`.replace("patchs", "patches")
+    ? `Proposed: ${strip.disposition}. ${strip.rule}. ${number(strip.flagged)} of ${plural(strip.patches, "{n} patch", "{n} patches")} flagged.`
     : `Not inspected: ${strip.reason}. Proposed: ${strip.disposition}.`;
   const view = find(".strip-view", dialog);
   view.hidden = !strip.inspected;

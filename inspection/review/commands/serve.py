@@ -14,6 +14,7 @@ def parser() -> ArgumentParser:
     )
     made.add_argument("--host", type=str, default="127.0.0.1", help="address to listen on")
     made.add_argument("--port", type=int, default=8765, help="port to listen on")
+    made.add_argument("--language", type=str, default="en", help="language of the pages: en, de")
     add_path(
         made,
         "--token-file",
@@ -27,7 +28,9 @@ def run(arguments: Namespace) -> int:
     from inspection.review.database import open_database
     from inspection.review.server.access import access_for
     from inspection.review.server.listen import listen
+    from inspection.words import catalogue
 
+    catalogue(arguments.language)
     access = access_for(arguments.host, arguments.token_file)
     listening = listen(arguments.host, arguments.port)
     database = open_database(arguments.db, create=True)
@@ -38,7 +41,7 @@ def run(arguments: Namespace) -> int:
     from sise.progress import note
 
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    config = uvicorn.Config(make_app(database, access), log_level="warning")
+    config = uvicorn.Config(make_app(database, access, arguments.language), log_level="warning")
     note(f"http://{host}:{arguments.port} (Ctrl-C ends)")
     uvicorn.Server(config).run(sockets=[listening])
     return 0

@@ -35,7 +35,7 @@ _HEADERS = {
 Next = Callable[[Request], Awaitable[Response]]
 
 
-def make_app(database: Database, access: Access) -> FastAPI:
+def make_app(database: Database, access: Access, language: str = "en") -> FastAPI:
     """The application on a database. Without a token it answers to loopback names only."""
     app = FastAPI(
         title="steel-sise review",
@@ -44,7 +44,7 @@ def make_app(database: Database, access: Access) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
-    site = Site(database, access)
+    site = Site(database, access, language)
     for router in (page_routes(site), api_routes(site), file_routes(site)):
         app.include_router(router)
 

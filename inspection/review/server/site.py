@@ -14,6 +14,7 @@ from inspection.review.database import Database
 from inspection.review.overview import Overviews
 from inspection.review.queries import Row, batch_by_id
 from inspection.review.server.access import Access
+from inspection.words import language, number, percent, plural, say, say_html, speaking
 
 LARGEST_NUMBER = 2**31 - 1
 """Of what a database's integers hold."""
@@ -23,13 +24,16 @@ _FIRST_RULE = "*, *::before"
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("inspection.review.server"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(say=say, number=number, percent=percent)
+    environment.globals.update(say=say, say_html=say_html, plural=plural, language=language)
+    return environment
 
 
 @cache
@@ -46,6 +50,7 @@ class Site:
 
     database: Database
     access: Access
+    language: str = "en"
     overviews: Overviews = field(default_factory=Overviews)
     environment: jinja2.Environment = field(default_factory=_environment)
     style: str = field(default_factory=_style)
@@ -54,7 +59,8 @@ class Site:
         """A page from a template; `here` in its content names the entry of the menu."""
         known = {"here": "", "guarded": self.access.token is not None}
         made = self.environment.get_template(template)
-        return HTMLResponse(made.render(known | content), status)
+        with speaking(self.language):
+            return HTMLResponse(made.render(known | content), status)
 
     def batch(self, connection: sa.Connection, batch_id: int) -> Row:
         """The row of a batch. Raises HTTPException, 404, if there is none."""

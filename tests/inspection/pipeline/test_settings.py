@@ -43,5 +43,5 @@ def test_those_of_an_explanation_can_be_had_alone() -> None:
 def test_a_second_command_takes_what_judges_and_explains() -> None:
     assert set(SETTINGS) - set(INSPECTING) == {
         "bundle", "batch", "out", "jobs", "engine", "ray_address", "fail_on", "truth", "earlier",
-        "by",
+        "by", "language",
     }  # fmt: skip
