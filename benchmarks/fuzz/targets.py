@@ -143,13 +143,13 @@ GROUP_SEEDS = (
 
 def policy(folder: Path) -> tuple[Parse, Errors]:
     from inspection.errors import PolicyError
-    from inspection.pipeline.policy import parse_policy, resolve_confidence, resolve_thresholds
+    from inspection.pipeline.policy import parse_policy, resolve_by_card, resolve_thresholds
 
     metrics = {"risk_coverage": {"alone": {"min_confidence": 0.9}}}
 
     def parse(content: bytes) -> object:
         read = parse_policy(content, "policy.yaml")
-        confident = resolve_confidence(read, metrics)
+        confident = resolve_by_card(read, metrics)
         return str(confident), resolve_thresholds(confident, CLASSES, {"class 1": 0.4})
 
     return parse, (PolicyError,)

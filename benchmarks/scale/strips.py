@@ -45,7 +45,9 @@ def main() -> None:
         make_bundle(bundle)
     policy = chosen.work / "policy.yaml"
     threshold = 0.0 if chosen.flagged else 1.0
-    policy.write_text(f"name: cheap\nversion: 1\ndefault_threshold: {threshold}\n")
+    policy.write_text(
+        f"name: cheap\nversion: 1\ndefault_threshold: {threshold}\nany_defect_threshold: 1\n"
+    )
     results = []
     for count in chosen.strips:
         batch = chosen.work / f"batch-{count}"

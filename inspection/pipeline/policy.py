@@ -38,7 +38,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Rule:
     """Propose `disposition` if `min_patches` flagged patches of `classes` reach `min_probability`.
 
-    `classes` is None for any defect class.
+    `classes` is None for any defect class. A patch is of the class that it indicates; what must
+    reach `min_probability` is the probability that it shows one of `classes`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -48,6 +49,15 @@ class Rule:
     classes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     min_patches: Annotated[int, Field(ge=1)] = 1
     min_probability: Share = 0.0
+
+    def matching(self, flagged: pd.DataFrame) -> pd.DataFrame:
+        """The flagged patches that count, of rows with a probability per class."""
+        if self.classes is None:
+            return flagged[any_defect(flagged) >= self.min_probability]
+        own = flagged[flagged["indicated"].isin(self.classes)]
+        columns = [probability_column(name) for name in dict.fromkeys(self.classes)]
+        together = own[columns].astype(np.float64).sum(axis=1)
+        return own[together >= self.min_probability]
 
     def __str__(self) -> str:
         count = "1 patch" if self.min_patches == 1 else f"{self.min_patches} patches"
@@ -84,6 +94,9 @@ class WeakRule:
 
 BUNDLE = "bundle"
 
+ANY_DEFECT = 0.5
+"""From which 1 − P(normal) on a patch is flagged, where neither policy nor bundle says."""
+
 
 def _confidence(value: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -112,7 +125,11 @@ class UnsureRule:
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyFile:
-    """Thresholds and ordered rules, as a file gives them."""
+    """Thresholds and ordered rules, as a file gives them.
+
+    `any_defect_threshold` is None where the bundle's holds. `list_unsure` is 1 − P(normal) from
+    which a patch that is not flagged is listed.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -120,6 +137,8 @@ class PolicyFile:
     version: Text
     thresholds: Mapping[str, Share] = field(default_factory=dict)
     default_threshold: Share = 0.5
+    any_defect_threshold: Share | None = None
+    list_unsure: Share = 0.2
     black_threshold: Share = 0.95
     rules: tuple[Rule, ...] = ()
     otherwise: Disposition = "accept"
@@ -199,11 +218,14 @@ def resolve_thresholds(
     }
 
 
-def resolve_confidence(policy: Policy, metrics: Mapping[str, Any]) -> Policy:
-    """The policy with its rule *unsure* in numbers: "bundle" is looked up in the card's `metrics`.
+def resolve_by_card(policy: Policy, metrics: Mapping[str, Any]) -> Policy:
+    """The policy with nothing left to the bundle, whose card has these `metrics`.
 
-    Raises PolicyError if the card has no such confidence.
+    `any_defect_threshold` is the policy's, else that chosen by costs, else `ANY_DEFECT`; the rule
+    *unsure* gets its number. Raises PolicyError if the card lacks what the policy asks of it.
     """
+    if policy.any_defect_threshold is None:
+        policy = replace(policy, any_defect_threshold=_any_defect_of(metrics))
     if policy.unsure is None or policy.unsure.min_confidence != BUNDLE:
         return policy
     try:
@@ -217,61 +239,90 @@ def resolve_confidence(policy: Policy, metrics: Mapping[str, Any]) -> Policy:
     return replace(policy, unsure=UnsureRule(least))
 
 
+def _any_defect_of(metrics: Mapping[str, Any]) -> float:
+    """What the card has chosen by costs; bundles of earlier versions, and without costs, have
+    chosen nothing."""
+    try:
+        return float(checked(Share, metrics["decision"]["any_defect_threshold"]))
+    except (KeyError, TypeError, ValueError):
+        return ANY_DEFECT
+
+
 def probability_column(class_name: str) -> str:
     """The column that holds a class's probability: "class 3" is in "p_class_3"."""
     return "p_" + re.sub(r"\W+", "_", class_name.lower())
+
+
+def any_defect(patches: pd.DataFrame) -> pd.Series:
+    """1 − P(normal) of each patch: the defect classes together."""
+    return 1 - patches[probability_column(NORMAL)].astype(np.float64)
 
 
 def flag(
     patches: pd.DataFrame,
     classes: Sequence[str],
     thresholds: Mapping[str, float],
-    black_threshold: float,
+    policy: PolicyFile,
 ) -> pd.DataFrame:
-    """Stage "flag": add steel, predicted, confidence, flagged, indicated and score to patches.
+    """Stage "flag": add steel, predicted, confidence, flagged, indicated, class_unsure, score, near
+    and unsure to patches. `thresholds` is per defect class; one of `classes` is "normal".
 
-    A patch whose `black_fraction` exceeds `black_threshold` shows no steel; the classifier was
-    trained on none such, and it is never flagged. Another patch is flagged when a defect class
-    reaches its threshold (p ≥ threshold). `indicated`
-    is the most probable class among those that do, "" if none does. `score` is the
-    probability of the indicated class, of the predicted one where none is indicated; `confidence`
-    is that of the predicted class.
+    A patch whose `black_fraction` exceeds the policy's `black_threshold` shows no steel; the
+    classifier was trained on none such, and it is never flagged. Another patch is flagged when a
+    defect class reaches its threshold (p ≥ threshold), or all together the any-defect threshold
+    (1 − P(normal) ≥ threshold).
+
+    `indicated` is the most probable class among those that reach their own threshold; where none
+    does, the most probable defect class, with `class_unsure`; "" where the patch is not flagged.
+    `score` is the probability of the indicated class, of the predicted one where none is indicated;
+    `confidence` is that of the predicted class. `unsure` says whether the policy's rule *unsure*
+    finds the patch's confidence too low, `near` whether it is not flagged, but listed: so unsure,
+    or with a 1 − P(normal) of at least `list_unsure`.
     """
     probabilities = patches[[probability_column(name) for name in classes]].to_numpy(np.float64)
     limits = np.array([thresholds.get(name, np.inf) for name in classes])
     reached = np.where(probabilities >= limits, probabilities, -1.0)
-    steel = patches["black_fraction"].to_numpy() <= black_threshold
-    flagged = steel & (reached.max(axis=1, initial=-1.0) >= 0)
-    predicted = probabilities.argmax(axis=1)
-    explained = np.where(flagged, reached.argmax(axis=1), predicted)
+    own = reached.max(axis=1, initial=-1.0) >= 0
+    defect = np.where(np.array(classes) == NORMAL, -1.0, probabilities)
+    together = any_defect(patches).to_numpy()
+    least = ANY_DEFECT if policy.any_defect_threshold is None else policy.any_defect_threshold
+    steel = patches["black_fraction"].to_numpy() <= policy.black_threshold
+    flagged = steel & (own | (together >= least))
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    indicated = np.where(own, reached.argmax(axis=1), defect.argmax(axis=1))
+    explained = np.where(flagged, indicated, predicted)
+    unsure = steel & (confidence < _least_confidence(policy))
     names = np.array(classes, dtype=object)
     return patches.assign(
         steel=steel,
         predicted=names[predicted],
-        confidence=probabilities.max(axis=1),
+        confidence=confidence,
         flagged=flagged,
         indicated=np.where(flagged, names[explained], ""),
+        class_unsure=flagged & ~own,
         score=probabilities[np.arange(len(patches)), explained],
+        near=steel & ~flagged & (unsure | (together >= policy.list_unsure)),
+        unsure=unsure,
     )
+
+
+def _least_confidence(policy: PolicyFile) -> float:
+    """Below which the rule *unsure* holds; the rule's "bundle" is in numbers."""
+    return 0.0 if policy.unsure is None else float(policy.unsure.min_confidence)
 
 
 def propose(patches: pd.DataFrame, policy: Policy) -> Proposal:
     """The proposed disposition of one strip from its rows of `flag`."""
-    proposal = _by_rules(patches, policy)
+    proposal = _by_rules(patches[patches["flagged"]], policy)
     if policy.unsure is None or proposal.disposition != "accept":
         return proposal
-    unsure = patches["steel"] & (patches["confidence"] < policy.unsure.min_confidence)
-    return Proposal("hold", str(policy.unsure)) if unsure.any() else proposal
+    return Proposal("hold", str(policy.unsure)) if patches["unsure"].any() else proposal
 
 
-def _by_rules(patches: pd.DataFrame, policy: Policy) -> Proposal:
-    flagged = patches[patches["flagged"]]
+def _by_rules(flagged: pd.DataFrame, policy: Policy) -> Proposal:
     for number, rule in enumerate(policy.rules, 1):
-        matching = flagged[flagged["score"] >= rule.min_probability]
-        if rule.classes is not None:
-            matching = matching[matching["indicated"].isin(rule.classes)]
-        if len(matching) >= rule.min_patches:
+        if len(rule.matching(flagged)) >= rule.min_patches:
             return Proposal(rule.disposition, f"rule {number}, {rule}")
     return Proposal(
-        policy.otherwise, "no rule fired" if policy.rules else "the policy has no rules"
+        policy.otherwise, "no rule applies" if policy.rules else "the policy has no rules"
     )

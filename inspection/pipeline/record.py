@@ -86,9 +86,10 @@ class Run:
 @dataclass(frozen=True)
 class Counts:
     """What came of a run, in numbers. `entries` = strips + skipped; strips = inspected +
-    unreadable + not_judged. `flagged_by_class` counts patches, `dispositions` strips, and `rules`
-    inspected strips by the rule that fired (strips.parquet's `rule`). `forwards` are those of all
-    maps, `passed_over` those of the skipped that look like an image or hold one."""
+    unreadable + not_judged. Of `flagged` patches, `class_unsure` reach no class's own threshold;
+    `near` are not flagged, but listed. `flagged_by_class` counts patches, `dispositions` strips,
+    and `rules` inspected strips by the rule that proposed (strips.parquet's `rule`). `forwards` are
+    those of all maps, `passed_over` those of the skipped that look like an image or hold one."""
 
     entries: int
     strips: int
@@ -107,6 +108,8 @@ class Counts:
     forwards: int
     not_judged: int = 0
     passed_over: int = 0
+    class_unsure: int = 0
+    near: int = 0
 
 
 def count(batch: Batch, strips: pd.DataFrame, patches: pd.DataFrame) -> Counts:
@@ -123,6 +126,8 @@ def count(batch: Batch, strips: pd.DataFrame, patches: pd.DataFrame) -> Counts:
         patches=len(patches),
         without_steel=int((~patches["steel"]).sum()),
         flagged=len(flagged),
+        class_unsure=int(patches["class_unsure"].sum()),
+        near=int(patches["near"].sum()),
         flagged_by_class=_tally(flagged),
         dispositions=_tally(strips["disposition"]),
         dispositions_by_rule=_tally(inspected["disposition"]),
@@ -181,6 +186,7 @@ def config(run: Run) -> dict[str, Any]:
         **resolved,
         "patch": run.model.patch,
         "thresholds": dict(run.thresholds),
+        "any_defect_threshold": run.policy.any_defect_threshold,
         "black_threshold": run.policy.black_threshold,
         "white_level": WHITE_LEVEL,
         "white_threshold": WHITE_SHARE,

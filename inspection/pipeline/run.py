@@ -21,7 +21,7 @@ from inspection.pipeline.engines import (
 from inspection.pipeline.policy import (
     default_policy,
     read_policy,
-    resolve_confidence,
+    resolve_by_card,
     resolve_thresholds,
 )
 from inspection.pipeline.record import (
@@ -121,7 +121,7 @@ def resolve(settings: Settings, batch: Batch | None = None) -> Run:
     here = settings.jobs == 1 and cluster is None
     classifier = load_classifier(settings.bundle, *_asked(settings)) if here else None
     model = _describe(settings, cluster) if classifier is None else classifier.model
-    policy = resolve_confidence(policy, model.card.metrics)
+    policy = resolve_by_card(policy, model.card.metrics)
     if settings.stride is not None and not 1 <= settings.stride <= model.patch:
         raise BatchError(f"--stride must be 1 to {model.patch} px, not {settings.stride}")
     thresholds = resolve_thresholds(policy, model.classes, model.card.thresholds)

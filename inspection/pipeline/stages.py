@@ -56,7 +56,7 @@ def classify_strips(run: Run, folder: ReportFolder) -> tuple[pd.DataFrame, pd.Da
     """Stages "read", "classify" and "flag" over the batch: rows of patches, and of strips with
     what the policy proposes."""
     patches, strips = classify_batch(run, folder)
-    patches = flag(patches, run.model.classes, run.thresholds, run.policy.black_threshold)
+    patches = flag(patches, run.model.classes, run.thresholds, run.policy)
     return patches, dispose(strips, patches, run)
 
 

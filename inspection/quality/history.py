@@ -69,7 +69,7 @@ def _why_left_out(ours: Any, theirs: Any) -> str:
         return "not earlier"
     if theirs["bundle"]["sha256"] != ours["bundle"]["sha256"]:
         return "another model"
-    names: Sequence[str] = ("thresholds", "stride", "black_threshold")
+    names: Sequence[str] = ("thresholds", "any_defect_threshold", "stride", "black_threshold")
     if any(theirs["config"].get(name) != ours["config"].get(name) for name in names):
         return "other thresholds or tiling"
     return ""

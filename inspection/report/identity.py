@@ -24,7 +24,7 @@ def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
         Fact("Report fingerprint", record["fingerprint"], code=True),
         Fact("Bundle SHA-256", bundle["sha256"], code=True),
         Fact("Weights SHA-256", bundle["weights_sha256"], code=True),
-        Fact("Thresholds", thresholds),
+        Fact("Thresholds", thresholds + _any_defect(config)),
         Fact("Policy SHA-256", policy["sha256"], code=True),
         Fact("Configuration SHA-256", record["config_sha256"], code=True),
         Fact("Tiling", f"patches of {side} × {side} px every {config['stride']} px, full coverage"),
@@ -59,6 +59,12 @@ def _setting(name: str, config: Mapping[str, Any]) -> Fact:
 def _by(config: Mapping[str, Any]) -> str:
     """What classified, which records of earlier versions leave out: it was PyTorch."""
     return f" by {config['backend']}" if "backend" in config else ""
+
+
+def _any_defect(config: Mapping[str, Any]) -> str:
+    """From where the defect classes together flag; records of earlier versions have none."""
+    least = config.get("any_defect_threshold")
+    return "" if least is None else f", all defect classes together {least:.3g}"
 
 
 def _truth(truth: Mapping[str, Any] | None) -> tuple[Fact, ...]:

@@ -28,6 +28,8 @@ _PATCHES = "results.parquet"
 _STRIP_COLUMNS = {"strip_id", "coil", "strip_sha256", "status", "disposition"}
 _PATCH_COLUMNS = {"strip_id", "left", "patch_key", "steel", "flagged", "indicated", "score"}
 _SETTINGS = ("thresholds", "stride", "black_threshold")
+_LATER_SETTINGS = ("any_defect_threshold",)
+"""Which reports of earlier versions lack; their settings keep their key."""
 
 
 def read_report(root: Path) -> OpenedReport:
@@ -103,7 +105,9 @@ def register(database: Database, report: OpenedReport, strips_folder: Path | Non
 def _settings(record: Mapping[str, Any]) -> str:
     """Equal for reports whose rates of flagged patches can be compared, given the model."""
     config = record.get("config") or {}
-    return content_key(**{name: config.get(name) for name in _SETTINGS})
+    parts = {name: config.get(name) for name in _SETTINGS}
+    later = {name: config[name] for name in _LATER_SETTINGS if name in config}
+    return content_key(**parts, **later)
 
 
 def _insert_rows(connection: sa.Connection, batch_id: int, report: OpenedReport) -> None:

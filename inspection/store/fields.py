@@ -41,9 +41,22 @@ PATCH = (
     Column("p_{}", FLOAT, "calibrated probability of {!r}", page=True, each="class"),
     Column("steel", BOOL, "false where the patch is too black to be judged"),
     Column("predicted", TEXT, "most probable class"),
-    Column("flagged", BOOL, "whether a defect class reaches its threshold", page=True),
-    Column("indicated", TEXT, "most probable class that reaches it, else empty", csv=6),
+    Column(
+        "flagged", BOOL, "whether a defect class, or all together, reach their threshold", page=True
+    ),
+    Column(
+        "indicated", TEXT, "class of a flagged patch: the most probable that reaches its own", csv=6
+    ),
+    Column(
+        "class_unsure",
+        BOOL,
+        "whether none does; indicated is the most probable defect class then",
+        page=True,
+        csv=17,
+    ),
     Column("score", FLOAT, "probability of indicated, else of predicted", page=True, csv=7),
+    Column("near", BOOL, "not flagged, but listed as unsure by the policy"),
+    Column("unsure", BOOL, "whether the policy's rule unsure finds it so"),
     Column("explained", BOOL, "whether SISE was asked for a map"),
     Column("target", TEXT, "class the map explains", page=True),
     Column("map_status", TEXT, "ok, or why there is no map", csv=8),
@@ -97,7 +110,7 @@ STRIP = (
     Column("flagged", INT, "patches flagged", page=True),
     Column("flagged_{}", INT, "patches that indicate {!r}", each="defect"),
     Column("disposition", TEXT, "proposed by the policy", page=True),
-    Column("rule", TEXT, "the rule that fired", page=True),
+    Column("rule", TEXT, "the rule that proposed it", page=True),
     Column("thumb_path", TEXT, "the strip, reduced", page=True),
     Column("raw_path", TEXT, "the strip, JPEG; only if a patch is explained", page=True),
     Column("overlay_path", TEXT, "maps of its explained patches over the strip", page=True),
@@ -107,7 +120,7 @@ STRIP = (
 FLAGGED_CSV = tuple(
     column.name for column in sorted(PATCH, key=lambda column: column.csv) if column.csv
 )
-"""The columns of flagged.csv: those of results.parquet for a person, hashes last."""
+"""The columns of flagged.csv: those of results.parquet for a person; new ones come last."""
 
 
 def columns(table: Sequence[Column], classes: Sequence[str]) -> Iterator[Column]:

@@ -41,6 +41,7 @@ class ComparedConfig:
     """The settings, as far as reports are compared."""
 
     thresholds: dict[str, Threshold] = field(default_factory=dict)
+    any_defect_threshold: Threshold | None = None
     stride: int | None = None
     black_threshold: Threshold | None = None
 

@@ -270,7 +270,9 @@ def test_real_strips_are_covered_completely(steel_data: Path, bundle: Path, tmp_
         (batch / name).write_bytes((source / name).read_bytes())
     policy = tmp_path / "nothing.yaml"
     classes = ", ".join(f"{name}: 1.0" for name in CLASSES[1:])
-    policy.write_text(f"name: nothing\nversion: 1\nthresholds: {{{classes}}}\n")
+    policy.write_text(
+        f"name: nothing\nversion: 1\nany_defect_threshold: 1\nthresholds: {{{classes}}}\n"
+    )
     assert run(bundle, batch, tmp_path / "out", "--policy", str(policy), "--precision=fp32") == 0
     rows = pd.read_parquet(tmp_path / "out" / "results.parquet")
     assert rows["strip_id"].unique().tolist() == names

@@ -179,7 +179,7 @@ def test_the_head_names_the_rules_that_proposed(report: Path, page: Page) -> Non
     ((why, strips),) = proposals["hold"].rules[1:]
     assert why.startswith("not inspected: ")
     assert strips == 1
-    assert proposals["accept"].rules == (("no rule fired", 1),)
+    assert proposals["accept"].rules == (("no rule applies", 1),)
     assert "8 rule 3, any indication: at least 1 patch flagged 1 not inspected:" in page.words()
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inspection.pipeline.policy import flag, probability_column
+from inspection.pipeline.policy import PolicyFile, flag, probability_column
 from training.thresholds import Priced, choose, cost_per_crop, flagged, sweep
 
 HALF = 0.5
@@ -101,7 +101,9 @@ def cost_by_policy(on: Priced, thresholds: np.ndarray) -> float:
     names = [f"class {index + 1}" for index in range(len(thresholds))]
     rows = pd.DataFrame(on.probabilities, columns=[probability_column(name) for name in names])
     limits = dict(zip(names, thresholds.tolist(), strict=True))
-    decided = flag(rows.assign(black_fraction=0.0), names, limits, 0.95)
+    alone = PolicyFile(name="by class", version="1", any_defect_threshold=1.0)
+    rows = rows.assign(black_fraction=0.0, p_normal=1.0)
+    decided = flag(rows, ("normal", *names), limits, alone)
     return sum(
         on.overkill[row, names.index(indicated)] if indicated else on.escape[row]
         for row, indicated in enumerate(decided["indicated"])

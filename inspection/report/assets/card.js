@@ -18,6 +18,7 @@ function drawCard(card, printed = false) {
   write(root, "strip", card.strip.strip_id);
   write(root, "place", placeOf(card));
   write(root, "score", probability(card.score));
+  write(root, "classUnsure", card.class_unsure ? say("class unsure") : "");
   write(root, "unflagged", card.flagged ? "" : "not flagged");
   write(root, "weak", card.weak ? "weak explanation" : "");
   write(root, "outcome", card.outcome && card.outcome !== "unknown" ? `truth: ${card.outcome}` : "");

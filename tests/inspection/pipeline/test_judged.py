@@ -125,7 +125,7 @@ def test_strips_that_cannot_be_judged_are_held(
         "b dark.png", "d white.png", "e glare.png", "f answer.png", "g nothing.png"
     ]  # fmt: skip
     assert set(held["disposition"]) == {"hold"}
-    assert strips.loc["a fine.png", "rule"] == "no rule fired"
+    assert strips.loc["a fine.png", "rule"] == "no rule applies"
     assert strips.loc["c margin.png", "rule"] == "rule 3, any indication: at least 1 patch flagged"
     assert held["width"].isna().all()
     assert held["rule"].tolist() == [f"not inspected: {reason}" for reason in held["reason"]]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from inspection.errors import PolicyError
 from inspection.pipeline.policy import (
+    PolicyFile,
     Proposal,
     UnsureRule,
     default_policy,
@@ -15,7 +16,7 @@ from inspection.pipeline.policy import (
     probability_column,
     propose,
     read_policy,
-    resolve_confidence,
+    resolve_by_card,
     resolve_thresholds,
 )
 
@@ -25,6 +26,11 @@ CLASSES = ("normal", "class 1", "class 2")
 def probabilities(*rows: tuple[float, ...]) -> pd.DataFrame:
     columns = ["p_normal", "p_class_1", "p_class_2"]
     return pd.DataFrame(rows, columns=columns).assign(black_fraction=0.1)
+
+
+def by_class(**entries: float) -> PolicyFile:
+    """Only the classes' own thresholds flag."""
+    return PolicyFile(name="by class", version="1", any_defect_threshold=1.0, **entries)
 
 
 def policy_text(**entries: str) -> bytes:
@@ -38,7 +44,7 @@ def test_probability_columns_are_plain_names() -> None:
 
 def test_a_patch_is_flagged_from_its_threshold_on() -> None:
     rows = probabilities((0.5, 0.5, 0.0), (0.51, 0.49, 0.0), (0.2, 0.1, 0.7))
-    flagged = flag(rows, CLASSES, {"class 1": 0.5, "class 2": 0.5}, 0.95)
+    flagged = flag(rows, CLASSES, {"class 1": 0.5, "class 2": 0.5}, by_class())
     assert flagged["flagged"].tolist() == [True, False, True]
     assert flagged["indicated"].tolist() == ["class 1", "", "class 2"]
     assert flagged["score"].tolist() == [0.5, 0.51, 0.7]
@@ -47,7 +53,7 @@ def test_a_patch_is_flagged_from_its_threshold_on() -> None:
 
 def test_the_indicated_class_is_the_most_probable_of_those_that_reach_their_threshold() -> None:
     rows = probabilities((0.1, 0.3, 0.6), (0.0, 0.45, 0.55))
-    flagged = flag(rows, CLASSES, {"class 1": 0.2, "class 2": 0.9}, 0.95)
+    flagged = flag(rows, CLASSES, {"class 1": 0.2, "class 2": 0.9}, by_class())
     assert flagged["indicated"].tolist() == ["class 1", "class 1"]
     assert flagged["score"].tolist() == [0.3, 0.45]
     assert flagged["predicted"].tolist() == ["class 2", "class 2"]
@@ -55,13 +61,13 @@ def test_the_indicated_class_is_the_most_probable_of_those_that_reach_their_thre
 
 def test_a_threshold_of_zero_is_a_threshold() -> None:
     limits = {"class 1": 0.0, "class 2": 1.0}
-    flagged = flag(probabilities((1.0, 0.0, 0.0)), CLASSES, limits, 0.95)
+    flagged = flag(probabilities((1.0, 0.0, 0.0)), CLASSES, limits, by_class())
     assert flagged["indicated"].tolist() == ["class 1"]
 
 
 def test_a_patch_without_steel_is_not_judged() -> None:
     rows = probabilities(*[(0.0, 1.0, 0.0)] * 3).assign(black_fraction=[0.94, 0.95, 0.96])
-    flagged = flag(rows, CLASSES, {"class 1": 0.5, "class 2": 0.5}, 0.95)
+    flagged = flag(rows, CLASSES, {"class 1": 0.5, "class 2": 0.5}, by_class())
     assert flagged["steel"].tolist() == [True, True, False]
     assert flagged["flagged"].tolist() == [True, True, False]
     assert flagged["indicated"].tolist() == ["class 1", "class 1", ""]
@@ -69,7 +75,7 @@ def test_a_patch_without_steel_is_not_judged() -> None:
 
 
 def test_no_rows_stay_no_rows() -> None:
-    flagged = flag(probabilities(), CLASSES, {"class 1": 0.5, "class 2": 0.5}, 0.95)
+    flagged = flag(probabilities(), CLASSES, {"class 1": 0.5, "class 2": 0.5}, by_class())
     assert len(flagged) == 0
     assert {"flagged", "indicated", "predicted", "score"} <= set(flagged.columns)
 
@@ -78,17 +84,87 @@ def test_no_rows_stay_no_rows() -> None:
     st.lists(st.floats(0, 1), min_size=3, max_size=3),
     st.floats(0, 1),
     st.floats(0, 1),
+    st.floats(0, 1),
 )
-def test_flagged_means_that_some_defect_class_reaches_its_threshold(
-    row: list[float], first: float, second: float
+def test_flagged_means_that_a_defect_class_or_all_together_reach_their_threshold(
+    row: list[float], first: float, second: float, together: float
 ) -> None:
-    flagged = flag(probabilities(tuple(row)), CLASSES, {"class 1": first, "class 2": second}, 0.95)
+    policy = PolicyFile(name="mill", version="1", any_defect_threshold=together)
+    limits = {"class 1": first, "class 2": second}
+    flagged = flag(probabilities(tuple(row)), CLASSES, limits, policy)
     reaching = {"class 1": row[1]} if row[1] >= first else {}
     reaching |= {"class 2": row[2]} if row[2] >= second else {}
-    assert flagged["flagged"].item() == bool(reaching)
-    if reaching:
-        assert flagged["score"].item() == max(reaching.values())
-        assert reaching[flagged["indicated"].item()] == max(reaching.values())
+    assert flagged["flagged"].item() == (bool(reaching) or 1 - row[0] >= together)
+    assert flagged["class_unsure"].item() == (flagged["flagged"].item() and not reaching)
+    if flagged["flagged"].item():
+        among = reaching or {"class 1": row[1], "class 2": row[2]}
+        assert flagged["score"].item() == max(among.values())
+        assert among[flagged["indicated"].item()] == max(among.values())
+
+
+# As one of a real strip: a true defect, and accepted when only single classes flagged.
+DOUBTFUL = (0.198, 0.42, 0.382)
+HALVES = {"class 1": 0.5, "class 2": 0.5}
+
+
+def test_a_patch_is_flagged_when_the_defect_classes_together_reach_a_threshold() -> None:
+    rows = probabilities(DOUBTFUL, (0.5, 0.25, 0.25), (0.51, 0.25, 0.24), (0.3, 0.1, 0.6))
+    flagged = flag(rows, CLASSES, HALVES, default_policy())
+    assert flagged["flagged"].tolist() == [True, True, False, True]
+    assert flagged["class_unsure"].tolist() == [True, True, False, False]
+    assert flagged["indicated"].tolist() == ["class 1", "class 1", "", "class 2"]
+    assert flagged["score"].tolist() == [0.42, 0.25, 0.51, 0.6]
+    proposal = propose(flagged.iloc[:1], default_policy())
+    assert proposal == Proposal("hold", "rule 3, any indication: at least 1 patch flagged")
+
+
+def test_a_class_that_reaches_its_own_threshold_is_sure_of_it() -> None:
+    flagged = flag(probabilities((0.1, 0.3, 0.6)), CLASSES, HALVES | {"class 1": 0.3}, by_class())
+    assert flagged[["indicated", "class_unsure"]].to_numpy().tolist() == [["class 2", False]]
+    none = flag(probabilities((0.1, 0.3, 0.6)), CLASSES, HALVES | {"class 2": 0.7}, by_class())
+    assert none[["flagged", "indicated", "class_unsure"]].to_numpy().tolist() == [
+        [False, "", False]
+    ]
+
+
+def test_black_patches_are_neither_flagged_nor_listed() -> None:
+    rows = probabilities(DOUBTFUL, (0.7, 0.2, 0.1)).assign(black_fraction=0.96)
+    policy = parse_policy(policy_text(unsure="{min_confidence: 0.9}"), "mill.yaml")
+    flagged = flag(rows, CLASSES, HALVES, policy)
+    assert not flagged[["flagged", "class_unsure", "near", "unsure"]].any(axis=None)
+
+
+def test_what_is_listed_as_not_flagged_but_unsure() -> None:
+    # 1 - P(normal): 0.8, 0.25, 0.125, 0.0625, in binary fractions
+    rows = probabilities(
+        (0.2, 0.4, 0.4), (0.75, 0.25, 0.0), (0.875, 0.125, 0.0), (0.9375, 0.0625, 0)
+    )
+    listed = flag(rows, CLASSES, HALVES, default_policy())
+    assert listed["near"].tolist() == [False, True, False, False]
+    assert listed["unsure"].tolist() == [False] * 4
+    low = parse_policy(policy_text(list_unsure="0.125"), "mill.yaml")
+    assert flag(rows, CLASSES, HALVES, low)["near"].tolist() == [False, True, True, False]
+    confident = parse_policy(policy_text(unsure="{min_confidence: 0.9}"), "mill.yaml")
+    listed = flag(rows, CLASSES, HALVES, confident)
+    assert listed["near"].tolist() == [False, True, True, False]
+    assert listed["unsure"].tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("given", "metrics", "found"),
+    [
+        ({}, {}, 0.5),
+        ({}, {"decision": None}, 0.5),
+        ({}, {"decision": {"any_defect_threshold": 0.07}}, 0.07),
+        ({"any_defect_threshold": "0.3"}, {"decision": {"any_defect_threshold": 0.07}}, 0.3),
+        ({"any_defect_threshold": "0"}, {"decision": {"any_defect_threshold": 0.07}}, 0.0),
+    ],
+)
+def test_the_threshold_of_all_defects_is_the_policys_then_the_bundles_then_a_half(
+    given: dict[str, str], metrics: dict[str, object], found: float
+) -> None:
+    policy = resolve_by_card(parse_policy(policy_text(**given), "mill.yaml"), metrics)
+    assert policy.any_defect_threshold == found
 
 
 def test_thresholds_come_from_policy_then_bundle_then_default() -> None:
@@ -101,16 +177,19 @@ def test_thresholds_come_from_policy_then_bundle_then_default() -> None:
 
 
 def flagged_rows(*scores: tuple[str, float]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [(True, name, score) for name, score in scores] + [(False, "", 0.99)],
-        columns=["flagged", "indicated", "score"],
+    """Flagged patches, the rest of whose probability is normal's, and one that is not."""
+    shares = [(score, name == "class 1", name == "class 2") for name, score in scores]
+    rows = probabilities(
+        *[(1 - p, p * one, p * two) for p, one, two in shares], (0.99, 0.005, 0.005)
     )
+    names = [name for name, _ in scores]
+    return rows.assign(flagged=[True] * len(names) + [False], indicated=[*names, ""])
 
 
 @pytest.mark.parametrize(
     ("rows", "disposition", "rule"),
     [
-        (flagged_rows(), "accept", "no rule fired"),
+        (flagged_rows(), "accept", "no rule applies"),
         (flagged_rows(("class 1", 0.5)), "hold", "rule 3"),
         (flagged_rows(("class 1", 0.99)), "hold", "rule 3"),
         (flagged_rows(("class 1", 0.9), ("class 2", 0.9)), "rework", "rule 2"),
@@ -140,28 +219,42 @@ def test_rules_can_ask_for_classes_and_the_first_that_holds_decides() -> None:
     )
 
 
+def test_a_rules_probability_is_that_of_its_classes_together() -> None:
+    patch = flag(probabilities((0.05, 0.5, 0.45)), CLASSES, HALVES, default_policy())
+    rule = "[{name: sure, disposition: scrap, min_probability: 0.9%s}]"
+    for classes, disposition in (
+        ("", "scrap"),  # 1 - P(normal) is 0.95
+        (", classes: [class 1, class 2]", "scrap"),
+        (", classes: [class 1, class 1]", "accept"),  # 0.5
+        (", classes: [class 2]", "accept"),  # it indicates class 1
+    ):
+        policy = parse_policy(policy_text(rules=rule % classes), "mill.yaml")
+        assert propose(patch, policy).disposition == disposition, classes
+
+
 UNSURE = policy_text(unsure="{min_confidence: 0.9}", rules="[{name: any, disposition: rework}]")
 
 
 @pytest.mark.parametrize(
     ("rows", "black", "expected"),
     [
-        ([(0.9, 0.1, 0.0), (0.95, 0.05, 0.0)], 0.1, ("accept", "no rule fired")),
+        ([(0.9, 0.1, 0.0), (0.95, 0.05, 0.0)], 0.1, ("accept", "no rule applies")),
         (
             [(0.95, 0.05, 0.0), (0.89, 0.11, 0.0)],
             0.1,
             ("hold", "unsure: at least 1 patch with a confidence below 0.9"),
         ),
-        ([(0.5, 0.3, 0.2)], 0.96, ("accept", "no rule fired")),
+        ([(0.6, 0.3, 0.1)], 0.96, ("accept", "no rule applies")),
         ([(0.3, 0.6, 0.1)], 0.1, ("rework", "rule 1, any: at least 1 patch flagged")),
     ],
     ids=["sure", "unsure", "no steel", "a rule proposes more"],
 )
 def test_a_strip_with_an_unsure_patch_is_not_accepted(rows, black, expected) -> None:
     patches = probabilities(*rows).assign(black_fraction=black)
-    flagged = flag(patches, CLASSES, {"class 1": 0.5, "class 2": 0.5}, 0.95)
+    policy = parse_policy(UNSURE, "mill.yaml")
+    flagged = flag(patches, CLASSES, HALVES, policy)
     assert flagged["confidence"].tolist() == [max(row) for row in rows]
-    assert propose(flagged, parse_policy(UNSURE, "mill.yaml")) == Proposal(*expected)
+    assert propose(flagged, policy) == Proposal(*expected)
 
 
 def test_unsure_is_off_in_the_packaged_policy_and_may_be_left_empty() -> None:
@@ -172,13 +265,13 @@ def test_unsure_is_off_in_the_packaged_policy_and_may_be_left_empty() -> None:
 def test_the_bundle_may_say_when_the_machine_is_sure() -> None:
     policy = parse_policy(policy_text(unsure="{min_confidence: bundle}"), "mill.yaml")
     card = {"risk_coverage": {"alone": {"min_confidence": 0.75}}}
-    assert resolve_confidence(policy, card).unsure == UnsureRule(0.75)
+    assert resolve_by_card(policy, card).unsure == UnsureRule(0.75)
     fixed = parse_policy(UNSURE, "mill.yaml")
-    assert resolve_confidence(fixed, card) == fixed
-    assert resolve_confidence(default_policy(), {}) == default_policy()
+    assert resolve_by_card(fixed, card).unsure == fixed.unsure
+    assert resolve_by_card(default_policy(), {}).unsure is None
     for without in ({}, {"risk_coverage": {"alone": None}}, {"risk_coverage": {"alone": {}}}):
         with pytest.raises(PolicyError, match=r"mill\.yaml: unsure, min_confidence: the model's"):
-            resolve_confidence(policy, without)
+            resolve_by_card(policy, without)
 
 
 BOMB = b"a0: &a0 [1, 1]\n" + b"".join(
@@ -205,6 +298,8 @@ BOMB = b"a0: &a0 [1, 1]\n" + b"".join(
         ),
         (policy_text(thresholds="{class 1: true}"), "thresholds, class 1: .* number, not true"),
         (policy_text(default_threshold=".nan"), "default_threshold: not a finite number"),
+        (policy_text(any_defect_threshold="1.5"), "any_defect_threshold: .* equal to 1, not 1.5"),
+        (policy_text(list_unsure="null"), "list_unsure: .* number, not null"),
         (policy_text(default_threshold="null"), "default_threshold: .* number, not null"),
         (
             policy_text(not_inspected="accept"),

@@ -132,7 +132,7 @@ def test_strips_have_a_disposition_and_the_rule_for_it(
         "void.jpg": "hold",
     }
     assert rows.loc["cam 1/s.png", "rule"] == "rule 3, any indication: at least 1 patch flagged"
-    assert rows.loc["cam 2/s.png", "rule"] == "no rule fired"
+    assert rows.loc["cam 2/s.png", "rule"] == "no rule applies"
     assert rows.loc["low.png", "rule"].startswith("not inspected: 512 × 100 px")
     assert rows.loc["cam 1/s.png", ["patches", "flagged", "flagged_class_1"]].tolist() == [7, 3, 2]
     assert rows.loc["low.png", "status"] == "unreadable"
@@ -147,10 +147,12 @@ def test_strips_have_a_disposition_and_the_rule_for_it(
         "patches": 15,
         "without_steel": 0,
         "flagged": 4,
+        "class_unsure": 0,
+        "near": 11,
         "flagged_by_class": {"class 1": 3, "class 2": 1},
         "dispositions": {"accept": 1, "hold": 4},
         "dispositions_by_rule": {"accept": 1, "hold": 2},
-        "rules": {"no rule fired": 1, "rule 3, any indication: at least 1 patch flagged": 2},
+        "rules": {"no rule applies": 1, "rule 3, any indication: at least 1 patch flagged": 2},
         "explained": 4,
         "without_map": 0,
         "forwards": 88,
@@ -274,7 +276,9 @@ def test_a_renewed_report_that_is_interrupted_shows_no_page_of_before(
 ) -> None:
     inspect_toy(batch, out)
     policy = tmp_path / "policy.yaml"
-    policy.write_text("name: 3\nversion: 1\nthresholds: {class 1: 1.0, class 3: 0.04}\n")
+    policy.write_text(
+        "name: 3\nversion: 1\nany_defect_threshold: 1\nthresholds: {class 1: 1.0, class 3: 0.04}\n"
+    )
     with pytest.raises(KeyboardInterrupt):
         inspect_toy(batch, out, FakeExplainer(stop_at=3), policy=policy)
     assert not (out / "index.html").exists()
@@ -290,7 +294,10 @@ def test_a_new_policy_explains_only_what_it_adds(
 ) -> None:
     inspect_toy(batch, out)
     policy = tmp_path / "policy.yaml"
-    policy.write_text("name: only 2\nversion: 2\nthresholds: {class 1: 1.0, class 3: 0.04}\n")
+    policy.write_text(
+        "name: only 2\nversion: 2\nany_defect_threshold: 1\n"
+        "thresholds: {class 1: 1.0, class 3: 0.04}\n"
+    )
     explainer = FakeExplainer()
     finished = inspect_toy(batch, out, explainer, policy=policy)
     # Class 3 has 1 / (3 + e² + e^2.5) = 0.044 on a marked patch and more on others, class 2 its
@@ -329,7 +336,7 @@ def test_images_of_an_earlier_run_do_not_stay(
 ) -> None:
     inspect_toy(batch, out)
     policy = tmp_path / "policy.yaml"
-    policy.write_text("name: none\nversion: 1\ndefault_threshold: 1.0\n")
+    policy.write_text("name: none\nversion: 1\ndefault_threshold: 1\nany_defect_threshold: 1\n")
     inspect_toy(batch, out, policy=policy)
     left = {path.name.rpartition("_")[2] for path in (out / "img").iterdir()}
     assert left == {"thumb.jpg"}

@@ -17,7 +17,7 @@ from inspection.pipeline.classifier import (
     probabilities,
     resolve_backend,
 )
-from inspection.pipeline.policy import flag
+from inspection.pipeline.policy import PolicyFile, flag
 from inspection.pipeline.strips import ReadStrip, StripFile
 from sise import bundle as bundles
 from sise.errors import BundleError, SiseError
@@ -132,7 +132,10 @@ def test_both_backends_flag_the_same_patches_but_at_the_threshold(
         name: one[column].quantile(0.8)
         for name, column in zip(CLASSES[1:3], columns[:2], strict=True)
     }
-    flagged, again = (flag(rows, CLASSES, limits, 0.5)["flagged"] for rows in (one, other))
+    by_class = PolicyFile(
+        name="by class", version="1", black_threshold=0.5, any_defect_threshold=1.0
+    )
+    flagged, again = (flag(rows, CLASSES, limits, by_class)["flagged"] for rows in (one, other))
     assert 3 < flagged.sum() < len(flagged) - 3
     near = (one[columns] - list(limits.values())).abs().min(axis=1) < tolerance
     assert (flagged == again)[~near].all()

@@ -51,9 +51,9 @@ def test_measures_are_columns_in_this_order() -> None:
     assert tuple(names[start : start + len(EVIDENCE_COLUMNS)]) == EVIDENCE_COLUMNS
 
 
-def test_flagged_csv_has_the_columns_that_it_always_had() -> None:
+def test_flagged_csv_has_the_columns_that_it_always_had_and_then_new_ones() -> None:
     assert FLAGGED_CSV == (
         "strip_id", "coil", "left", "top", "size", "indicated", "score", "map_status", "drop",
         "region_area", "region_left", "region_top", "region_width", "region_height",
-        "patch_key", "strip_sha256",
+        "patch_key", "strip_sha256", "class_unsure",
     )  # fmt: skip
