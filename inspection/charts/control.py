@@ -8,11 +8,22 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
-from inspection.charts.drawing import Drawing, counted, listed, percent, plain, shortened
-from inspection.charts.sheet import WIDE, Box, Sheet, Side, percent_axis, sheet, write, write_level
+from inspection.charts.drawing import Drawing, listed, percent, plain, shortened
+from inspection.charts.sheet import (
+    LEVELS,
+    WIDE,
+    Box,
+    Sheet,
+    Side,
+    percent_axis,
+    sheet,
+    write,
+    write_level,
+)
 from inspection.charts.themed import COLOUR
 from inspection.pipeline.settings import By
-from inspection.quality.laney import Chart, Point, Subgroup
+from inspection.quality.laney import FEWEST, Chart, Point, Subgroup
+from inspection.words import decimal, number, plural, say, word
 
 HEIGHT = 340.0
 MOST_EARLIER = 60
@@ -22,8 +33,18 @@ have names to point at: the drawing stays at about 100 KB at most."""
 
 _MOST_NAMES = 3
 _MOST_OUTSIDE = 100
-_BOX = Box(left=72, right=96, top=22, bottom=48)
+_BOX = Box(left=72, right=LEVELS, top=22, bottom=48)
 _MANY = 4000
+_TITLES = {
+    "strip": word("Rate of flagged patches, strip by strip"),
+    "coil": word("Rate of flagged patches, coil by coil"),
+}
+_HEADS = {"strip": word("Strip"), "coil": word("Coil")}
+_ONE = {"strip": word("{n} strip"), "coil": word("{n} coil")}
+_MANY_OF = {"strip": word("{n} strips"), "coil": word("{n} coils")}
+_COLUMNS = (
+    word("Flagged"), word("Patches"), word("Rate"), word("Lower"), word("Upper"), word("Limits"),
+)  # fmt: skip
 
 
 def control(
@@ -33,16 +54,16 @@ def control(
 
     `links` leads from a subgroup's name to a fragment of the page ("#strip-3").
     """
-    title = f"Rate of flagged patches, {by} by {by}"
+    title = say(_TITLES[by])
     summary = _summary(chart, by)
     with sheet(name, WIDE, HEIGHT) as paper:
         if chart.points:
             _draw(paper, chart, links, by)
         else:
-            paper.say(f"No {by} was judged")
+            paper.say(say("None was judged"))
         svg = paper.svg(title, summary)
-    head = (by.capitalize(), "Flagged", "Patches", "Rate", "Lower", "Upper", "")
-    return Drawing(name, title, summary, svg, head, tuple(map(_row, chart.points)))
+    head = (say(_HEADS[by]), *map(say, _COLUMNS))
+    return Drawing(name, title, summary, svg, head, tuple(map(_row, chart.points)), _notes(chart))
 
 
 def _row(point: Point) -> tuple[str, ...]:
@@ -54,33 +75,54 @@ def _row(point: Point) -> tuple[str, ...]:
         percent(own.rate),
         percent(point.low),
         percent(point.high),
-        "outside" if point.outside else "",
+        "–" if point.low is None else say("outside") if point.outside else say("inside"),
     )
 
 
 def _summary(chart: Chart, by: By) -> str:
-    count = counted(len(chart.points), by)
+    count = say(_ONE[by] if len(chart.points) == 1 else _MANY_OF[by], n=number(len(chart.points)))
     if chart.baseline is None:
-        return f"{count}. No limits: {plain(chart.why_no_limits)}."
+        return f"{count}. {_why_no_limits(chart)}"
     known = chart.baseline
-    from_ = counted(known.subgroups, f"earlier {by}")
+    text = say(
+        "{count} against {earlier} earlier with a mean rate of {rate}",
+        count=count,
+        earlier=number(known.subgroups),
+        rate=percent(known.centre),
+    )
     outside = [
-        f"{shortened(plain(own.name), 60)} ({percent(own.rate)}, {_side(point)})"
+        f"{shortened(plain(own.name), 60)} ({percent(own.rate)}, {say(_side(point))})"
         for point in chart.points
         for own in [point.subgroup]
         if point.outside
     ]
     verdict = (
-        f"{len(outside)} outside the limits: {listed(outside)}" if outside else "none is outside"
+        say("{n} outside the limits: {names}", n=len(outside), names=listed(outside))
+        if outside
+        else say("none is outside the limits")
     )
-    return (
-        f"{count} against {from_} with a mean rate of {percent(known.centre)} "
-        f"(σ_z {known.sigma_z:.2f}); {verdict}."
+    return f"{text}; {verdict}."
+
+
+def _why_no_limits(chart: Chart) -> str:
+    """`Chart.why_no_limits` in the language of the page."""
+    if len(chart.earlier) >= FEWEST:
+        return say("No limits: of the earlier ones, all patches were flagged, or none.")
+    return plural(
+        len(chart.earlier),
+        "No limits: there is {n} earlier one, and they need {fewest}.",
+        "No limits: there are {n} earlier ones, and they need {fewest}.",
+        fewest=FEWEST,
     )
+
+
+def _notes(chart: Chart) -> str:
+    return "" if chart.baseline is None else f"σ_z {decimal(chart.baseline.sigma_z, 2)}"
 
 
 def _side(point: Point) -> str:
-    return "above" if point.high is not None and point.subgroup.rate > point.high else "below"
+    above = point.high is not None and point.subgroup.rate > point.high
+    return word("above") if above else word("below")
 
 
 def _draw(paper: Sheet, chart: Chart, links: Mapping[str, str], by: By) -> None:
@@ -94,18 +136,18 @@ def _draw(paper: Sheet, chart: Chart, links: Mapping[str, str], by: By) -> None:
         *(subgroup.rate for subgroup in earlier),
         0.01,
     )
-    percent_axis(axes, min(1.08 * highest, 1.04), "Flagged patches")
-    axes.set_xlabel(f"{by.capitalize()}s in order")
+    percent_axis(axes, min(1.08 * highest, 1.04), say("Flagged patches"))
+    axes.set_xlabel(say("{what}, in order", what=say(_HEADS[by])))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
     axes.set_xticks([place for place in axes.get_xticks() if 1 <= place <= len(chart.points)])
     if earlier:
-        _draw_earlier(axes, earlier, by)
+        _draw_earlier(axes, earlier)
     if chart.baseline is not None:
         _draw_limits(axes, chart.points, first, last, chart.baseline.centre)
     _draw_points(paper, axes, chart.points, links)
 
 
-def _draw_earlier(axes: Axes, earlier: Sequence[Subgroup], by: By) -> None:
+def _draw_earlier(axes: Axes, earlier: Sequence[Subgroup]) -> None:
     places = range(1 - len(earlier), 1)
     axes.plot(
         list(places), [subgroup.rate for subgroup in earlier],
@@ -114,8 +156,8 @@ def _draw_earlier(axes: Axes, earlier: Sequence[Subgroup], by: By) -> None:
     )  # fmt: skip
     axes.axvline(0.5, color=COLOUR["muted"], linewidth=1, dashes=(2, 3))
     above = ("data", "axes fraction")
-    write(axes, f"earlier {by}s", (0.5, 1), (-8, 6), above, ha="right")
-    write(axes, "this batch", (0.5, 1), (8, 6), above)
+    write(axes, say("earlier"), (0.5, 1), (-8, 6), above, ha="right")
+    write(axes, say("this batch"), (0.5, 1), (8, 6), above)
 
 
 def _draw_limits(
@@ -123,7 +165,7 @@ def _draw_limits(
 ) -> None:
     many = len(points) > MOST_MARKS
     axes.plot([first, last], [centre, centre], color=COLOUR["muted"], linewidth=1, zorder=2.5)
-    ends = [(centre, "mean")]
+    ends = [(centre, word("mean"))]
     for sides in ([point.low for point in points], [point.high for point in points]):
         values = [value for value in sides if value is not None]
         path = _steps(values, (last - first) / (WIDE - _BOX.left - _BOX.right))
@@ -132,10 +174,10 @@ def _draw_limits(
                 path, fill=False, edgecolor=COLOUR["rework"], linewidth=0.75 if many else 1.25
             )
         )
-        ends.append((values[-1], "lower" if len(ends) == 1 else "upper"))
+        ends.append((values[-1], word("lower") if len(ends) == 1 else word("upper")))
     for value, label in ends:
         if label != "lower" or value > 0:
-            write_level(axes, label, value, "muted" if label == "mean" else "rework")
+            write_level(axes, say(label), value, "muted" if label == "mean" else "rework")
 
 
 def _steps(values: Sequence[float], unit: float) -> Path:
@@ -182,8 +224,8 @@ def _draw_points(
     named = outside[:_MOST_OUTSIDE]
     marks = [(n, point.subgroup.rate, _url(paper, point, links)) for n, point in named]
     paper.scatter(axes, marks, "scrap", "D", size=64, edge=1.5)
-    for number, point in outside if len(outside) <= _MOST_NAMES else ():
-        _name(paper, axes, number / len(points), (number, point.subgroup.rate), point)
+    for place, point in outside if len(outside) <= _MOST_NAMES else ():
+        _name(paper, axes, place / len(points), (place, point.subgroup.rate), point)
 
 
 def _name(paper: Sheet, axes: Axes, along: float, place: tuple[float, float], point: Point) -> None:
@@ -196,9 +238,10 @@ def _name(paper: Sheet, axes: Axes, along: float, place: tuple[float, float], po
 
 def _url(paper: Sheet, point: Point, links: Mapping[str, str]) -> str:
     own = point.subgroup
-    text = f"{own.name}: {own.flagged} of {own.patches} flagged, {percent(own.rate)}"
+    told = say("{flagged} of {patches} flagged", flagged=own.flagged, patches=own.patches)
+    text = f"{own.name}: {told}, {percent(own.rate)}"
     return paper.mark(
-        f"{text}, outside the limits" if point.outside else text, links.get(own.name, "")
+        f"{text}, {say('outside the limits')}" if point.outside else text, links.get(own.name, "")
     )
 
 
@@ -215,8 +258,8 @@ def _draw_dots(
     cell = 3.0 if len(numbered) <= _MANY else 4.0
     across = (WIDE - _BOX.left - _BOX.right) / width / cell
     up = (HEIGHT - _BOX.top - _BOX.bottom) / height / cell
-    for number, point in numbered:
-        place = (float(number), point.subgroup.rate)
+    for along, point in numbered:
+        place = (float(along), point.subgroup.rate)
         cells.setdefault((round(place[0] * across), round(place[1] * up)), place)
     if not cells:
         return

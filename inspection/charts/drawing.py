@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from inspection.words import decimal, say
+
 
 @dataclass(frozen=True)
 class Drawing:
     """A chart. `svg` is safe HTML, `summary` says in a sentence what it shows, `head` and
-    `rows` are its numbers as a table; `name` is unique among the charts of a page."""
+    `rows` are its numbers as a table, `notes` figures that stand beside them; `name` is unique
+    among the charts of a page."""
 
     name: str
     title: str
@@ -16,23 +19,19 @@ class Drawing:
     svg: Markup
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    notes: str = ""
 
 
 def percent(share: float | None, digits: int = 1) -> str:
     """A share of 1 as per cent: 0.125 is "12.5 %"; None is "–"."""
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: "1 strip", "3 strips"."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
+    return "–" if share is None else f"{decimal(100 * share, digits)} %"
 
 
 def listed(names: list[str], most: int = 8) -> str:
     """Names in a row, at most `most`: "a, b and 3 more"."""
     if len(names) <= most:
         return ", ".join(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return say("{names} and {n} more", names=", ".join(names[:most]), n=len(names) - most)
 
 
 def plain(text: str) -> str:

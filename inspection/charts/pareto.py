@@ -6,15 +6,17 @@ from itertools import accumulate
 
 from matplotlib.ticker import MaxNLocator
 
-from inspection.charts.drawing import Drawing, counted, listed, percent, plain, shortened
+from inspection.charts.drawing import Drawing, listed, percent, plain, shortened
 from inspection.charts.sheet import NARROW, WIDE, Box, Sheet, percent_axis, sheet, write
 from inspection.charts.themed import COLOUR
+from inspection.words import plural, say, word
 
 HEIGHT = 320.0
 STYLES = 6
 FEW = 5  # classes that fit into half a page
 _LETTER = 7.0
-_TITLE = "Flagged patches by class"
+_HEAD = (word("Class"), word("Patches"), word("Strips"), word("Share"), word("Cumulative"))
+_TITLE = word("Flagged patches by class")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ def pareto(bars: Sequence[ClassBar], name: str = "pareto") -> Drawing:
         if total:
             _draw(paper, ordered, shares, total)
         else:
-            paper.say("No patch is flagged")
-        svg = paper.svg(_TITLE, summary)
+            paper.say(say("No patch is flagged"))
+        svg = paper.svg(say(_TITLE), summary)
     rows = tuple(
         (
             plain(bar.name),
@@ -56,20 +58,20 @@ def pareto(bars: Sequence[ClassBar], name: str = "pareto") -> Drawing:
         )
         for bar, share in zip(ordered, shares, strict=True)
     )
-    return Drawing(
-        name, _TITLE, summary, svg, ("Class", "Patches", "Strips", "Share", "Cumulative"), rows
-    )
+    head = tuple(map(say, _HEAD))
+    return Drawing(name, say(_TITLE), summary, svg, head, rows)
 
 
 def _summary(ordered: Sequence[ClassBar], total: int) -> str:
     if not total:
-        return "No patch is flagged."
+        return say("No patch is flagged.")
     shares = [
         f"{shortened(plain(bar.name), 60)}: {bar.patches} ({percent(bar.patches / total)})"
         for bar in ordered
         if bar.patches
     ]
-    return f"{counted(total, 'flagged patch', 'flagged patches')}: {listed(shares)}."
+    count = plural(total, "{n} flagged patch", "{n} flagged patches")
+    return f"{count}: {listed(shares)}."
 
 
 def _draw(paper: Sheet, ordered: Sequence[ClassBar], shares: Sequence[float], total: int) -> None:
@@ -78,21 +80,22 @@ def _draw(paper: Sheet, ordered: Sequence[ClassBar], shares: Sequence[float], to
     axes.set_xlim(-0.5, len(ordered) - 0.5)
     axes.set_ylim(0, total * 1.08)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    axes.set_ylabel("Patches")
+    axes.set_ylabel(say("Patches"))
     room = (paper.width - 128) / len(ordered) / _LETTER
     for place, bar in zip(places, ordered, strict=True):
         colour = COLOUR[f"k{(bar.style - 1) % STYLES + 1}"]
         (drawn,) = axes.bar([place], [bar.patches], width=0.56, color=colour)
-        on = counted(bar.strips, "strip")
-        drawn.set_url(paper.mark(f"{bar.name}: {counted(bar.patches, 'patch', 'patches')} on {on}"))
-        below = f"{bar.patches} on {on}"
+        on = plural(bar.strips, "{patches} on {n} strip", "{patches} on {n} strips", patches="{}")
+        patches = plural(bar.patches, "{n} patch", "{n} patches")
+        drawn.set_url(paper.mark(f"{bar.name}: {on.format(patches)}"))
+        below = on.format(bar.patches)
         shown = below if len(below) <= room else str(bar.patches)
         write(axes, shown, (place, 0), (0, -42), ("data", "axes fraction"), ha="center")
     most = max(4, int(room) - 4)
     labels = [paper.text(f"{bar.symbol} {shortened(bar.name, most)}") for bar in ordered]
     axes.set_xticks(list(places), labels, color=COLOUR["ink"])
     cumulative = axes.twinx()
-    percent_axis(cumulative, 1.08, "Cumulative share")
+    percent_axis(cumulative, 1.08, say("Cumulative share"))
     cumulative.grid(visible=False)
     cumulative.plot(
         list(places), shares, color=COLOUR["ink"], marker="o", markersize=6,

@@ -27,6 +27,9 @@ WIDE = 1000.0
 NARROW = 520.0
 
 TEXT = 13.0
+LEVELS = 124.0
+"""Room on the right for the words of a level line, in the longest of our languages."""
+
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "path.simplify": False,
@@ -186,5 +189,5 @@ def percent_axis(axes: Axes, top: float, words: str) -> None:
     step = next(s for s in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25) if top / s <= 6)
     places = [step * index for index in range(int(top / step + 1e-9) + 1)]
     digits = 1 if step < 0.01 else 0
-    axes.set_yticks(places, [f"{100 * place:.{digits}f} %" for place in places])
+    axes.set_yticks(places, [percent(place, digits) for place in places])
     axes.set_ylabel(words)

@@ -12,19 +12,33 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from inspection.charts.drawing import Drawing, counted, listed, percent, plain, shortened
-from inspection.charts.sheet import WIDE, Box, Sheet, percent_axis, sheet, write, write_level
+from inspection.charts.drawing import Drawing, listed, percent, plain, shortened
+from inspection.charts.sheet import (
+    LEVELS,
+    WIDE,
+    Box,
+    Sheet,
+    percent_axis,
+    sheet,
+    write,
+    write_level,
+)
 from inspection.charts.themed import COLOUR
+from inspection.words import decimal, plural, say, word
 
 MOST_CLASSES = 6
 
-_RIGHT = 96.0
+_RIGHT = LEVELS
 _LEFT = 72.0
 _LABEL = 150.0
+_HEAD = (
+    word("Batch"), word("Inspected"), word("Model"), word("Flagged"), word("Patches"), word("Rate"),
+    word("Lower"), word("Upper"), word("Limits"),
+)  # fmt: skip
 _RATES, _CLASSES, _AGREEMENT = (
-    "Rate of flagged patches, batch by batch",
-    "Classes among the flagged patches, batch by batch",
-    "People and model, batch by batch",
+    word("Rate of flagged patches, batch by batch"),
+    word("Classes among the flagged patches, batch by batch"),
+    word("People and model, batch by batch"),
 )
 
 Layer = tuple[str, str, tuple[str, ...]]
@@ -87,25 +101,29 @@ def rates(points: Sequence[BatchPoint], name: str = "trend-rates") -> Drawing:
     outside = [point for point in points if point.outside]
     limited = sum(point.limits is not None for point in points)
     names = [f"{shortened(plain(p.name), 60)} ({percent(p.rate)})" for p in outside]
-    verdict = f"outside their limits: {listed(names)}" if names else "none is outside its limits"
+    verdict = (
+        say("outside their limits: {names}", names=listed(names))
+        if names
+        else say("none is outside its limits")
+    )
     if not limited:
-        verdict = "none has limits: they need 8 batches before, by the same model and settings"
-    summary = f"{counted(len(points), 'batch', 'batches')}; {verdict}. {_changes_said(points)}"
+        verdict = say("none has limits: they need 8 batches before, by the same model and settings")
+    summary = f"{_batches(points)}; {verdict}. {_changes_said(points)}"
     with sheet(name, WIDE, 376) as paper:
         axes = paper.axes(Box(left=_LEFT, right=_RIGHT, top=50, bottom=56))
         _draw_rates(paper, axes, points)
-        svg = paper.svg(_RATES, summary)
+        svg = paper.svg(say(_RATES), summary)
     rows = tuple(
         (
             plain(point.name), point.when, plain(point.model), str(point.flagged),
             str(point.patches), percent(point.rate),
             *((percent(point.limits.low), percent(point.limits.high)) if point.limits else "––"),
-            "outside" if point.outside else "",
+            say("outside") if point.outside else "",
         )
         for point in points
     )  # fmt: skip
-    head = ("Batch", "Inspected", "Model", "Flagged", "Patches", "Rate", "Lower", "Upper", "")
-    return Drawing(name, _RATES, summary, svg, head, rows)
+    head = tuple(map(say, _HEAD))
+    return Drawing(name, say(_RATES), summary, svg, head, rows)
 
 
 def classes(
@@ -124,54 +142,70 @@ def classes(
     shown, rest = order[:MOST_CLASSES], order[MOST_CLASSES:]
     whole = sum(totals.values())
     shares = [f"{shortened(plain(c), 60)} {percent(totals[c] / whole)}" for c in order if whole]
-    over_all = f"over all of them {listed(shares)}" if shares else "none has a flagged patch"
-    summary = f"{counted(len(points), 'batch', 'batches')}; {over_all}. {_changes_said(points)}"
+    over_all = (
+        say("over all of them {shares}", shares=listed(shares))
+        if shares
+        else say("none has a flagged patch")
+    )
+    summary = f"{_batches(points)}; {over_all}. {_changes_said(points)}"
     layers: list[Layer] = [(plain(c), f"k{(styles.get(c, 1) - 1) % 6 + 1}", (c,)) for c in shown]
     if rest:
-        layers.append((f"{len(rest)} others", "k0", tuple(rest)))
+        layers.append((plural(len(rest), "{n} other", "{n} others"), "k0", tuple(rest)))
     with sheet(name, WIDE, 356) as paper:
         axes = paper.axes(Box(left=_LEFT, right=_RIGHT, top=74, bottom=56))
         _draw_classes(paper, axes, points, layers)
-        svg = paper.svg(_CLASSES, summary)
+        svg = paper.svg(say(_CLASSES), summary)
     rows = tuple(
         (plain(point.name), *(str(dict(point.by_class).get(c, 0)) for c in order))
         for point in points
     )
-    return Drawing(name, _CLASSES, summary, svg, ("Batch", *map(plain, order)), rows)
+    return Drawing(name, say(_CLASSES), summary, svg, (say("Batch"), *map(plain, order)), rows)
 
 
 def agreement(points: Sequence[BatchPoint], name: str = "trend-agreement") -> Drawing:
     """Kappa, overkill and escapes of each batch, the latter with their 95 % intervals."""
     known = sum(point.kappa is not None for point in points)
     decided = sum(point.overkill is not None or point.escapes is not None for point in points)
-    summary = (
-        f"{decided} of {counted(len(points), 'batch', 'batches')} with decided patches, "
-        f"{known} with a kappa. Bars are 95 % intervals. {_changes_said(points)}"
+    text = plural(
+        len(points),
+        "{decided} of {n} batch with decided patches, {known} with a kappa.",
+        "{decided} of {n} batches with decided patches, {known} with a kappa.",
+        decided=decided,
+        known=known,
     )
-    panels = (("Kappa", 0, "k5"), ("Overkill", 1, "k2"), ("Escapes", 2, "k4"))
+    summary = f"{text} {say('Bars are 95 % intervals.')} {_changes_said(points)}"
+    panels = (
+        (word("Kappa"), 0, "k5"),
+        (word("False alarms"), 1, "k2"),
+        (word("Missed"), 2, "k4"),
+    )
     with sheet(name, WIDE, 536) as paper:
         for words, number, colour in panels:
             top = 50 + 150 * number
             axes = paper.axes(Box(left=_LEFT, right=_RIGHT, top=top, bottom=536 - top - 126))
             _draw_panel(paper, axes, points, words, colour, last=number == 2)
-        svg = paper.svg(_AGREEMENT, summary)
+        svg = paper.svg(say(_AGREEMENT), summary)
     rows = tuple(
         (
             plain(point.name),
-            "–" if point.kappa is None else f"{point.kappa:.2f}",
+            "–" if point.kappa is None else decimal(point.kappa, 2),
             _with_interval(point.overkill),
             _with_interval(point.escapes),
         )
         for point in points
     )
-    head = ("Batch", "Kappa", "Overkill (95 %)", "Escapes looked at (95 %)")
-    return Drawing(name, _AGREEMENT, summary, svg, head, rows)
+    head = (
+        say("Batch"), say("Kappa"), say("False alarms (95 %)"),
+        say("Missed, of those looked at (95 %)"),
+    )  # fmt: skip
+    return Drawing(name, say(_AGREEMENT), summary, svg, head, rows)
 
 
 def _with_interval(interval: Interval | None) -> str:
     if interval is None:
         return "–"
-    return f"{percent(interval.share)} ({percent(interval.low)} to {percent(interval.high)})"
+    low, high = percent(interval.low), percent(interval.high)
+    return f"{percent(interval.share)} ({say('{low} to {high}', low=low, high=high)})"
 
 
 def _changes(points: Sequence[BatchPoint]) -> list[int]:
@@ -182,9 +216,17 @@ def _changes(points: Sequence[BatchPoint]) -> list[int]:
 def _changes_said(points: Sequence[BatchPoint]) -> str:
     changes = [points[place] for place in _changes(points)]
     if not changes:
-        return f"All by {plain(points[0].model)}." if points else ""
-    said = [f"{plain(p.model)} from {shortened(plain(p.name), 60)}" for p in changes]
-    return f"Model: first {plain(points[0].model)}, {listed(said, 5)}."
+        return say("All by {model}.", model=plain(points[0].model)) if points else ""
+    said = [
+        say("{model} from {batch}", model=plain(p.model), batch=shortened(plain(p.name), 60))
+        for p in changes
+    ]
+    first = plain(points[0].model)
+    return say("Model: first {first}, {later}.", first=first, later=listed(said, 5))
+
+
+def _batches(points: Sequence[BatchPoint]) -> str:
+    return plural(len(points), "{n} batch", "{n} batches")
 
 
 def _frame(
@@ -197,7 +239,7 @@ def _frame(
     words = [points[place - 1].when if dates else "" for place in places]
     axes.set_xticks(list(places), words)
     if dates:
-        axes.set_xlabel("Batches by date of inspection")
+        axes.set_xlabel(say("Batches by date of inspection"))
     unit = (WIDE - _LEFT - _RIGHT) / max(len(points), 1)
     free = [0.0, 0.0]  # up to where each of two rows of labels is taken
     for place in (0, *_changes(points)):
@@ -214,7 +256,7 @@ def _draw_rates(paper: Sheet, axes: Axes, points: Sequence[BatchPoint]) -> None:
     drawn = [(x, p, p.rate) for x, p in enumerate(points, 1) if p.rate is not None]
     tops = [point.limits.high for point in points if point.limits is not None]
     highest = max([0.01, *(rate for _, _, rate in drawn), *tops])
-    percent_axis(axes, min(1.08 * highest, 1.04), "Flagged patches")
+    percent_axis(axes, min(1.08 * highest, 1.04), say("Flagged patches"))
     _frame(paper, axes, points)
     for runs in _runs(points):
         edges = [runs[0] - 0.5 + i for i in range(len(runs) + 1)]
@@ -227,8 +269,8 @@ def _draw_rates(paper: Sheet, axes: Axes, points: Sequence[BatchPoint]) -> None:
             axes.stairs(values, edges, baseline=None, color=COLOUR[colour], linewidth=width)
     last = points[-1].limits if points else None
     if last is not None:
-        for value, label in ((last.centre, "mean"), (last.high, "upper")):
-            write_level(axes, label, value, "muted" if label == "mean" else "rework")
+        write_level(axes, say("mean"), last.centre, "muted")
+        write_level(axes, say("upper"), last.high, "rework")
     for _, stretch in groupby(drawn, lambda place: place[1].model):
         own = [(x, rate) for x, _, rate in stretch]
         axes.plot(*zip(*own, strict=True), color=COLOUR["link"], alpha=0.35, linewidth=1)
@@ -242,8 +284,8 @@ def _draw_rates(paper: Sheet, axes: Axes, points: Sequence[BatchPoint]) -> None:
 
 
 def _told(point: BatchPoint, rate: float) -> str:
-    side = ", outside its limits" if point.outside else ""
-    flagged = f"{point.flagged} of {point.patches} flagged"
+    side = f", {say('outside its limits')}" if point.outside else ""
+    flagged = say("{flagged} of {patches} flagged", flagged=point.flagged, patches=point.patches)
     return f"{point.name}, {point.when}: {flagged}, {percent(rate)}{side}"
 
 
@@ -259,7 +301,7 @@ def _draw_classes(
     points: Sequence[BatchPoint],
     layers: Sequence[Layer],
 ) -> None:
-    percent_axis(axes, 1.0, "Share of flagged patches")
+    percent_axis(axes, 1.0, say("Share of flagged patches"))
     _frame(paper, axes, points)
     edges = [index + 0.5 for index in range(len(points) + 1)]
     below = [0.0] * len(points)
@@ -289,18 +331,18 @@ def _draw_panel(
             if point.kappa is not None:
                 values.append((x, point.kappa, None))
             continue
-        interval = point.overkill if words == "Overkill" else point.escapes
+        interval = point.overkill if words == "False alarms" else point.escapes
         if interval is not None:
             values.append((x, interval.share, interval))
     if words == "Kappa":
         lowest = min([0.0, *(value for _, value, _ in values)])
         axes.set_ylim(lowest, 1.04)
-        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.set_yticks([0, 0.5, 1], ["0", decimal(0.5, 1), "1"])
     else:
         highest = max([0.04, *(i.high for _, _, i in values if i is not None)])
         percent_axis(axes, min(1.08 * highest, 1.04), "")
         axes.set_yticks(axes.get_yticks()[::2])
-    axes.set_ylabel(words)
+    axes.set_ylabel(say(words))
     _frame(paper, axes, points, dates=last, names=words == "Kappa")
     ends = [(x, end) for x, _, i in values if i is not None for end in (i.low, i.high)]
     if ends:
@@ -310,13 +352,13 @@ def _draw_panel(
         )
     marks = []
     for x, value, interval in values:
-        shown = f"{value:.2f}" if interval is None else _with_interval(interval)
+        shown = decimal(value, 2) if interval is None else _with_interval(interval)
         own = points[x - 1]
-        text = f"{own.name}: {words.lower()} {shown}"
+        text = f"{own.name}: {say(words)} {shown}"
         marks.append((x, value, paper.mark(text, own.href)))
     paper.scatter(axes, marks, colour, size=36, edge=1.2)
     if not values:
         axes.text(
-            0.5, 0.5, "nothing decided yet", transform=axes.transAxes, ha="center", va="center",
-            color=COLOUR["muted"],
+            0.5, 0.5, say("nothing decided yet"), transform=axes.transAxes, color=COLOUR["muted"],
+            ha="center", va="center",
         )  # fmt: skip

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
+from inspection.words import word
 from sise.choices import Continuation, Evidence, FillName, Fusion
 from sise.presets import BUDGET, CONTEXT, EVIDENCE, FILL, FUSION
 
@@ -60,8 +61,8 @@ class Inspected:
         ExplainWhich,
         Setting(
             "which patches get a SISE map",
-            label="Explained",
-            words={"all": "every patch", "flagged": "flagged patches"},
+            label=word("Explained"),
+            words={"all": word("every patch"), "flagged": word("flagged patches")},
         ),
     ] = "flagged"
     policy: Annotated[
@@ -160,10 +161,10 @@ class Settings(SiseOptions, Inspected):
         Setting(
             "explain the second most probable class of each explained patch, too, which takes "
             "as many passes again",
-            label="Runner-up",
+            label=word("Second most likely class"),
             words={
-                True: "the second most probable class is explained, too",
-                False: "not explained",
+                True: word("explained, too"),
+                False: word("not explained"),
             },
         ),
     ] = True
@@ -171,8 +172,8 @@ class Settings(SiseOptions, Inspected):
         float | None,
         Setting(
             "size of a pixel in mm, along the strip and across, so that the report tells lengths",
-            label="Size of a pixel",
-            words=lambda size: f"{size:g} mm" if size else "not given",
+            label=word("Size of a pixel"),
+            words=lambda size: f"{size:g} mm" if size else word("not given"),
         ),
     ] = None
     jobs: Annotated[
@@ -216,7 +217,9 @@ class Settings(SiseOptions, Inspected):
     by: Annotated[By, Setting("what a point of the control chart is")] = "strip"
     language: Annotated[
         str,
-        Setting("language of the page: en, de; tables and files stay English", label="Language"),
+        Setting(
+            "language of the page: en, de; tables and files stay English", label=word("Language")
+        ),
     ] = "en"
 
     @property

@@ -17,6 +17,7 @@ from inspection.quality.laney import Chart, chart
 from inspection.quality.localisation import Localisation, summarise
 from inspection.quality.outcomes import Outcomes, outcomes
 from inspection.store.reading import OpenedReport
+from inspection.words import word
 from sise.bundle import read_card
 from sise.statistics import Rate
 
@@ -126,13 +127,14 @@ def _drift(
     report: OpenedReport, metrics: Mapping[str, Any] | None
 ) -> tuple[Reference | None, Drift | None, str]:
     if metrics is None:
-        return None, None, "no bundle was given"
+        return None, None, word("no bundle was given")
     known = reference(metrics)
     if known is None:
         return None, None, NO_REFERENCE
     judged = report.patches[report.patches["steel"]]
-    moved = drift(np.asarray(confidence(judged, report.classes)), known)
-    return known, moved, "" if moved else "no patch shows steel"
+    strips = judged["strip_id"].factorize()[0]
+    moved = drift(np.asarray(confidence(judged, report.classes)), strips, known)
+    return known, moved, "" if moved else word("no patch shows steel")
 
 
 def as_json(figures: Figures) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import pandas as pd
 from inspection.errors import InspectionError
 from inspection.pipeline.policy import NORMAL, probability_column
 from inspection.store.frames import rows
+from inspection.words import word
 from severstal_prep import console
 from severstal_prep.annotations import Annotation, read_annotations
 from severstal_prep.dataset import CLASS_NAMES
@@ -26,8 +27,8 @@ from severstal_prep.rle import render
 from severstal_prep.training_crops import STRIP_HEIGHT, STRIP_WIDTH
 
 MIN_PIXELS = 1
-RULE = (
-    f"A patch shows a class if at least {MIN_PIXELS} of the class's labelled pixels lies on it; "
+RULE = word(
+    "A patch shows a class if at least one of the class's labelled pixels lies on it; "
     "of several, the one with the most pixels is its true class. A strip is defective if one of "
     "its patches is."
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from inspection.charts.confidence import DRIFT_WORDS
 from inspection.pipeline.policy import DISPOSITIONS, NORMAL, WeakRule
 from inspection.quality.figures import Figures
 from inspection.quality.gradcam_agreement import SECOND_METHOD
@@ -13,6 +14,7 @@ from inspection.report.drawings import draw
 from inspection.report.identity import identity
 from inspection.report.model import GLYPHS, BatchReport, ClassCount, ClassMark, Proposal
 from inspection.store.frames import rows
+from inspection.words import say
 from sise.status import CONSTANT_MAP, NO_POSITIVE_GRADIENT, NOT_FINITE, OK
 
 SEVERITY = tuple(reversed(DISPOSITIONS))
@@ -53,10 +55,12 @@ def build(
         pareto=pareto,
         drawings=draw(figures, pareto, shown, config["by"]),
         left_out=figures.left_out,
+        alarms=_alarms(figures),
         strips=shown,
         cards=tuple(rows(cards)),
         widest=int(strips["width"].fillna(0).max()) if len(strips) else 0,
         mm_per_px=config["mm_per_px"],
+        black=config["black_threshold"],
         kept_share=config["sise"]["kept_share"],
         fill=config["sise"]["fill_in_words"],
         second_method=SECOND_METHOD,
@@ -120,6 +124,13 @@ def _pareto(cards: pd.DataFrame, marks: Sequence[ClassMark]) -> tuple[ClassCount
         running += own
         counts.append(ClassCount(mark, own, strips[mark.name], own / total, running / total))
     return tuple(counts)
+
+
+def _alarms(figures: Figures) -> tuple[str, ...]:
+    moved = figures.drift
+    if moved is None or moved.level not in ("moderate", "large"):
+        return ()
+    return (say(DRIFT_WORDS[moved.level]),)
 
 
 def _proposals(strips: Sequence[Any]) -> tuple[Proposal, ...]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from inspection.pipeline.settings import SETTINGS
 from inspection.report.model import Fact
+from inspection.words import percent, say, word
 from severstal_prep.training_crops import CROP_SIDE
 
 
@@ -20,21 +21,31 @@ def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
     thresholds = ", ".join(f"{name} {value:.3g}" for name, value in config["thresholds"].items())
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
     return (
-        Fact("Model", f"{bundle['architecture']}, temperature {bundle['temperature']:.4g}"),
-        Fact("Report fingerprint", record["fingerprint"], code=True),
-        Fact("Bundle SHA-256", bundle["sha256"], code=True),
-        Fact("Weights SHA-256", bundle["weights_sha256"], code=True),
-        Fact("Thresholds", thresholds + _any_defect(config)),
-        Fact("Policy SHA-256", policy["sha256"], code=True),
-        Fact("Configuration SHA-256", record["config_sha256"], code=True),
-        Fact("Tiling", f"patches of {side} × {side} px every {config['stride']} px, full coverage"),
+        Fact(word("Model"), f"{bundle['architecture']}, temperature {bundle['temperature']:.4g}"),
+        Fact(word("Report fingerprint"), record["fingerprint"], code=True),
+        Fact(word("Bundle SHA-256"), bundle["sha256"], code=True),
+        Fact(word("Weights SHA-256"), bundle["weights_sha256"], code=True),
+        Fact(word("Thresholds"), thresholds + _any_defect(config)),
+        Fact(word("Policy SHA-256"), policy["sha256"], code=True),
+        Fact(word("Configuration SHA-256"), record["config_sha256"], code=True),
         Fact(
-            "Not judged",
-            f"patches with more than {config['black_threshold']:.0%} of their pixels black",
+            word("Tiling"),
+            say(
+                "patches of {side} × {side} px every {stride} px, full coverage",
+                side=side,
+                stride=config["stride"],
+            ),
+        ),
+        Fact(
+            word("Not judged"),
+            say(
+                "patches with more than {share} of their pixels black",
+                share=percent(config["black_threshold"]),
+            ),
         ),
         _setting("explain", config),
         Fact(
-            "SISE",
+            word("SISE"),
             f"μ = {sise['mu']:g}, {sise['fusion']} fusion, {sise['layers']}; {sise['masks']}; "
             f"{sise['budget_in_words']}; masked-out pixels: {sise['fill_in_words']}; "
             f"surroundings: {sise['context'] or 'none'}; "
@@ -45,15 +56,15 @@ def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
         _setting("mm_per_px", config),
         *_truth(config["truth"]),
         *_earlier(config["earlier"]),
-        Fact("Forward passes", f"{record['counts']['forwards']:,}".replace(",", "\u202f")),
-        Fact("Device", f"{record['device']}, {config['precision']}{_by(config)}"),
-        Fact("Versions", versions),
-        Fact("Batch folder", record["batch_folder"], code=True),
+        Fact(word("Forward passes"), f"{record['counts']['forwards']:,}".replace(",", "\u202f")),
+        Fact(word("Device"), f"{record['device']}, {config['precision']}{_by(config)}"),
+        Fact(word("Versions"), versions),
+        Fact(word("Batch folder"), record["batch_folder"], code=True),
     )
 
 
 def _setting(name: str, config: Mapping[str, Any]) -> Fact:
-    return Fact(SETTINGS[name].label, SETTINGS[name].said(config[name]))
+    return Fact(SETTINGS[name].label, say(SETTINGS[name].said(config[name])))
 
 
 def _by(config: Mapping[str, Any]) -> str:
@@ -64,18 +75,20 @@ def _by(config: Mapping[str, Any]) -> str:
 def _any_defect(config: Mapping[str, Any]) -> str:
     """From where the defect classes together flag; records of earlier versions have none."""
     least = config.get("any_defect_threshold")
-    return "" if least is None else f", all defect classes together {least:.3g}"
+    if least is None:
+        return ""
+    return f", {say('all defect classes together')} {least:.3g}"
 
 
 def _truth(truth: Mapping[str, Any] | None) -> tuple[Fact, ...]:
     if truth is None:
         return ()
     return (
-        Fact("Ground truth", truth["file"], code=True),
-        Fact("Ground truth SHA-256", truth["sha256"], code=True),
+        Fact(word("Ground truth"), truth["file"], code=True),
+        Fact(word("Ground truth SHA-256"), truth["sha256"], code=True),
     )
 
 
 def _earlier(earlier: Sequence[Mapping[str, Any]]) -> tuple[Fact, ...]:
     named = ", ".join(f"{entry['folder']} ({entry['fingerprint'][:12]})" for entry in earlier)
-    return (Fact("Earlier reports", named, code=True),) if named else ()
+    return (Fact(word("Earlier reports"), named, code=True),) if named else ()

@@ -58,8 +58,10 @@ class BatchReport:
     """Everything on the page. `strips` are rows of strips.parquet; `cards`, with what
     `build.cards_of` adds, and `escapes` are rows of results.parquet, the latter none without
     truth. `proposals` come most severe first; `widest` is the widest strip in px; `mm_per_px` is
-    None where the size of a pixel is not known; `left_out` are earlier reports that the chart does
-    not count, with reasons."""
+    None where the size of a pixel is not known; `black` is the share of black above which a patch
+    shows no steel; `left_out` are earlier reports that the chart does
+    not count, with reasons; `alarms` are sentences about the batch as a whole, which the head
+    says."""
 
     batch: str
     fingerprint: str
@@ -78,10 +80,12 @@ class BatchReport:
     pareto: tuple[ClassCount, ...]
     drawings: tuple[Drawing, ...]
     left_out: tuple[tuple[str, str], ...]
+    alarms: tuple[str, ...]
     strips: tuple[Any, ...]
     cards: tuple[Any, ...]
     widest: int
     mm_per_px: float | None
+    black: float
     kept_share: float
     fill: str
     second_method: str

@@ -52,7 +52,7 @@ def all_of(name: str) -> list[Drawing]:
         control(known, {name: f"#{name}", "s1": "#strip-1"}),
         control(unknown, {}),
         control(Chart((), (), None, ""), {}),
-        confidence(bins(0, 2, 5), EVEN, Drift(0.3, 0.2, 0.01, 7)),
+        confidence(bins(0, 2, 5), EVEN, Drift(0.3, 0.2, 0.01, 7, 7, 0.2)),
         confidence(bins(0, 2, 5), None, None, name),
         confidence(bins(0, 0), EVEN, None),
         reliability(Reliability(bins(0, 2, 5, accuracy=0.5), 0.2)),
@@ -186,14 +186,14 @@ def test_a_control_chart_by_hand() -> None:
     ]
     drawing = control(Chart((), tuple(points), Baseline(0.1, 1.5, 20), ""), {"second": "#strip-2"})
     assert drawing.summary == (
-        "3 strips against 20 earlier strips with a mean rate of 10.0 % (σ_z 1.50); "
+        "3 strips against 20 earlier with a mean rate of 10.0 %; "
         "1 outside the limits: second (30.0 %, above)."
     )
     assert drawing.rows[1] == ("second", "30", "100", "30.0 %", "5.0 %", "25.0 %", "outside")
     top, bottom = PLOT["control"]
     whole = (bottom - top) / (1.08 * 0.3)
     # Without earlier ones the x axis goes from 0.5 to 3.5, and 1 % beyond.
-    across = 832 / 3.03
+    across = 804 / 3.03
 
     def at(number: float, rate: float) -> tuple[float, float]:
         return (72 + (number - 0.47) * across, bottom - rate * whole)
@@ -224,8 +224,8 @@ def test_a_control_chart_by_hand() -> None:
 
 def test_a_control_chart_without_limits_says_why() -> None:
     drawing = control(chart(subgroups(1, 2), subgroups(1, 2)), {})
-    assert drawing.summary == "2 strips. No limits: 2 earlier subgroups; limits need 8."
-    assert drawing.rows[0][4:] == ("–", "–", "")
+    assert drawing.summary == ("2 strips. No limits: there are 2 earlier ones, and they need 8.")
+    assert drawing.rows[0][4:] == ("–", "–", "–")
     assert "var(--rework)" not in drawing.svg
 
 
@@ -233,8 +233,8 @@ def test_only_the_last_sixty_earlier_subgroups_are_drawn() -> None:
     known = chart(subgroups(1, 2), subgroups(*[1, 2] * 40))
     drawing = control(known, {})
     assert len(uses(drawing, fill="var(--muted)")) == 60
-    assert "earlier strips" in [text for text, _ in texts(drawing)]
-    assert "80 earlier strips" in drawing.summary
+    assert "earlier" in [text for text, _ in texts(drawing)]
+    assert "against 80 earlier" in drawing.summary
 
 
 @pytest.mark.parametrize("strips", [MOST_MARKS, MOST_MARKS + 1, 3000, 10_000])
@@ -258,10 +258,13 @@ def test_a_large_batch_stays_small(strips: int) -> None:
 
 
 def test_confidence_by_hand() -> None:
-    drawing = confidence(bins(0, 1, 1, 8), EVEN, Drift(0.3, 0.55, 0.01, 10))
+    drawing = confidence(bins(0, 1, 1, 8), EVEN, Drift(0.3, 0.55, 0.01, 10, 10, 0.24))
     assert drawing.summary == (
         "10 patches, 0.0 % of them with a confidence above 90 %. "
-        "Against training: a large drift (PSI 0.30, KS 0.55)."
+        "The model is not as sure as in training: a large drift."
+    )
+    assert drawing.notes == (
+        "PSI 0.30, KS 0.55. PSI of chance alone: below 0.24 in 99 of 100 such batches"
     )
     assert drawing.rows[3] == ("75–100 %", "8", "80.0 %", "25.0 %")
     top, bottom = PLOT["confidence"]
@@ -300,8 +303,8 @@ def test_reliability_by_hand() -> None:
     drawing = reliability(found)
     # (10 · (0.4 − 0.5) + 40 · (0.9 − 0.7)) / 50 = 0.14 too sure
     assert drawing.summary == (
-        "Over 50 patches with known truth, confidence is off by 18.0 % on average (expected "
-        "calibration error); on the whole it is too sure."
+        "Over 50 patches with known truth, confidence is off by 18.0 % on average. "
+        "The model is overconfident."
     )
     assert drawing.rows[1] == ("50–75 %", "0", "–", "–")
     points = boxes(drawing, "k1")

@@ -15,7 +15,7 @@ from inspection.charts.trends import (
     rates,
 )
 
-LEFT, ACROSS = 72.0, 832.0
+LEFT, ACROSS = 72.0, 804.0
 
 
 def point(number: int, flagged: int, **changed: object) -> BatchPoint:
@@ -138,7 +138,7 @@ def test_agreement_by_hand() -> None:
     top, bottom = 200.0, 326.0
     unit = (bottom - top) / (1.08 * 0.4)
     np.testing.assert_allclose(bar[1::2], [bottom - 0.1 * unit, bottom - 0.4 * unit], atol=0.1)
-    assert "b1: overkill 20.0 % (10.0 % to 40.0 %)" in titles(drawing)
+    assert "b1: False alarms 20.0 % (10.0 % to 40.0 %)" in titles(drawing)
     assert "nothing decided yet" in [text for text, _ in texts(drawing)]
 
 

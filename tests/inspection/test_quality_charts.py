@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import softmax
-from scipy.stats import ks_2samp
+from scipy.stats import ks_2samp, norm
 from toy_reports import report_of
 from toys import CLASSES, FakeExplainer, strip, write_strip
 
@@ -187,7 +187,7 @@ def known(values: np.ndarray) -> Reference:
 def test_psi_is_that_of_the_formula() -> None:
     uniform = Reference("val", 1000, tuple(np.linspace(0, 1, 201).tolist()))
     upper = np.linspace(0.501, 0.999, 500)
-    found = drift(upper, uniform)
+    found = drift(upper, np.arange(500), uniform)
     assert found is not None
     actual = np.array([0.5] * 5 + [100.5] * 5) / 505
     expected = np.full(10, 0.1)
@@ -201,7 +201,7 @@ def test_ks_is_near_scipys(shift: float) -> None:
     generator = np.random.default_rng(1)
     training = generator.beta(5, 1, size=2000).round(2)  # with ties, as at 1.00
     batch = (generator.beta(5, 1, size=500) - shift).clip(0, 1).round(2)
-    found = drift(batch, known(training))
+    found = drift(batch, np.arange(500), known(training))
     oracle = ks_2samp(training, batch, method="asymp")
     assert found is not None
     assert found.ks == pytest.approx(oracle.statistic, abs=0.02)
@@ -211,16 +211,74 @@ def test_ks_is_near_scipys(shift: float) -> None:
 def test_scores_that_are_nearly_one_are_one() -> None:
     ones = Reference("val", 1000, (0.9,) * 50 + (1.0,) * 151)
     batch = np.array([0.9] * 50 + [1 - 3e-7] * 151)
-    found = drift(batch, ones)
+    found = drift(batch, np.arange(201), ones)
     assert found is not None
     assert found.ks == pytest.approx(0, abs=0.01)
     assert found.level == "stable"
 
 
 def test_levels_and_nothing_to_compare() -> None:
-    levels = [Drift(psi, 0, 1, 1).level for psi in (0.09, 0.1, 0.24, 0.25)]
-    assert levels == ["stable", "moderate", "moderate", "large"]
-    assert drift(np.empty(0), known(np.ones(5))) is None
+    psis = (0.09, 0.1, 0.24, 0.25)
+
+    def levels(noise: float | None) -> list[str]:
+        return [Drift(psi, 0, 1, 1, 1, noise).level for psi in psis]
+
+    assert levels(0.1) == ["stable", "moderate", "moderate", "large"]
+    assert levels(0.11) == ["unknown", "unknown", "unknown", "large"]
+    assert levels(0.26) == levels(None) == ["unknown"] * 4
+    assert drift(np.empty(0), np.empty(0, np.int64), known(np.ones(5))) is None
+
+
+def in_strips(patches: int, each: int = 7) -> np.ndarray:
+    return np.arange(patches) // each
+
+
+@pytest.mark.parametrize("patches", [14, 50, 105, 210, 350, 700])
+@pytest.mark.parametrize("alike", [0.0, 0.5])
+def test_batches_without_drift_are_hardly_ever_called_so(patches: int, alike: float) -> None:
+    # Patches of a strip are alike: normal scores with a part that all of a strip share.
+    noise = np.random.default_rng(patches)
+    training = np.sort(noise.beta(8, 1.2, 4000))
+    strips = in_strips(patches)
+    levels = {"drawn": list[str](), "drifted": list[str]()}
+    for _ in range(150):
+        scores = np.sqrt(alike) * noise.normal(size=patches)[strips]
+        scores += np.sqrt(1 - alike) * noise.normal(size=patches)
+        for name, moved in (("drawn", 0.0), ("drifted", -0.8)):
+            batch = np.quantile(training, norm.cdf(scores + moved))
+            found = drift(batch, strips, known(training))
+            assert found is not None
+            levels[name].append(found.level)
+    false = sum(level in ("moderate", "large") for level in levels["drawn"])
+    assert false <= 4, "1 % of 150, and chance"
+    large = levels["drifted"].count("large")
+    if patches <= 50:
+        assert set(levels["drifted"]) == {"unknown"}
+    elif patches >= 210:
+        assert large >= 140, "a shift of 0.8 standard deviations is found"
+
+
+def test_the_psi_of_chance_is_that_of_yurdakul() -> None:
+    # Independent patches, each a strip: the design effect is about 1, and 21.67 is the 99 %
+    # quantile of χ² with 9 degrees of freedom.
+    training = np.random.default_rng(1).random(2000)
+    batch = np.random.default_rng(2).random(1000)
+    found = drift(batch, np.arange(1000), known(training))
+    assert found is not None
+    assert found.effective == pytest.approx(1000, rel=0.01)
+    assert found.noise == pytest.approx(21.67 * (1 / found.effective + 1 / 2000), rel=1e-3)
+
+
+def test_patches_that_are_copies_count_once() -> None:
+    values = np.random.default_rng(3).random(60)
+    one = drift(values, np.arange(60), known(values))
+    copied = drift(np.repeat(values, 7), in_strips(420), known(values))
+    assert one is not None
+    assert copied is not None
+    assert copied.effective == pytest.approx(one.effective, rel=0.02)
+    few = drift(np.repeat(values[:7], 7), in_strips(49), known(values))
+    assert few is not None
+    assert (few.effective, few.noise, few.level) == (0, None, "unknown")
 
 
 @pytest.mark.parametrize(
@@ -256,7 +314,7 @@ def test_what_training_writes_is_a_reference_without_drift_from_itself() -> None
     written = reference(json.loads(json.dumps(metrics(validation))))
     assert written == Reference("val", 600, validation.confidence)
     confidence = np.exp(logits).max(axis=1) / np.exp(logits).sum(axis=1)
-    found = drift(confidence, written)
+    found = drift(confidence, np.arange(600), written)
     assert found is not None
     assert found.psi < 0.001
     assert found.ks < 0.01

@@ -14,7 +14,7 @@ from toy_reports import data_of, report_of
 from toys import CLASSES, FakeExplainer, strip, write_strip
 
 from inspection.pipeline.run import Finished
-from inspection.quality.drift import NO_REFERENCE
+from inspection.quality.drift import NO_REFERENCE, Drift
 from inspection.quality.figures import Request, figures
 from inspection.report.build import build, class_marks, rules_of
 from inspection.report.identity import identity
@@ -103,6 +103,17 @@ def built(report: Path) -> BatchReport:
     opened = open_report(report)
     found = replace(figures(opened, Request()), no_drift=NO_REFERENCE)
     return build(opened.record, opened.strips, opened.patches, found)
+
+
+def test_real_drift_stands_in_the_head(report: Path) -> None:
+    opened = open_report(report)
+    for noise, words in ((0.3, ()), (0.05, ("a large drift",))):
+        found = replace(figures(opened, Request()), drift=Drift(0.4, 0.3, 0.0, 700, 500, noise))
+        made = build(opened.record, opened.strips, opened.patches, found)
+        assert [alarm.rsplit(": ")[-1].rstrip(".") for alarm in made.alarms] == list(words)
+        assert ("a large drift" in Page(render(made).partition("</header>")[0]).words()) == bool(
+            words
+        )
 
 
 def test_hostile_names_are_text_and_nothing_else(report: Path, page: Page) -> None:
@@ -321,7 +332,7 @@ def test_truth_gives_rates_confusion_and_escapes(tmp_path: Path, inspect_toy: In
     inspect_toy(tmp_path / "b", tmp_path / "out", truth=tmp_path / "truth.csv")
     page = Page((tmp_path / "out" / "index.html").read_text("utf-8"))
     words = page.words()
-    assert "strips 1 of 2 50.0 % 9.5 % to 90.5 % – patches" in words
+    assert "Strips 1 of 2 50.0 % 9.5 % to 90.5 % – Patches" in words
     assert "1 defective patch was not flagged." in words
     assert "b.png 224–480 class 3" in words
     cards = data_of(tmp_path / "out")["cards"]

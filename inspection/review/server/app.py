@@ -15,6 +15,7 @@ from inspection.review.server.access import LOOPBACK, Access, is_forged
 from inspection.review.server.pages import ICON, LOGIN, STYLE, page_routes
 from inspection.review.server.routes import api_routes, file_routes
 from inspection.review.server.site import Site
+from inspection.words import speaking
 
 LARGEST_BODY = 16 * 2**20
 _MOST_DIGITS = 20
@@ -50,7 +51,8 @@ def make_app(database: Database, access: Access, language: str = "en") -> FastAP
 
     @app.middleware("http")
     async def guard(request: Request, go_on: Next) -> Response:
-        response = _refusal(request, access) or await go_on(request)
+        with speaking(site.language):
+            response = _refusal(request, access) or await go_on(request)
         for name, value in _HEADERS.items():
             response.headers[name] = value
         # A report's page reads states and sends decisions; the others work without scripts.

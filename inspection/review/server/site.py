@@ -14,7 +14,7 @@ from inspection.review.database import Database
 from inspection.review.overview import Overviews
 from inspection.review.queries import Row, batch_by_id
 from inspection.review.server.access import Access
-from inspection.words import language, number, percent, plural, say, say_html, speaking
+from inspection.words import language, number, percent, plural, say, say_html
 
 LARGEST_NUMBER = 2**31 - 1
 """Of what a database's integers hold."""
@@ -59,8 +59,7 @@ class Site:
         """A page from a template; `here` in its content names the entry of the menu."""
         known = {"here": "", "guarded": self.access.token is not None}
         made = self.environment.get_template(template)
-        with speaking(self.language):
-            return HTMLResponse(made.render(known | content), status)
+        return HTMLResponse(made.render(known | content), status)
 
     def batch(self, connection: sa.Connection, batch_id: int) -> Row:
         """The row of a batch. Raises HTTPException, 404, if there is none."""
