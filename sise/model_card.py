@@ -296,6 +296,9 @@ def _costs(decision: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(costs, Mapping):
             each = (f"{escaped(n)} {value:g}" for n, value in costs.items() if _number(value))
             yield f"Cost of {words}: {', '.join(each)}"
+    together = decision.get("any_defect_threshold")
+    if _number(together):
+        yield f"Threshold of all defect classes together, 1 − P(normal): {together:.4g}"
     yield (
         f"Thresholds cost {_cost(decision, 'cost')} per {_whole(decision.get('per_patches'))} "
         f"patches, of which {_share(decision.get('prevalence'), 4)} show a defect; "

@@ -12,7 +12,7 @@ from training.answers import Answers
 from training.calibration import Floats
 from training.costs import Costs
 from training.resampling import resamples
-from training.thresholds import NEVER, Priced, choose, cost_per_crop, flagged, sweep
+from training.thresholds import NEVER, Priced, choose, cost_per_crop, flagged, sweep, sweep_together
 
 DEFAULT_THRESHOLD = 0.5
 PER = 1000
@@ -43,17 +43,19 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Decision:
-    """Thresholds by class, and what they cost per `PER` patches on the crops at hand.
+    """Thresholds by class, that of all defect classes together (`any_defect`), and what they cost
+    per `PER` patches on the crops at hand.
 
-    `default` is the cost at 0.5 for each class, `nothing` and `everything` that of flagging none or
-    all. `saved` is what thresholds so chosen save on crops that they were not chosen on; None where
-    too few groups of crops say so. `wrong` and `wrong_default` count.
+    `default` is the cost at 0.5 for each class and for all together, `nothing` and `everything`
+    that of flagging none or all. `saved` is what thresholds so chosen save on crops that they were
+    not chosen on; None where too few groups of crops say so. `wrong` and `wrong_default` count.
     `curves` gives for each class the cost at the thresholds `CURVE`, the others as chosen.
     """
 
     costs: Costs
     prevalence: float
     thresholds: Mapping[str, float]
+    any_defect: float
     cost: float
     default: float
     nothing: float
@@ -69,6 +71,7 @@ class Decision:
             "costs": asdict(self.costs),
             "prevalence": self.prevalence,
             "thresholds": dict(self.thresholds),
+            "any_defect_threshold": self.any_defect,
             "per_patches": PER,
             "cost": self.cost,
             "cost_at_0.5": self.default,
@@ -139,7 +142,8 @@ def mix(answers: Answers, costs: Costs) -> Mix | None:
 
 
 def decide(answers: Answers, costs: Costs, fixed: Mapping[str, float]) -> Decision | None:
-    """Choose the threshold of each defect class that is not `fixed` and occurs; 0.5 for others.
+    """Choose the threshold of each defect class that is not `fixed` and occurs, 0.5 for others;
+    then that of all defect classes together.
 
     None without a defect crop, or without a normal one: then nothing can be chosen.
     """
@@ -150,49 +154,58 @@ def decide(answers: Answers, costs: Costs, fixed: Mapping[str, float]) -> Decisi
     start = np.array([fixed.get(name, DEFAULT_THRESHOLD) for name in names])
     free = np.array([name not in fixed and answers.counts[name] > 0 for name in names])
     chosen = choose(crops.counted(), start, free)
+    together = sweep_together(crops.counted(), chosen).best()
     saved = _saved_elsewhere(crops, answers.groups, start, free)
-    return replace(_at(crops, answers, costs, chosen), saved=saved)
+    return replace(_at(crops, answers, costs, chosen, together), saved=saved)
 
 
-def price(answers: Answers, costs: Costs, thresholds: Mapping[str, float]) -> Decision | None:
+def price(
+    answers: Answers, costs: Costs, thresholds: Mapping[str, float], any_defect: float
+) -> Decision | None:
     """What thresholds cost on crops that they were not chosen on; None as `decide`."""
     crops = mix(answers, costs)
     if crops is None:
         return None
     chosen = np.array([thresholds[answers.classes[index]] for index in answers.defects])
-    saved = _saved_here(crops, answers.groups, chosen)
-    return replace(_at(crops, answers, costs, chosen), saved=saved)
+    saved = _saved_here(crops, answers.groups, chosen, any_defect)
+    return replace(_at(crops, answers, costs, chosen, any_defect), saved=saved)
 
 
-def _at(crops: Mix, answers: Answers, costs: Costs, chosen: Floats) -> Decision:
+def _at(crops: Mix, answers: Answers, costs: Costs, chosen: Floats, together: float) -> Decision:
     names = [answers.classes[index] for index in answers.defects]
     priced = crops.counted()
     default = np.full(len(names), DEFAULT_THRESHOLD)
     never, always = np.full(len(names), NEVER), np.zeros(len(names))
     cost, at_default, nothing, everything = (
-        float(cost_per_crop(priced, thresholds).sum())
-        for thresholds in (chosen, default, never, always)
+        float(cost_per_crop(priced, thresholds, all_classes).sum())
+        for thresholds, all_classes in (
+            (chosen, together),
+            (default, DEFAULT_THRESHOLD),
+            (never, NEVER),
+            (always, NEVER),
+        )
     )
     return Decision(
         costs=costs,
         prevalence=crops.prevalence,
         thresholds=dict(zip(names, chosen.tolist(), strict=True)),
+        any_defect=together,
         cost=cost,
         default=at_default,
         nothing=nothing,
         everything=everything,
         saved=None,
-        wrong=_wrong(crops, answers, chosen),
-        wrong_default=_wrong(crops, answers, default),
+        wrong=_wrong(crops, answers, chosen, together),
+        wrong_default=_wrong(crops, answers, default, DEFAULT_THRESHOLD),
         curves={
-            name: tuple(sweep(priced, chosen, of).at(CURVE).tolist())
+            name: tuple(sweep(priced, chosen, of, together).at(CURVE).tolist())
             for of, name in enumerate(names)
         },
     )
 
 
-def _wrong(crops: Mix, answers: Answers, thresholds: Floats) -> Wrong:
-    flags, _ = flagged(crops.priced.probabilities, thresholds)
+def _wrong(crops: Mix, answers: Answers, thresholds: Floats, together: float) -> Wrong:
+    flags, _ = flagged(crops.priced.probabilities, thresholds, together)
     escapes = {
         answers.classes[index]: _rate(~flags, answers.labels == index) for index in answers.defects
     }
@@ -211,20 +224,23 @@ def _saved_elsewhere(
     for often in resamples(groups, _DRAWS):
         inside, outside = crops.weights(often), crops.weights(np.equal(often, 0).astype(float))
         if inside is not None and outside is not None:
-            chosen = choose(crops.priced.times(inside), start, free, _STARTS_OF_A_DRAW)
-            saved.append(float(outside @ _saving(crops, chosen)))
+            drawn = crops.priced.times(inside)
+            chosen = choose(drawn, start, free, _STARTS_OF_A_DRAW)
+            together = sweep_together(drawn, chosen).best()
+            saved.append(float(outside @ _saving(crops, chosen, together)))
     return _summed_up(saved)
 
 
-def _saved_here(crops: Mix, groups: Sequence[str], chosen: Floats) -> Saved | None:
-    saving = _saving(crops, chosen)
+def _saved_here(crops: Mix, groups: Sequence[str], chosen: Floats, together: float) -> Saved | None:
+    saving = _saving(crops, chosen, together)
     weights = [crops.weights(often) for often in resamples(groups, _DRAWS)]
     return _summed_up([float(drawn @ saving) for drawn in weights if drawn is not None])
 
 
-def _saving(crops: Mix, chosen: Floats) -> Floats:
+def _saving(crops: Mix, chosen: Floats, together: float) -> Floats:
     default = np.full(len(chosen), DEFAULT_THRESHOLD)
-    saving: Floats = cost_per_crop(crops.priced, default) - cost_per_crop(crops.priced, chosen)
+    at_default = cost_per_crop(crops.priced, default, DEFAULT_THRESHOLD)
+    saving: Floats = at_default - cost_per_crop(crops.priced, chosen, together)
     return saving
 
 

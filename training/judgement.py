@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from severstal_prep.checked import checked
 from severstal_prep.recast import NORMAL_NAME
@@ -86,7 +88,12 @@ def judge_test(answers: Answers, card: ModelCard) -> Judgement:
     decision = None
     if chosen.decision is not None:
         default = dict.fromkeys(answers.classes, DEFAULT_THRESHOLD)
-        decision = price(answers, chosen.decision.costs, default | dict(card.thresholds))
+        decision = price(
+            answers,
+            chosen.decision.costs,
+            default | dict(card.thresholds),
+            chosen.decision.any_defect_threshold,
+        )
     return Judgement(
         calibration=measured,
         curve=risk_coverage.curve(answers.confidence, answers.wrong),
@@ -111,6 +118,7 @@ class _ChosenAlone:
 @dataclass(frozen=True)
 class _ChosenCosts:
     costs: Costs
+    any_defect_threshold: Annotated[float, Field(ge=0, le=1)] = DEFAULT_THRESHOLD
 
 
 @dataclass(frozen=True)

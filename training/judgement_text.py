@@ -31,7 +31,7 @@ def alone_lines(judgement: Judgement) -> Iterator[str]:
 def decision_lines(decision: Decision) -> Iterator[str]:
     """Thresholds, what goes wrong with them, and what that costs."""
     chosen = ", ".join(f"{name} {value:.3g}" for name, value in decision.thresholds.items())
-    yield f"{'thresholds':<14}{chosen}"
+    yield f"{'thresholds':<14}{chosen}, all defects together {decision.any_defect:.3g}"
     yield f"{'wrong':<14}{_wrong(decision.wrong)}"
     yield f"{f'at {DEFAULT_THRESHOLD}':<14}{_wrong(decision.wrong_default)}"
     yield (

@@ -1,9 +1,10 @@
 """Thresholds of least expected cost, by the policy's own rule: one class that reaches its
-threshold flags a patch.
+threshold flags a patch, or all defect classes together that reach theirs.
 
 Each class's threshold is swept over the sorted probabilities, which is exact while the others
 stay; classes are swept in turn until no sweep lowers the cost. As one class may flag what another
-then need not, this may stop short of the best combination; several starts make that rare.
+then need not, this may stop short of the best combination; several starts make that rare. The
+threshold of all together is swept last, so that it flags what no class does where that pays.
 """
 
 from collections.abc import Sequence
@@ -47,19 +48,23 @@ class Priced:
         return Priced(self.probabilities[some], escape * often, overkill * often[:, None])
 
 
-def flagged(probabilities: Floats, thresholds: Floats) -> tuple[Flags, npt.NDArray[np.int64]]:
+def flagged(
+    probabilities: Floats, thresholds: Floats, together: float = NEVER
+) -> tuple[Flags, npt.NDArray[np.int64]]:
     """Whether each crop (N,) is flagged, and the class that it would indicate then.
 
     As `inspection.pipeline.policy.flag`: the most probable class of those that reach their
-    threshold.
+    threshold, or of all where only their sum reaches `together`.
     """
     reached = np.where(probabilities >= thresholds, probabilities, -1.0)
-    return reached.max(axis=1) >= 0, reached.argmax(axis=1)
+    own = reached.max(axis=1) >= 0
+    indicated = np.where(own, reached.argmax(axis=1), probabilities.argmax(axis=1))
+    return own | (probabilities.sum(axis=1) >= together), indicated
 
 
-def cost_per_crop(priced: Priced, thresholds: Floats) -> Floats:
+def cost_per_crop(priced: Priced, thresholds: Floats, together: float = NEVER) -> Floats:
     """What the decision on each crop costs: (N,)."""
-    flags, indicated = flagged(priced.probabilities, thresholds)
+    flags, indicated = flagged(priced.probabilities, thresholds, together)
     as_class = priced.overkill[np.arange(len(indicated)), indicated]
     return np.where(flags, as_class, priced.escape)
 
@@ -93,15 +98,27 @@ class Sweep:
         return self.cost[np.searchsorted(-self.lower, -thresholds, side="right")]
 
 
-def sweep(priced: Priced, thresholds: Floats, of: int) -> Sweep:
+def sweep(priced: Priced, thresholds: Floats, of: int, together: float = NEVER) -> Sweep:
     """Sweep the threshold of class `of` (0 to D−1) over (0, 1]."""
     others = thresholds.copy()
     others[of] = NEVER
-    without = cost_per_crop(priced, others)
+    without = cost_per_crop(priced, others, together)
     others[of] = 0.0
-    change = cost_per_crop(priced, others) - without
+    change = cost_per_crop(priced, others, together) - without
+    return _swept(without, change, priced.probabilities[:, of])
+
+
+def sweep_together(priced: Priced, thresholds: Floats) -> Sweep:
+    """Sweep the threshold of all defect classes together over (0, 1]."""
+    without = cost_per_crop(priced, thresholds)
+    change = cost_per_crop(priced, thresholds, 0.0) - without
+    return _swept(without, change, priced.probabilities.sum(axis=1).clip(max=1))
+
+
+def _swept(without: Floats, change: Floats, probabilities: Floats) -> Sweep:
+    """From what each crop costs unless it reaches the threshold, and by how much that changes."""
     matters = change != 0
-    values, which = np.unique(priced.probabilities[matters, of], return_inverse=True)
+    values, which = np.unique(probabilities[matters], return_inverse=True)
     steps = np.bincount(which, weights=change[matters], minlength=len(values))[::-1]
     edges = np.concatenate([[1.0], values[::-1], [0.0]])
     cost = without.sum() + np.concatenate([[0.0], np.cumsum(steps)])

@@ -53,11 +53,11 @@ def test_the_lines_share_of_defects_weighs_escapes_and_overkill() -> None:
 
 def test_the_curve_is_the_cost_with_one_threshold_moved() -> None:
     some = drawn(200)
-    found = price(some, COSTS, {"class 1": 0.3, "class 2": 0.2})
+    found = price(some, COSTS, {"class 1": 0.3, "class 2": 0.2}, 0.7)
     assert found is not None
     for index in (3, 28, 50):
         moved = {**found.thresholds, "class 1": float(CURVE[index])}
-        other = price(some, COSTS, moved)
+        other = price(some, COSTS, moved, 0.7)
         assert other is not None
         assert found.curves["class 1"][index] == pytest.approx(other.cost)
 
@@ -101,7 +101,7 @@ def test_what_is_saved_elsewhere_is_less_than_what_is_saved_here() -> None:
 def test_prices_on_a_test_split() -> None:
     thresholds = {"class 1": 0.2, "class 2": 0.2}
     some = drawn(400, seed=2)
-    found = price(some, COSTS, thresholds)
+    found = price(some, COSTS, thresholds, 0.6)
     assert found is not None
     flags = (some.probabilities[:, 1:] >= 0.2).any(axis=1)
     paid = np.where(some.labels == 0, flags * 1.0, ~flags * np.array([0, 10, 40])[some.labels])
@@ -129,7 +129,9 @@ def test_a_test_judges_what_the_card_chose() -> None:
     accepted = other.confidence >= chosen.alone.min_confidence
     assert judged.alone.wrong == Rate(int(other.wrong[accepted].sum()), int(accepted.sum()))
     assert judged.risk == 0.2
-    assert judged.decision == price(other, COSTS, chosen.decision.thresholds)
+    assert judged.decision == price(
+        other, COSTS, chosen.decision.thresholds, chosen.decision.any_defect
+    )
 
 
 def test_cards_without_choices_are_judged_without() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inspection.pipeline.policy import PolicyFile, flag, probability_column
-from training.thresholds import Priced, choose, cost_per_crop, flagged, sweep
+from training.thresholds import NEVER, Priced, choose, cost_per_crop, flagged, sweep, sweep_together
 
 HALF = 0.5
 
@@ -79,6 +79,20 @@ def test_fixed_thresholds_stay() -> None:
     assert choose(both, np.array([0.6, 0.7]), np.array([False, False])).tolist() == [0.6, 0.7]
 
 
+def test_the_threshold_of_all_classes_together_by_hand() -> None:
+    # No class reaches a half. Together: defect 0.8, normal 0.625, defect 0.5, normal 0.25; the
+    # last defect is found by its own class.
+    four = [(0.4, 0.4), (0.25, 0.375), (0.25, 0.25), (0.125, 0.125), (0.75, 0.0)]
+    on = priced(four, [5, 0, 5, 0, 5], [1, 2])
+    halves = np.array([HALF, HALF])
+    found = sweep_together(on, halves)
+    assert found.upper.tolist() == pytest.approx([1.0, 0.8, 0.625, 0.5, 0.25])
+    assert found.cost.tolist() == [10, 5, 7, 2, 3], "the normal ones indicate class 2, then class 1"
+    assert found.best() == pytest.approx((0.5 + 0.25) / 2)
+    for threshold, cost in ((0.9, 10), (0.8, 5), (0.6, 7), (0.5, 2), (0.1, 3)):
+        assert cost_per_crop(on, halves, threshold).sum() == cost
+
+
 @st.composite
 def crops(draw: st.DrawFn, classes: int) -> Priced:
     """Crops on a coarse grid, so that many are equal, with costs that differ by class."""
@@ -96,14 +110,14 @@ def crops(draw: st.DrawFn, classes: int) -> Priced:
     )
 
 
-def cost_by_policy(on: Priced, thresholds: np.ndarray) -> float:
+def cost_by_policy(on: Priced, thresholds: np.ndarray, together: float = NEVER) -> float:
     """The same cost, crop by crop, from what inspection's own rule flags and indicates."""
     names = [f"class {index + 1}" for index in range(len(thresholds))]
     rows = pd.DataFrame(on.probabilities, columns=[probability_column(name) for name in names])
     limits = dict(zip(names, thresholds.tolist(), strict=True))
-    alone = PolicyFile(name="by class", version="1", any_defect_threshold=1.0)
-    rows = rows.assign(black_fraction=0.0, p_normal=1.0)
-    decided = flag(rows, ("normal", *names), limits, alone)
+    policy = PolicyFile(name="mill", version="1", any_defect_threshold=together)
+    rows = rows.assign(black_fraction=0.0, p_normal=1 - on.probabilities.sum(axis=1))
+    decided = flag(rows, ("normal", *names), limits, policy)
     return sum(
         on.overkill[row, names.index(indicated)] if indicated else on.escape[row]
         for row, indicated in enumerate(decided["indicated"])
@@ -139,6 +153,11 @@ def test_no_threshold_alone_could_be_better(on: Priced) -> None:
             other = chosen.copy()
             other[of] = value
             assert cost_per_crop(on, other).sum() >= cost - 1e-9
+    together = sweep_together(on, chosen).best()
+    cost = cost_by_policy(on, chosen, together)
+    assert cost == pytest.approx(cost_per_crop(on, chosen, together).sum())
+    for value in candidates(on.probabilities.sum(axis=1).clip(max=1)):
+        assert cost_per_crop(on, chosen, value).sum() >= cost - 1e-9
 
 
 def test_all_combinations_are_seldom_better() -> None:
