@@ -83,14 +83,6 @@ class WeakRule:
     min_agreement: Annotated[float, Field(ge=-1, le=1)] = 0.3
     failures: Annotated[int, Field(ge=1, le=3)] = 2
 
-    def __str__(self) -> str:
-        return (
-            f"An explanation is weak if there is no map, or if at least {self.failures} of these "
-            f"hold: the explained pixels alone lose more than {self.max_drop:.0%} of the score; "
-            f"without them more than {self.max_removed:.0%} of the score is left; the second "
-            f"method's map correlates with this one by less than {self.min_agreement:g}."
-        )
-
 
 BUNDLE = "bundle"
 

@@ -107,10 +107,10 @@ class SiseOptions:
         Setting(
             "what masked-out pixels become, in explaining and in measuring",
             words={
-                "grey": "mean grey (0 in the model's normalised input)",
-                "mean": "the patch's own mean",
-                "blur": "the patch, blurred",
-                "inpaint": "what the remaining pixels suggest (inpainting)",
+                "grey": word("mean grey (0 in the model's normalised input)"),
+                "mean": word("the patch's own mean"),
+                "blur": word("the patch, blurred"),
+                "inpaint": word("what the remaining pixels suggest (inpainting)"),
             },
         ),
     ] = FILL

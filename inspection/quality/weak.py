@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from inspection.pipeline.policy import WeakRule
+from inspection.words import word
 from sise.status import OK
 
 Floats = npt.NDArray[np.float64]
@@ -24,28 +25,27 @@ def judge(patches: pd.DataFrame, rule: WeakRule) -> pd.DataFrame:
 
     Rows have explained, map_status, whole_score, removed_score, drop and agreement.
     `removed_share` is removed_score / whole_score, from 0; NaN without a map. An explanation whose
-    scores are not finite is weak. `weak_because`
-    lists the tests that failed, weak or not; both are False and "" for patches that were not to
-    be explained.
+    scores are not finite is weak. `weak_because` lists the tests that failed, weak or not; the
+    page says them in its language. Both are False and "" for patches that were not to be explained.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         removed = _numbers(patches, "removed_score") / _numbers(patches, "whole_score")
     explained = patches["explained"].to_numpy(bool)
     mapped = explained & (patches["map_status"] == OK).to_numpy(bool)
     failed = {
-        "kept alone, it loses the score": _numbers(patches, "drop") > rule.max_drop,
-        "without it, the score stays": removed > rule.max_removed,
-        "another method points elsewhere": _numbers(patches, "agreement") < rule.min_agreement,
+        word("marked area only: the class is lost"): _numbers(patches, "drop") > rule.max_drop,
+        word("marked area hidden: the class stays"): removed > rule.max_removed,
+        word("Grad-CAM points elsewhere"): _numbers(patches, "agreement") < rule.min_agreement,
     }
     tests = np.stack(list(failed.values()), axis=1).reshape(len(patches), len(failed))
     tests &= mapped[:, None]
     reasons = ["; ".join(np.array(list(failed), object)[row]) for row in tests]
     unmeasured = mapped & ~np.isfinite(_numbers(patches, "drop"))
-    why = np.where(unmeasured, "its scores are not finite", np.array(reasons, object))
+    why = np.where(unmeasured, word("its scores are not finite"), np.array(reasons, object))
     return patches.assign(
         removed_share=removed,
         weak=(explained & ~mapped) | unmeasured | (tests.sum(axis=1) >= rule.failures),
-        weak_because=np.where(explained & ~mapped, "no map", why),
+        weak_because=np.where(explained & ~mapped, word("no map"), why),
     )
 
 

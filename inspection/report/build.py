@@ -14,17 +14,19 @@ from inspection.report.drawings import draw
 from inspection.report.identity import identity
 from inspection.report.model import GLYPHS, BatchReport, ClassCount, ClassMark, Proposal
 from inspection.store.frames import rows
-from inspection.words import say
+from inspection.words import say, word
 from sise.status import CONSTANT_MAP, NO_POSITIVE_GRADIENT, NOT_FINITE, OK
 
 SEVERITY = tuple(reversed(DISPOSITIONS))
 _NO_MAP = {
     OK: "",
-    NO_POSITIVE_GRADIENT: (
+    NO_POSITIVE_GRADIENT: word(
         "No map: no feature map of the model raises this class here, so there is nothing to show."
     ),
-    CONSTANT_MAP: "No map: every pixel counts alike, so no place stands out.",
-    NOT_FINITE: "No map: the calculation left the range of numbers; treat the score with care.",
+    CONSTANT_MAP: word("No map: every pixel counts alike, so no place stands out."),
+    NOT_FINITE: word(
+        "No map: the calculation left the range of numbers; treat the probability with care."
+    ),
 }
 
 
@@ -46,7 +48,7 @@ def build(
         rules=rules_of(policy),
         otherwise=policy["otherwise"],
         not_inspected=policy["not_inspected"],
-        weak_rule=str(WeakRule(**policy["weak"])),
+        weak_rule=WeakRule(**policy["weak"]),
         counts=record["counts"],
         coils=len({strip.coil for strip in shown if strip.coil}),
         proposals=_proposals(shown),
@@ -110,7 +112,10 @@ def cards_of(patches: pd.DataFrame, strips: pd.DataFrame) -> pd.DataFrame:
     return cards.assign(
         number=range(1, len(cards) + 1),
         strip=cards["strip_id"].map(places),
-        no_map=[_NO_MAP.get(status, f"No map: {status}.") for status in cards["map_status"]],
+        no_map=[
+            say(_NO_MAP[status]) if status in _NO_MAP else say("No map: {status}.", status=status)
+            for status in cards["map_status"]
+        ],
     )
 
 

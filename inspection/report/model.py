@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inspection.charts.drawing import Drawing
+from inspection.pipeline.policy import WeakRule
 from inspection.quality.figures import TruthFigures
 
 GLYPHS = 6
@@ -71,7 +72,7 @@ class BatchReport:
     rules: tuple[tuple[str, str], ...]
     otherwise: str
     not_inspected: str
-    weak_rule: str
+    weak_rule: WeakRule
     counts: Mapping[str, Any]
     coils: int
     proposals: tuple[Proposal, ...]

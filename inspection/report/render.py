@@ -10,7 +10,17 @@ import jinja2
 from inspection.report.model import BatchReport
 from inspection.report.palettes import palettes
 from inspection.report.payload import as_script
-from inspection.words import decimal, language, moment, number, percent, plural, say, say_html
+from inspection.words import (
+    decimal,
+    language,
+    moment,
+    number,
+    percent,
+    plural,
+    probability,
+    say,
+    say_html,
+)
 from severstal_prep.files import replacing
 
 STYLE = "report.css"
@@ -46,7 +56,8 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        probability=lambda value: decimal(value, 3),
+        decimal=decimal,
+        probability=probability,
         percent=percent,
         share=lambda share: percent(share, 1),
         number=number,

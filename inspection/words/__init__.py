@@ -1,7 +1,7 @@
 """What pages say, in the reader's language: English in the code, others in catalogues beside."""
 
 from inspection.words.catalogues import catalogue, language, languages, speaking
-from inspection.words.numbers import decimal, moment, number, percent
+from inspection.words.numbers import decimal, moment, number, percent, probability
 from inspection.words.saying import plural, say, say_html, word
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "number",
     "percent",
     "plural",
+    "probability",
     "say",
     "say_html",
     "speaking",

@@ -28,6 +28,13 @@ def percent(share: float, digits: int = 0) -> str:
     return f"{decimal(100 * share, digits)}{THIN_SPACE}%"
 
 
+def probability(value: float) -> str:
+    """A probability as per cent; what is only near 0 or 1 is never said to be it: "> 99 %"."""
+    if value < 0.005:
+        return f"<{THIN_SPACE}1{THIN_SPACE}%"
+    return f">{THIN_SPACE}99{THIN_SPACE}%" if value >= 0.995 else percent(value)
+
+
 def moment(time: datetime) -> str:
     """A moment to the minute, UTC: "3 May 2026, 14:05 UTC"."""
     known = current().words

@@ -50,10 +50,10 @@ def test_one_failed_test_is_pardoned_and_two_are_not() -> None:
     assert list(found["weak"]) == [False, False, True, True, True, False]
     assert list(found["weak_because"]) == [
         "",
-        "kept alone, it loses the score",
-        "kept alone, it loses the score; without it, the score stays",
-        "kept alone, it loses the score; another method points elsewhere",
-        "without it, the score stays; another method points elsewhere",
+        "marked area only: the class is lost",
+        "marked area only: the class is lost; marked area hidden: the class stays",
+        "marked area only: the class is lost; Grad-CAM points elsewhere",
+        "marked area hidden: the class stays; Grad-CAM points elsewhere",
         "",
     ]
     assert found["removed_share"].tolist() == pytest.approx([0, 0, 0.96, 0, 0.96, 0.95])
@@ -75,8 +75,6 @@ def test_the_rule_decides() -> None:
     assert list(judged(row(drop=0.2), row(agreement=0.8), row(), rule=strict)["weak"]) == [
         True, True, False
     ]  # fmt: skip
-    assert "less than 0.9" in str(strict)
-    assert "more than 10% of the score" in str(strict)
 
 
 def test_no_rows_are_no_rows() -> None:

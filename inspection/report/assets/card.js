@@ -13,15 +13,16 @@ function drawCard(card, printed = false) {
   root.classList.toggle("current", !printed && String(card.number) === STATE.card);
   slot(root, "glyph").append(glyph(card.class));
   write(root, "title", CLASSES[card.class].name);
-  title.append(make("span", { className: "quiet", textContent: `, number ${card.number}` }));
+  title.append(make("span", { className: "quiet", textContent: say(", number {n}", { n: card.number }) }));
   write(root, "number", card.number);
   write(root, "strip", card.strip.strip_id);
   write(root, "place", placeOf(card));
+  slot(root, "probability").append(term("probability"));
   write(root, "score", probability(card.score));
-  write(root, "classUnsure", card.class_unsure ? say("class unsure") : "");
-  write(root, "unflagged", card.flagged ? "" : "not flagged");
-  write(root, "weak", card.weak ? "weak explanation" : "");
-  write(root, "outcome", card.outcome && card.outcome !== "unknown" ? `truth: ${card.outcome}` : "");
+  label(root, "unsure", card.class_unsure);
+  label(root, "unflagged", !card.flagged);
+  label(root, "weak", card.weak);
+  write(root, "outcome", card.outcome && card.outcome !== "unknown" ? say("truth: {outcome}", { outcome: say(TRUTH[card.outcome]) }) : "");
   drawLook(root, card, printed);
   drawWhere(find(".where", root), card);
   slot(root, "bars").append(...CLASSES.map(({ column }, index) => drawBar(card[column], index, card)));
@@ -32,12 +33,19 @@ function drawCard(card, printed = false) {
   return root;
 }
 
+/** A badge that is a term: there, or not. */
+function label(root, name, on) {
+  const badge = slot(root, name);
+  badge.hidden = !on;
+  if (on) badge.append(term(name));
+}
+
 function drawLook(root, card, printed) {
   const pictures = slot(root, "pictures");
   const compared = card.runner_up && (printed ? false : comparing.has(card.number));
-  pictures.append(drawPicture(card, card.map_path, `class ${CLASSES[card.class].symbol}`, CLASSES[card.class], compared));
+  pictures.append(drawPicture(card, card.map_path, CLASSES[card.class].name, CLASSES[card.class], compared));
   if (compared) {
-    pictures.append(drawPicture(card, card.runner_up_map_path, "the runner-up", CLASSES[card.second], true, false));
+    pictures.append(drawPicture(card, card.runner_up_map_path, card.runner_up, CLASSES[card.second], true, false));
   }
   if (printed) pictures.prepend(drawPicture(card, "", "", null, false));
   write(root, "noMap", card.no_map);
@@ -46,7 +54,7 @@ function drawLook(root, card, printed) {
     slider.remove();
   } else {
     const input = find("input", slider);
-    input.setAttribute("aria-label", `Overlay opacity, number ${card.number}, per cent`);
+    input.setAttribute("aria-label", say("Overlay opacity, number {n}, per cent", { n: card.number }));
     input.value = dimmed.get(card.number) ?? STATE.overlay;
     if (dimmed.has(card.number)) root.style.setProperty("--overlay", input.value / 100);
     input.addEventListener("input", () => {
@@ -58,7 +66,8 @@ function drawLook(root, card, printed) {
   button.dataset.focus = "runner";
   if (card.runner_up && !printed) {
     button.hidden = false;
-    button.textContent = `Runner-up: ${card.runner_up}, ${probability(card.runner_up_score)}`;
+    button.append(say("Second most likely class: {name}, {probability}", { name: card.runner_up, probability: probability(card.runner_up_score) }));
+    button.title = term("second").title;
     button.setAttribute("aria-pressed", String(compared));
     button.addEventListener("click", () => toggleRunnerUp(card));
   }
@@ -70,7 +79,9 @@ function drawPicture(card, map, what, cls, titled, marked = true) {
   const [raw, over] = every("img", figure);
   for (const image of [raw, over]) Object.assign(image, { width: card.size, height: card.size });
   raw.src = source(card.raw_path);
-  raw.alt = `The patch, number ${card.number}${map ? `, with the map of ${what} over it` : ""}`;
+  raw.alt = map
+    ? say("The patch, number {n}, with the map of {name} over it", { n: card.number, name: what })
+    : say("The patch, number {n}", { n: card.number });
   if (map) over.src = source(map);
   else over.remove();
   const outline = find(".outline", figure);
@@ -83,7 +94,7 @@ function drawPicture(card, map, what, cls, titled, marked = true) {
     }
   }
   const caption = find("figcaption", figure);
-  if (titled) caption.append(cls.name, map ? "" : ": no map");
+  if (titled) caption.append(map ? cls.name : say("{name}: no map", { name: cls.name }));
   else caption.remove();
   return figure;
 }
@@ -101,7 +112,7 @@ function drawWhere(button, card) {
   layOver(place, card);
   button.dataset.focus = "strip";
   button.setAttribute("aria-label",
-    `Open the strip: the patch lies at ${placeOf(card)} of ${number(card.strip.width)} px`);
+    say("Open the strip: the patch lies at {place} of {width} px", { place: placeOf(card), width: number(card.strip.width) }));
   button.addEventListener("click", () => openViewer(card.strip, card));
 }
 
@@ -112,7 +123,7 @@ function drawBar(value, index, card) {
   fill.style.width = `${100 * value}%`;
   track.append(fill);
   if (threshold !== null) {
-    const limit = make("span", { className: "limit", title: `threshold ${probability(threshold)}` });
+    const limit = make("span", { className: "limit", title: say("flagged from {probability}", { probability: percent(threshold) }) });
     limit.style.left = `${100 * threshold}%`;
     track.append(limit);
   }
@@ -122,10 +133,11 @@ function drawBar(value, index, card) {
   return row;
 }
 
-function fact(label, value, muted = "") {
+/** A line: a term, its value, and what explains the value. */
+function fact(name, value, muted = "") {
   const text = make("dd", { textContent: value });
   if (muted) text.append(" ", make("span", { className: "muted", textContent: muted }));
-  return make("div", {}, make("dt", { textContent: label }), text);
+  return make("div", {}, make("dt", {}, term(name)), text);
 }
 
 function factsOf(card) {
@@ -134,49 +146,47 @@ function factsOf(card) {
     const area = card.region_area;
     const [left, top] = [card.left + card.region_left, card.top + card.region_top];
     const mm2 = REPORT.mmPerPx === null ? "" : `, ${number(Math.round(area * REPORT.mmPerPx ** 2))}${THIN}mm²`;
-    facts.push(fact("Explained region", `${number(area)}${THIN}px${mm2}`, percent(area / card.size ** 2)));
-    const corner = `at ${number(left)}, ${number(top)}`;
-    facts.push(fact("Its box on the strip", `${card.region_width} × ${card.region_height}${THIN}px`,
-      REPORT.mmPerPx === null ? corner : `${corner} (${metric(left)}, ${metric(top)})`));
+    facts.push(fact("area", `${number(area)}${THIN}px${mm2}`, percent(area / card.size ** 2)));
+    const at = { left: number(left), top: number(top), mmLeft: metric(left), mmTop: metric(top) };
+    facts.push(fact("position", `${card.region_width} × ${card.region_height}${THIN}px`,
+      REPORT.mmPerPx === null ? say("at {left}, {top}", at) : say("at {left}, {top} ({mmLeft}, {mmTop})", at)));
   }
-  if (card.runner_up_similarity !== null) {
-    facts.push(fact("Map against runner-up's", card.runner_up_similarity.toFixed(2), "correlation"));
-  }
-  if (card.true_class) facts.push(fact("True class", card.true_class));
-  if (card.ebpg !== null) {
-    facts.push(fact("Map on the true mask", `EBPG ${probability(card.ebpg)}`, `Bbox ${probability(card.bbox)}`));
-  }
+  if (card.runner_up_similarity !== null) facts.push(fact("similarity", decimal(card.runner_up_similarity, 2)));
+  if (card.true_class) facts.push(fact("true", card.true_class));
+  if (card.ebpg !== null) facts.push(fact("hit", `EBPG ${percent(card.ebpg)}`, `Bbox ${percent(card.bbox)}`));
   return facts;
 }
 
 function trustOf(card) {
   if (card.drop === null) return [];
-  const heading = make("h4", {}, "How far to trust the map",
-    make("small", { textContent: "and the share of this batch's maps that do worse" }));
   const measures = [
-    drawMeasure("Kept alone", probability(card.kept_score), `drop ${percent(card.drop)}`, card.drop_percentile),
-    drawMeasure("Deleted", probability(card.removed_score), `${percent(card.removed_share)} left`, card.removed_percentile),
+    drawMeasure("only", probability(card.kept_score), say("{share} lost", { share: percent(card.drop) }), card.drop_percentile),
+    drawMeasure("hidden", probability(card.removed_score), say("{share} left", { share: percent(card.removed_share) }), card.removed_percentile),
     card.agreement === null
-      ? drawMeasure("Second method", "no map", "", null)
-      : drawMeasure("Second method", card.agreement.toFixed(2), "correlation", card.agreement_percentile),
+      ? drawMeasure("agreement", say("no map"), "", null)
+      : drawMeasure("agreement", decimal(card.agreement, 2), "", card.agreement_percentile),
   ];
+  const failed = card.weak_because.split("; ").filter(Boolean).map((test) => say(test)).join("; ");
   const words = make("p", { className: card.weak ? "notice" : "muted verdict-of-trust" });
-  if (card.weak) words.append(make("b", { textContent: "Weak explanation: " }), card.weak_because, ".");
-  else if (card.weak_because) words.append(`One test failed: ${card.weak_because}.`);
-  else words.append("All three tests passed.");
-  return [heading, ...measures, words];
+  if (card.weak) words.append(make("b", {}, term("weak")), `: ${failed}.`);
+  else words.append(failed ? say("One test failed: {test}.", { test: failed }) : say("All three tests passed."));
+  return [make("h4", {}, term("reliability")), ...measures, words];
 }
 
 function drawMeasure(name, value, detail, rank) {
   const root = clone("measure-template");
-  write(root, "name", name);
+  slot(root, "name").append(term(name));
   write(root, "value", value);
   write(root, "detail", detail);
   if (rank === null) {
     find(".percentile", root).remove();
   } else {
     find(".fill", root).style.width = `${rank}%`;
-    write(root, "percentile", `better than ${rank.toFixed(0)}${THIN}%`);
+    write(root, "percentile", say("better than {share} of this batch", { share: percent(rank / 100) }));
   }
   return root;
 }
+
+addEventListener("click", (event) => {
+  if (event.target instanceof Element && event.target.closest("[data-act=guide]")) find("#guide").showModal();
+});

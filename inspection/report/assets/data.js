@@ -35,11 +35,17 @@ for (const card of CARDS) {
 
 const glyph = (index) => clone(`glyph-${index}`);
 
-/** Where a card's patch lies: "224–480 px, 112–240 mm"; on a strip of several rows of patches with
+// The outcomes by ground truth, as the tables name them and as people do.
+const TRUTH = {
+  found: word("found"), misnamed: word("wrong class"), overkill: word("false alarm"), escape: word("missed"),
+  passed: word("passed"), unknown: word("unknown"),
+};
+
+/** Where a card's patch lies: "224–480 px, 112 to 240 mm"; on a strip of several rows of patches with
  * the way down: "98–210 × 0–112 px". */
 function placeOf(card) {
   const px = `${spanOf(card, number)}${THIN}px`;
-  return REPORT.mmPerPx === null ? px : `${px}, ${metric(card.left)} to ${metric(card.right)}`;
+  return REPORT.mmPerPx === null ? px : say("{px}, {from} to {to}", { px, from: metric(card.left), to: metric(card.right) });
 }
 
 /** @type {(card: Indication, written?: (value: number) => string) => string} */

@@ -39,13 +39,21 @@ const decimal = (value, digits) => {
 };
 const number = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, THIN);
 const percent = (share, digits = 0) => `${decimal(100 * share, digits)}${THIN}%`;
-const probability = (value) => decimal(value, 3);
+/** A probability as per cent; what is only near 0 or 1 is never said to be it. */
+const probability = (value) =>
+  value < 0.005 ? `<${THIN}1${THIN}%` : value >= 0.995 ? `>${THIN}99${THIN}%` : percent(value);
 
 /** A length in px as mm, or as m from one metre on; "" where the size of a pixel is not known. */
 function metric(px) {
   if (REPORT.mmPerPx === null) return "";
   const mm = px * REPORT.mmPerPx;
   return mm < 1000 ? `${decimal(mm, mm < 10 ? 1 : 0)}${THIN}mm` : `${decimal(mm / 1000, 2)}${THIN}m`;
+}
+
+/** A term of the card with its meaning as tooltip; the guide (templates/guide.html.j2) has both. */
+function term(name) {
+  const entry = find(`#guide [data-term=${name}]`);
+  return make("abbr", { textContent: entry.textContent, title: entry.nextElementSibling.textContent.trim() });
 }
 
 /** Where the browser finds an image: in the page itself, where it is a single file. */
