@@ -8,7 +8,7 @@ import sys
 from argparse import Action
 from collections.abc import Sequence
 from difflib import get_close_matches
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -42,7 +42,7 @@ def parse(parser: ArgumentParser, args: Sequence[str]) -> Namespace:
     except ArgumentError as error:
         chosen = _chosen(parser, args)
         program = re.sub(r" \[options\]", "", chosen.prog)
-        words = in_words(str(error), chosen)
+        words = in_words(str(error), chosen, args)
         print(f"{program}: {words}; see {program} --help", file=sys.stderr)
         raise SystemExit(WRONG_USAGE) from error
     except RuntimeError as error:  # jsonargparse stumbles over entries where a list belongs
@@ -77,11 +77,13 @@ def _check(path: Path) -> None:
         raise ArgumentError(None, f"--config {path}: expected `name: value` entries")
 
 
-def in_words(message: str, parser: ArgumentParser) -> str:
-    """A message of jsonargparse about the options of `parser`, in a line."""
+def in_words(message: str, parser: ArgumentParser, args: Sequence[str] = ()) -> str:
+    """A message of jsonargparse about the options of `parser`, given `args`, in a line."""
     line = " ".join(message.split())
     if found := re.search(r"unrecognized arguments: (.*)", line):
-        unknown = next((arg for arg in found[1].split() if arg.startswith("-")), found[1])
+        unknown = next((arg for arg in found[1].split() if arg.startswith("-")), "")
+        if not unknown:
+            return _stray(found[1], args)
         known = [*_options(parser), "--help"]
         return f"no option {unknown}{_meant(unknown.partition('=')[0], known)}"
     if found := re.search(r"arguments are required: (.*)", line):
@@ -99,6 +101,16 @@ def in_words(message: str, parser: ArgumentParser) -> str:
             return f"{name} {value.strip()}: give {_listed(wanted)}"
         line = f"{name}: {found[2]}"
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+
+
+def _stray(words: str, args: Sequence[str]) -> str:
+    """Words that belong to no option: mostly the rest of a name with a space in it."""
+    whole = [words]
+    if (first := words.split()[0]) in args:
+        before = args[: args.index(first)][::-1]
+        whole += takewhile(lambda arg: not arg.startswith("-"), before)
+    example = " ".join(reversed(whole))
+    return f'{words}: belongs to no option; put a name with spaces in quotes: "{example}"'
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -203,6 +203,8 @@ def read_card(folder: Path) -> ModelCard:
     Raises BundleError, naming the entry at fault.
     """
     path = folder / CARD_NAME
+    if folder.is_file():
+        raise BundleError(f"{folder}: a file; name the folder that holds {CARD_NAME}")
     if not path.is_file():
         raise BundleError(
             f"{folder}: no model bundle here ({CARD_NAME} is missing); "

@@ -167,7 +167,7 @@ def read_policy(path: Path) -> Policy:
         with path.open("rb") as stream:
             content = stream.read(LARGEST_YAML + 1)
     except OSError as error:
-        raise PolicyError(f"{path}: cannot be read ({error.strerror})") from error
+        raise PolicyError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     if len(content) > LARGEST_YAML:
         raise PolicyError(f"{path}: larger than {LARGEST_YAML // 2**20} MiB; is it a policy?")
     return parse_policy(content, str(path))

@@ -82,7 +82,8 @@ def list_batch(folder: Path) -> Batch:
     Raises BatchError for a folder that is missing, cannot be listed, or holds no image.
     """
     if not folder.is_dir():
-        raise BatchError(f"{folder}: no such folder; --batch takes a folder of strip images")
+        what = "a file" if folder.is_file() else "no such folder"
+        raise BatchError(f"{folder}: {what}; --batch takes a folder of strip images")
     root = folder.resolve()
     strips: list[StripFile] = []
     skipped: list[SkippedFile] = []

@@ -141,9 +141,13 @@ def read_decisions(path: Path) -> DecisionFile:
     """Read a decision file. Raises DecisionError, naming the file, the entry and the cure."""
     try:
         content = read_json(path)
+        if not isinstance(content, dict) or not str(content.get("format")).startswith(_OURS):
+            raise DecisionError(f"{path}: {_NOT_OURS}")
         return DecisionFile.model_validate_json(json.dumps(content))
+    except IsADirectoryError as error:
+        raise DecisionError(f"{path}: a folder; {_TAKES}") from error
     except OSError as error:
-        raise DecisionError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DecisionError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except ValidationError as error:
         raise DecisionError(f"{path}: {first_problem(error)}") from error
     except ValueError as error:
@@ -155,6 +159,9 @@ def first_problem(error: ValidationError) -> str:
     return f"{_numbered(checked.first_problem(error, _KINDS))}; {_CURE}"
 
 
+_TAKES = "import takes the file that a report's page wrote by Export decisions"
+_OURS = "steel-sise decisions"
+_NOT_OURS = f"no file of decisions; {_TAKES}"
 _CURE = "export the decisions again, or mend this entry"
 _KINDS = frozenset(("confirm", "reject", "reclass", "disposition", "undo"))
 """Pydantic puts the entry's kind between its number and the field."""

@@ -49,6 +49,10 @@ def open_report(root: Path) -> OpenedReport:
         tables = [read_table(root / name) for name in ("results.parquet", "strips.parquet")]
         tables[0][["strip_id", "coil", "steel", "flagged"]]
         known = finite(tables[0], record["bundle"]["classes"])
+    except NotADirectoryError as error:
+        raise ReportFolderError(
+            f"{root}: a file; name the folder that defect-inspect run has written"
+        ) from error
     except FileNotFoundError as error:
         raise ReportFolderError(
             f"{root}: no finished report here ({Path(str(error.filename)).name} is missing); "

@@ -404,7 +404,8 @@ def check(options: Options) -> None:
         )
     folder, out = options.folder.resolve(), options.out.resolve()
     if not folder.is_dir():
-        raise WatchError(f"{options.folder}: no such folder; name the one that strips come into")
+        what = "a file" if folder.is_file() else "no such folder"
+        raise WatchError(f"{options.folder}: {what}; name the one that strips come into")
     if out.is_relative_to(folder) or folder.is_relative_to(out):
         raise WatchError(
             f"{options.out}: lies in the folder that is watched, or around it; "

@@ -54,7 +54,8 @@ def open_dataset(
 
 def _layout(root: Path) -> str:
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder")
+        what = "a file, where a folder belongs" if root.is_file() else "no such folder"
+        raise DatasetError(f"{root}: {what}")
     for layout, sign in SIGNS.items():
         if any(root.glob(sign)):
             return layout

@@ -35,6 +35,10 @@ def parser() -> ArgumentParser:
         (["--bundel", "x"], "no option --bundel (did you mean --bundle?)"),
         (["--bundel=x"], "no option --bundel=x (did you mean --bundle?)"),
         (["--zzz"], "no option --zzz"),
+        (
+            ["--bundle", "my", "cold", "strips"],
+            'strips: belongs to no option; put a name with spaces in quotes: "my cold strips"',
+        ),
         ([], "needs REPORT, --bundle"),
         (["r", "--bundle", "b", "--mm-per-px", "0,4"],
          "--mm-per-px 0,4: give a number such as 0.4 or null"),

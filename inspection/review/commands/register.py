@@ -32,7 +32,8 @@ def run(arguments: Namespace) -> int:
     if arguments.strips is not None and len(arguments.reports) > 1:
         raise RegistrationError("--strips goes with one report; register them one by one")
     if arguments.strips is not None and not arguments.strips.is_dir():
-        raise RegistrationError(f"{arguments.strips}: no such folder; --strips takes one")
+        what = "a file" if arguments.strips.is_file() else "no such folder"
+        raise RegistrationError(f"{arguments.strips}: {what}; --strips takes a folder")
     reports = [read_report(path) for path in arguments.reports]
     database = open_database(arguments.db, create=True)
     for path, report in zip(arguments.reports, reports, strict=True):

@@ -133,3 +133,13 @@ def test_a_file_may_build_on_itself_and_on_what_came_before(
     import_decisions(database, [one, two])
     (state,) = states_of(database, report)
     assert [decision.uuid for decision in state.current] == [uuid(3)]
+
+
+def test_a_file_of_something_else_and_a_folder_are_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "d.json").write_text('{"batch": "b", "exit_status": 0}')
+    for path, what in ((tmp_path / "d.json", "no file of decisions"), (tmp_path, "a folder")):
+        with pytest.raises(DecisionError) as refused:
+            read_decisions(path)
+        assert str(refused.value) == (
+            f"{path}: {what}; import takes the file that a report's page wrote by Export decisions"
+        )
