@@ -216,7 +216,7 @@ def test_patches_beside_the_steel_are_not_judged(
     assert rows["explained"].tolist() == [False, False, True]
     assert finished.record["counts"]["without_steel"] == 2
     page = (out / "index.html").read_text("utf-8")
-    assert "<b>2</b> of them are black throughout, beside the steel, and were not judged" in page
+    assert "2 of them contain no steel (&gt; 95\u202f% black) and were not judged" in page
 
 
 def test_two_equal_files_are_two_strips_that_share_their_images(
