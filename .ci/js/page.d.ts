@@ -26,6 +26,29 @@ interface Indication {
   [column: string]: any;
 }
 
+/** A strip, or one of its patches: what decisions are about. */
+interface Subject {
+  strip: string;
+  left: number | null;
+  key: string;
+}
+
+/** What is decided. */
+interface Content {
+  kind: Entry["kind"];
+  class?: string;
+  disposition?: string;
+  undoes?: string;
+}
+
+/** A button of the controls. */
+interface ActOf {
+  text: string;
+  short: string;
+  glyph?: number;
+  content: Content;
+}
+
 /** A decision as the decision file has it: see docs/review.md. */
 interface Entry {
   id: string;
@@ -46,6 +69,26 @@ interface State {
   status: "open" | "decided" | "disputed";
   current: (Entry & { value: string })[];
   tips: string[];
+}
+
+/** A decision on its way to the review, and the current ones that its author saw. */
+interface Waiting {
+  entry: Entry;
+  saw: string[];
+}
+
+/** Decisions that were made at once, and are sent at once. */
+interface Act {
+  name: string;
+  entries: Entry[];
+  saw: string[][];
+  kept: boolean;
+  refused: string;
+}
+
+/** Why a request failed; status 0: the server was not reached. */
+interface Refusal extends Error {
+  status: number;
 }
 
 interface StripMap {

@@ -145,10 +145,11 @@ def test_nothing_is_fetched_from_elsewhere(report: Path, page: Page) -> None:
         assert not re.search(r"https?://|@import|XMLHttp|url\((?!\"#)", text), path
         # Scripts ask the review server that the page came from, and nobody else.
         assert not re.search(r"fetch\((?!address)", text), path
-    asked = re.findall(r"ask\(`?([^,)]+)", (report / "assets" / "ledger.js").read_text("utf-8"))
-    assert {place for place in asked if place != "address"} == {
-        "${server}/states`",
-        "${server}/decisions`",
+    scripts = "".join(path.read_text("utf-8") for path in (report / "assets").glob("*.js"))
+    assert set(re.findall(r"\bask\((?!address)([^,)]+)", scripts)) == {
+        "`${server}/states`",
+        "`${server}/decisions`",
+        '"../../api/me"',
     }
 
 

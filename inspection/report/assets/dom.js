@@ -59,8 +59,14 @@ function term(name) {
 /** Where the browser finds an image: in the page itself, where it is a single file. */
 const source = (path) => (typeof IMAGES === "undefined" ? undefined : IMAGES[path]) ?? path.split("/").map(encodeURIComponent).join("/");
 
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let silence;
+
+/** Say something for a while: shown at the foot of the window, and read out. */
 function announce(text) {
   find("#announcer").textContent = text;
+  clearTimeout(silence);
+  silence = setTimeout(() => find("#announcer").replaceChildren(), 6000);
 }
 
 const styled = getComputedStyle(document.documentElement);

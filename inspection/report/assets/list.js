@@ -55,6 +55,29 @@ class VirtualList {
     this.#update();
   }
 
+  /** Other items, most of which were there before: these keep their elements and measures. */
+  changeItems(items) {
+    const places = new Map(items.map((item, index) => [this.key(item), index]));
+    this.items = items;
+    this.pinned = -1;
+    for (const [key, node] of this.nodes) {
+      const index = places.get(key);
+      if (index === undefined) {
+        node.remove();
+        this.nodes.delete(key);
+      } else {
+        node.dataset.index = String(index);
+        this.describe(node, index, items.length);
+      }
+    }
+    this.#update(true, true);
+  }
+
+  /** Where an item lies in the window, px from its upper edge; null while it is out of sight. */
+  topOf(item) {
+    return this.nodes.get(this.key(item))?.getBoundingClientRect().top ?? null;
+  }
+
   /** Draw an item anew, where it is in sight. */
   refresh(item) {
     const old = this.nodes.get(this.key(item));
@@ -86,18 +109,19 @@ class VirtualList {
   }
 
   /** Tell the library what there is now; nothing, while the list is hidden. */
-  #update(forced = false) {
+  #update(forced = false, measured = false) {
     const visible = this.holder.isConnected && this.holder.offsetParent !== null;
     const count = visible ? this.items.length : 0;
     const margin = visible && !this.scroller ? Math.round(this.holder.getBoundingClientRect().top + scrollY) : 0;
     if (!forced && this.core.options.count === count && this.margin === margin && this.laid === this.items) return;
-    const fresh = this.laid !== this.items;
+    const fresh = this.laid !== this.items && !measured;
     this.margin = margin;
     this.laid = this.items;
     const sticky = this.scroller ? 0 : parseFloat(styled.scrollPaddingTop) || 0;
     this.core.setOptions({
       ...this.options, count, scrollMargin: margin, scrollPaddingStart: sticky,
-      // A new function each time: the library remembers what the old one gave.
+      // New functions each time: the library remembers what the old ones gave.
+      getItemKey: (index) => this.key(this.items[index]),
       rangeExtractor: (range) => this.#withKept(VirtualCore.defaultRangeExtractor(range)),
     });
     this.core._willUpdate();

@@ -5,10 +5,7 @@
 let lists;
 /** @type {StripMap} set by `start` */
 let map;
-/** @type {Indication[]} */
-let shown = [];
-
-const currentCard = () => CARDS.find((card) => String(card.number) === STATE.card) ?? null;
+const SHOWN_ONE_BY_ONE = 20; // strips up to which each is shown anew by itself
 const table = () => STATE.view === "table";
 const activeList = () => (table() ? lists.table : lists.cards);
 
@@ -17,81 +14,40 @@ function redraw(card) {
   lists.table.refresh(card);
 }
 
-/** Show what holds after a decision on a strip or one of its patches. */
-function decided(strip) {
-  if (lists) for (const card of strip.cards) redraw(card);
-  map.refresh(strip);
-  if (find("#viewer").open && viewed === strip) showDecision();
+/** Show what holds now for strips and their patches. @param {Strip[]} strips */
+function showDecided(strips) {
+  if (strips.length > SHOWN_ONE_BY_ONE) {
+    showAll();
+    return;
+  }
+  for (const strip of strips) {
+    if (lists) for (const card of strip.cards) redraw(card);
+    map.refresh(strip);
+    if (find("#viewer").open && viewed === strip) showDecision();
+  }
+  showLedger();
+}
+
+/** Show how far acts have come. @param {Act[]} acts */
+function showActs(acts) {
+  if (!map) return; // not drawn yet
+  showDecided(stripsOf(acts.flatMap((act) => act.entries)));
+  showQueue();
+}
+
+function showAll() {
+  lists?.cards.refreshAll();
+  lists?.table.refreshAll();
+  map.refreshAll();
+  if (find("#viewer").open) showDecision();
   showLedger();
 }
 
 /** When somebody comes back to the page: what others decided meanwhile. */
 async function renew() {
-  if (document.visibilityState !== "visible" || !(await renewLedger())) return;
-  lists?.cards.refreshAll();
-  lists?.table.refreshAll();
-  map.refreshAll();
-  showLedger();
-}
-
-function showLedger() {
-  const ledger = find("#ledger");
-  const open = shown.filter((card) => statusOf(patchSubject(card)) === "open").length;
-  const still = shown.length ? `${number(open)} of these ${number(shown.length)} open.` : "";
-  find("#export").hidden = Boolean(server);
-  find("#export").disabled = !entries.length;
-  if (server) {
-    ledger.textContent = `${still} Decisions go to the review at once.`;
-    return;
-  }
-  const waiting = unexported();
-  ledger.textContent = `${still} ${plural(entries.length, "{n} decision", "{n} decisions")}${waiting ? `, ${number(waiting)} not exported` : ""}${kept ? "" : "; this browser keeps none: export before you close the page"}.`;
-}
-
-/** Make a card the current one and bring it into sight. */
-function go(card, focus = true) {
-  if (!shown.includes(card)) {
-    setState({ ...DEFAULTS, view: STATE.view, palette: STATE.palette, overlay: STATE.overlay, keys: STATE.keys, show: card.flagged ? "flagged" : "all" });
-    announce("The filters hid this indication; all are shown again.");
-  }
-  const before = currentCard();
-  setState({ card: String(card.number) });
-  if (before && before !== card) redraw(before);
-  redraw(card);
-  const node = activeList().show(card);
-  if (focus) node?.focus({ preventScroll: true });
-}
-
-function step(by) {
-  if (!shown.length) return;
-  const at = shown.findIndex((card) => card === currentCard());
-  const next = at < 0 ? (by > 0 ? 0 : shown.length - 1) : Math.min(Math.max(at + by, 0), shown.length - 1);
-  go(shown[next]);
-}
-
-function showList() {
-  shown = chosenCards();
-  find("#cards").hidden = table() || !shown.length;
-  find("#table").hidden = !table() || !shown.length;
-  find("#nothing").hidden = shown.length > 0;
-  const all = CARDS.filter((card) => STATE.show === "all" || card.flagged === (STATE.show !== "others")).length;
-  find("#matches").textContent = shown.length === all ? `${number(all)} shown` : `${number(shown.length)} of ${number(all)} shown`;
-  find("#table").firstElementChild.replaceWith(drawHead());
-  find("#table").setAttribute("aria-rowcount", shown.length + 1);
-  lists.cards.setItems(table() ? [] : shown);
-  lists.table.setItems(table() ? shown : []);
-  showLedger();
-  keepInSight();
-}
-
-/** After another choice of cards: the current one stays in sight, or the list begins anew. */
-function keepInSight() {
-  const toolbar = find("#toolbar");
-  const top = toolbar.getBoundingClientRect().top + scrollY;
-  if (find(table() ? "#table" : "#cards").getBoundingClientRect().top > toolbar.getBoundingClientRect().bottom) return;
-  const card = currentCard();
-  if (card && shown.includes(card)) activeList().show(card);
-  else scrollTo({ top: top - 60 });
+  if (document.visibilityState !== "visible") return;
+  await comeBack();
+  if (await renewLedger()) showAll();
 }
 
 function showControls() {
@@ -119,7 +75,10 @@ function onChange(changed) {
   if (changed.has("overlay")) dimmed.clear();
   if (changed.has("palette") || changed.has("overlay")) showLook();
   if (changed.has("overlay")) lists.cards.refreshAll();
-  if (LISTED.some((name) => changed.has(name))) showList();
+  if (LISTED.some((name) => changed.has(name))) {
+    lingering.clear();
+    showList();
+  }
   if (changed.has("print")) preparePrint();
 }
 
@@ -139,23 +98,18 @@ function wireControls() {
     });
   }
   const acts = {
-    reset: () => setState({ ...DEFAULTS, view: STATE.view, palette: STATE.palette, overlay: STATE.overlay, keys: STATE.keys }),
+    reset: () => setState(usualState()),
     export: () => {
       exportDecisions();
       showLedger();
     },
     print: printPage,
+    bulk: confirmSeveral,
     help: () => find("#help").showModal(),
   };
   for (const [name, act] of Object.entries(acts)) {
     for (const button of every(`[data-act=${name}]`)) button.addEventListener("click", act);
   }
-  const name = find("#reviewer");
-  name.value = savedName();
-  name.addEventListener("input", () => {
-    saveName(name.value);
-    if (name.value.trim()) refuse("");
-  });
 }
 
 /** Links to places on the page leave the state in the address alone. */
@@ -201,17 +155,20 @@ function preparePrint() {
 
 async function start() {
   Object.assign(STATE, readAddress() ?? {});
+  readName();
   const trouble = await openLedger();
   wireLinks();
   wireViewer();
   map = drawStripMap();
   wireControls();
   watchSticky();
+  showSigner();
   showLedger();
-  if (trouble) refuse(trouble);
+  showQueue();
+  if (trouble) announce(trouble);
   if (CARDS.length) openLists();
   document.addEventListener("visibilitychange", renew);
-  watchOtherTabs((id) => decided(STRIPS.find((strip) => strip.strip_id === id)));
+  watchOtherTabs(showDecided);
   preparePrint();
   document.documentElement.dataset.ready = "yes";
 }
@@ -219,7 +176,7 @@ async function start() {
 function openLists() {
   const holder = find("#table");
   holder.setAttribute("role", "table");
-  holder.setAttribute("aria-label", "Indications");
+  holder.setAttribute("aria-label", say("Indications"));
   const body = make("div", { role: "rowgroup" });
   holder.append(make("div"), body);
   lists = {

@@ -4,7 +4,7 @@
 const DEFAULTS = {
   q: "", class: "", disposition: "", weak: "", truth: "", review: "", show: "flagged",
   sort: "number", view: "cards", palette: find("[data-state=palette] option")?.value ?? "",
-  overlay: "100", keys: "on", card: "", print: "",
+  overlay: "100", keys: "on", advance: "on", card: "", print: "",
 };
 const STATE = { ...DEFAULTS };
 const watchers = [];
@@ -52,6 +52,9 @@ const SORT_BY = {
   strip: (card) => card.strip.index,
 };
 
+/** What is disputed is open, too. */
+const isInReview = (card) => (STATE.review === "open" ? isOpen(card) : statusOf(patchSubject(card)) === STATE.review);
+
 /** The cards that the filters let through, in order; those without the figure come last. */
 function chosenCards() {
   const classes = new Set(STATE.class.split(",").filter(Boolean).map(Number));
@@ -62,7 +65,7 @@ function chosenCards() {
     (!STATE.disposition || card.strip.disposition === STATE.disposition) &&
     (!STATE.weak || card.weak === (STATE.weak === "yes")) &&
     (!STATE.truth || card.outcome === STATE.truth) &&
-    (!STATE.review || statusOf(patchSubject(card)) === STATE.review) &&
+    (!STATE.review || isInReview(card) || lingering.has(card)) &&
     words.every((word) => card.text.includes(word)));
   const down = STATE.sort.startsWith("-");
   const value = SORT_BY[STATE.sort.replace("-", "")] ?? SORT_BY.number;

@@ -105,6 +105,7 @@ function drawMark(card, after = () => {}) {
     title: `${name} · ${probability(card.score)} · ${placeOf(card)}`,
   }, glyph(card.class));
   mark.setAttribute("aria-label", `${name}, ${probability(card.score)}, ${placeOf(card)}`);
+  showMarkDecided(mark, card);
   layOver(mark, card);
   mark.addEventListener("click", (event) => {
     event.preventDefault();

@@ -12,6 +12,11 @@ from pathlib import Path
 import pytest
 from pages import make_report
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from serving import TOKEN, running
+
+from inspection.review.database import Database, open_database
+from inspection.review.register import read_report, register
+from inspection.review.server.access import Access
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Where the network is closed, Chromium's calls home fail, and its own traffic with them.
@@ -60,6 +65,26 @@ def browser(chromium: str) -> Iterator[Browser]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report to be opened and left as it is."""
     return make_report(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture
+def database(report: Path, tmp_path: Path) -> Database:
+    """A review of that report."""
+    found = open_database(f"sqlite:///{tmp_path / 'review.db'}", create=True)
+    register(found, read_report(report))
+    return found
+
+
+@pytest.fixture
+def serve(database: Database) -> Iterator[str]:
+    """Its server's address."""
+    yield from running(database, Access(None))
+
+
+@pytest.fixture
+def serve_with_token(database: Database) -> Iterator[str]:
+    """The same, for those who have the token."""
+    yield from running(database, Access(TOKEN))
 
 
 @pytest.fixture

@@ -54,5 +54,13 @@ def press(page: Page, keys: str) -> None:
 
 
 def sign(page: Page, name: str = "A. Smith") -> None:
-    """Write a name into the toolbar."""
-    page.fill("#reviewer", name)
+    """Enter a name by the chip in the toolbar."""
+    page.click("#signer button")
+    answer(page, name)
+
+
+def answer(page: Page, text: str) -> None:
+    """Answer the question in the dialog by mouse: keys in haste are passed over."""
+    page.fill("#ask .answer", text)
+    page.click("#ask [type=submit]")
+    page.wait_for_selector("#ask", state="hidden")

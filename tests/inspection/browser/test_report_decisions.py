@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pages import HOSTILE, cards, open_page, press, sign
+from pages import HOSTILE, answer, cards, open_page, press, sign
 from playwright.sync_api import Download, Page, expect
 
 from inspection.review.database import open_database
@@ -26,39 +26,24 @@ def exported(page: Page, folder: Path) -> DecisionFile:
 
 
 def log_of(page: Page, card: int) -> list[str]:
-    return cards(page).nth(card).locator(".log li").all_inner_texts()
-
-
-def test_a_decision_needs_a_name(page: Page, report: Path) -> None:
-    open_page(page, report, "card=1")
-    press(page, "c")
-    expect(page.locator("#refusal")).to_have_text("Your name first: every decision is signed.")
-    expect(page.locator("#reviewer")).to_be_focused()
-    assert log_of(page, 0) == []
-    page.keyboard.type("A. Smith")
-    expect(page.locator("#refusal")).to_be_hidden()
-    press(page, "c")
-    expect(cards(page).first.locator(".log li")).to_have_count(1)
-    assert log_of(page, 0)[0].startswith("Patch: confirmed, class 1, A. Smith, ")
-    press(page, "j")
-    page.keyboard.press("x")
-    expect(cards(page).nth(1).locator(".log li")).to_have_count(1)
-    expect(cards(page).nth(1)).to_be_focused()  # drawn anew, it keeps the focus
+    """The lines below the card of this number."""
+    page.evaluate("number => go(CARDS[number - 1])", card)
+    return page.locator("#cards .card.current .log li").all_inner_texts()
 
 
 def test_keys_and_buttons_decide_and_the_file_has_it_all(
     page: Page, report: Path, tmp_path: Path
 ) -> None:
-    open_page(page, report, "card=1")
+    open_page(page, report, "card=1&advance=off")
     sign(page)
     expect(page.locator("#export")).to_be_disabled()
     press(page, "1jx")
-    cards(page).nth(2).locator(".reason input").fill("edge, not surface")
+    page.locator("#cards .card .reason input").nth(2).fill("edge, not surface")
     cards(page).nth(2).locator("button", has_text="It is class 4").click()
-    press(page, "j4")
-    press(page, "h")
+    press(page, "4h")  # as proposed, and all is decided: no reason is asked for
     press(page, "u")
-    expect(page.locator("#ledger")).to_have_text("3 of these 6 open. 6 decisions, 6 not exported.")
+    expect(page.locator("#progress")).to_have_text("3 of 6 decided")
+    expect(page.locator("#ledger")).to_have_text("6 decisions, 6 not exported.")
     found = exported(page, tmp_path)
     assert found.batch.name == "batch"
     kinds = [(entry.kind, entry.strip, getattr(entry, "left", None)) for entry in found.decisions]
@@ -76,23 +61,22 @@ def test_keys_and_buttons_decide_and_the_file_has_it_all(
     assert fourth.in_view_of == (third.id,)
     assert undo.kind == "undo"
     assert undo.undoes == fourth.id
-    expect(page.locator("#ledger")).to_have_text("3 of these 6 open. 6 decisions.")
+    expect(page.locator("#ledger")).to_have_text("6 decisions.")
 
 
 def test_what_was_decided_offline_holds_in_the_review(
     page: Page, report: Path, tmp_path: Path
 ) -> None:
     """The page works out what holds; so does the database, from the same file: both agree."""
-    open_page(page, report, "card=1")
+    open_page(page, report, "card=1&advance=off")
     sign(page)
-    press(page, "c")
-    press(page, "3")
-    press(page, "u")  # the confirmation holds again
-    press(page, "jx")
-    press(page, "u")  # nothing holds
+    press(page, "c3u")  # the confirmation holds again
+    press(page, "jxu")  # nothing holds
     press(page, "r")
+    answer(page, "edge")
     press(page, "jja")
-    shown = [log_of(page, number) for number in range(4)]
+    answer(page, "customer agrees")
+    shown = [log_of(page, number) for number in range(1, 5)]
     assert [len(lines) for lines in shown] == [1, 1, 0, 1]
     exported(page, tmp_path)
     database = open_database(f"sqlite:///{tmp_path / 'review.db'}", create=True)
@@ -118,16 +102,17 @@ def test_decisions_outlive_the_page(page: Page, report: Path) -> None:
     sign(page, "B. Jones")
     press(page, "c")
     page.reload()
-    expect(page.locator("#reviewer")).to_have_value("B. Jones")
-    assert "B. Jones" in log_of(page, 1)[0]
+    expect(page.locator("#signer")).to_have_text("B. Jones · not you?")
+    assert "B. Jones" in log_of(page, 2)[0]
     # Another tab has them too, and both keep what either adds.
     other = page.context.new_page()
     open_page(other, report, "card=3")
     press(other, "x")
     press(page, "c")
-    expect(page.locator("#ledger")).to_have_text("4 of these 6 open. 3 decisions, 3 not exported.")
+    expect(page.locator("#progress")).to_have_text("2 of 6 decided")
+    expect(page.locator("#ledger")).to_have_text("3 decisions, 3 not exported.")
     page.reload()
-    assert [len(log_of(page, number)) for number in (1, 2)] == [1, 1]
+    assert [len(log_of(page, number)) for number in (2, 3)] == [1, 1]
     other.close()
 
 
@@ -136,7 +121,7 @@ def test_texts_of_people_stay_texts(page: Page, report: Path, tmp_path: Path) ->
     sign(page, "<script>alert(1)</script>")
     cards(page).first.locator(".reason input").fill(REASON.removesuffix("\u202e"))
     press(page, "c")
-    line = log_of(page, 0)[0]
+    line = log_of(page, 1)[0]
     assert "<script>alert(1)</script>" in line
     assert '=HYPERLINK("x") <b>bold</b>' in line
     assert page.locator("#cards script, #cards .log q b").count() == 0
@@ -160,6 +145,8 @@ def test_a_strip_without_indications_is_disposed_of_in_its_view(
     sign(page)
     page.locator("#strip-map .name", has_text=HOSTILE).click()
     page.locator("#viewer button", has_text="Scrap").click()
+    expect(page.locator("#ask")).to_contain_text("Proposed is: accept.")
+    answer(page, "torn edge")
     expect(page.locator("#viewer .log")).to_contain_text("Strip: scrap, A. Smith")
     page.locator("#viewer [data-act=close]").click()
     row = page.locator("#strip-map .row", has_text=HOSTILE)
@@ -169,13 +156,13 @@ def test_a_strip_without_indications_is_disposed_of_in_its_view(
 
 
 def test_undo_can_be_undone(page: Page, report: Path, tmp_path: Path) -> None:
-    open_page(page, report, "card=1")
+    open_page(page, report, "card=1&advance=off")
     sign(page)
     press(page, "c")
     cards(page).first.locator(".log button").click()
     expect(cards(page).first.locator(".log li")).to_have_count(0)
     press(page, "x")
-    assert "no defect" in log_of(page, 0)[0]
+    assert "no defect" in log_of(page, 1)[0]
     kinds = [entry.kind for entry in exported(page, tmp_path).decisions]
     assert kinds == ["confirm", "undo", "reject"]
 
@@ -187,4 +174,4 @@ def test_a_browser_that_keeps_nothing_says_so(page: Page, report: Path) -> None:
     sign(page)
     press(page, "c")
     expect(page.locator("#ledger")).to_contain_text("this browser keeps none: export before")
-    assert log_of(page, 0)[0].startswith("Patch: confirmed")
+    assert log_of(page, 1)[0].startswith("Patch: confirmed")

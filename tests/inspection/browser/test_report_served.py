@@ -3,84 +3,34 @@
 import functools
 import http.server
 import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from browsing import axe
 from pages import cards, current, press, sign
 from playwright.sync_api import BrowserContext, Page, expect
+from serving import all_sent, kinds, open_served
 
-from inspection.review.database import Database, open_database
-from inspection.review.log import find_batch, read_log
-from inspection.review.register import read_report, register
-from inspection.review.server.access import Access
-from inspection.review.server.app import make_app
-
-TOKEN = "no secret: " + "7" * 16
-
-
-@pytest.fixture
-def database(report: Path, tmp_path: Path) -> Database:
-    found = open_database(f"sqlite:///{tmp_path / 'review.db'}", create=True)
-    register(found, read_report(report))
-    return found
-
-
-@pytest.fixture
-def serve(database: Database) -> Iterator[str]:
-    yield from running(database, Access(None))
-
-
-@pytest.fixture
-def serve_with_token(database: Database) -> Iterator[str]:
-    yield from running(database, Access(TOKEN))
-
-
-def running(database: Database, access: Access) -> Iterator[str]:
-    """A server on a port of its own. Tests name it before their pages: it outlives them."""
-    config = uvicorn.Config(make_app(database, access), port=0, log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(10)
-
-
-def open_served(page: Page, server: str, state: str = "") -> None:
-    page.goto(f"{server}/reports/1/index.html{f'#{state}' if state else ''}")
-    page.wait_for_selector("html[data-ready]", state="attached")
-
-
-def kinds(database: Database, report: Path) -> list[tuple[str, str, str]]:
-    with database.reading() as connection:
-        batch = find_batch(connection, read_report(report).record["fingerprint"])
-        log = read_log(connection, batch.id)
-    return [(decision.kind, decision.value, decision.reviewer) for decision in log]
+from inspection.review.database import Database
 
 
 def test_decisions_go_to_the_database_at_once(
     serve: str, page: Page, database: Database, report: Path
 ) -> None:
-    open_served(page, serve, "card=1")
+    open_served(page, serve, "card=1&advance=off")
     expect(page.locator("#ledger")).to_contain_text("Decisions go to the review at once.")
     expect(page.locator("#export")).to_be_hidden()
     sign(page)
     cards(page).first.locator(".reason input").fill("seen twice")
     press(page, "c")
     expect(cards(page).first.locator(".log li")).to_have_count(1)
+    all_sent(page)
     assert kinds(database, report) == [("confirm", "", "A. Smith")]
     press(page, "h")
     expect(cards(page).first.locator(".log li")).to_have_count(2)
     press(page, "u")
     expect(cards(page).first.locator(".log li")).to_have_count(1)
+    all_sent(page)
     assert [kind for kind, _, _ in kinds(database, report)] == ["confirm", "disposition", "undo"]
     page.reload()
     page.wait_for_selector("html[data-ready]", state="attached")
@@ -92,12 +42,14 @@ def test_two_reviewers_at_once_lose_nothing(
 ) -> None:
     one, other = context.new_page(), context.new_page()
     for page, name in ((one, "A. Smith"), (other, "B. Jones")):
-        open_served(page, serve, "card=1")
+        open_served(page, serve, "card=1&advance=off")
         sign(page, name)
     press(one, "c")
     expect(cards(one).first.locator(".log li")).to_have_count(1)
     press(other, "x")  # without having seen the first
     expect(cards(other).first.locator(".log li.disputed")).to_have_count(2)
+    expect(other.locator("#progress")).to_have_text("0 of 6 decided")
+    all_sent(other)
     assert kinds(database, report) == [("confirm", "", "A. Smith"), ("reject", "", "B. Jones")]
     press(other, "c")  # in view of both
     expect(cards(other).first.locator(".log li.decided")).to_have_count(1)
@@ -109,7 +61,7 @@ def test_two_reviewers_at_once_lose_nothing(
 def test_who_comes_back_sees_what_others_decided(serve: str, context: BrowserContext) -> None:
     one, other = context.new_page(), context.new_page()
     for page in (one, other):
-        open_served(page, serve, "card=1")
+        open_served(page, serve, "card=1&advance=off")
     sign(other, "B. Jones")
     press(other, "x")
     expect(cards(other).first.locator(".log li")).to_have_count(1)
@@ -137,25 +89,6 @@ def test_on_another_server_the_page_is_as_from_disk(
     problems.clear()
 
 
-def test_the_page_says_when_nothing_is_stored(
-    serve_with_token: str, page: Page, database: Database, report: Path, problems: list[str]
-) -> None:
-    page.goto(f"{serve_with_token}/")
-    page.fill("[name=token]", TOKEN)
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"{serve_with_token}/")
-    open_served(page, serve_with_token, "card=1")
-    sign(page)
-    page.context.clear_cookies()
-    press(page, "c")
-    expect(page.locator("#refusal")).to_contain_text("Not stored: the session has ended")
-    assert cards(page).first.locator(".log li").count() == 0
-    assert kinds(database, report) == []
-    (complaint,) = problems
-    assert "401" in complaint
-    problems.clear()
-
-
 def test_the_pages_of_the_review_lead_around(serve: str, page: Page) -> None:
     page.goto(serve)
     page.get_by_role("link", name="batch", exact=True).first.click()
@@ -174,7 +107,7 @@ def test_axe_finds_nothing_serious(
     serve: str, page: Page, database: Database, report: Path, scheme: str
 ) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    open_served(page, serve, "card=1")
+    open_served(page, serve, "card=1&advance=off")
     sign(page, "<b>A. Smith</b>")
     press(page, "c")
     expect(cards(page).first.locator(".log li")).to_have_count(1)

@@ -1,0 +1,201 @@
+"use strict";
+// Decisions on their way to the review. What was decided at once is one act, sent in one request; an
+// act is kept in the browser before it is sent, until the review has it. So a lost network, a closed
+// page and a refusal lose nothing, and sending again adds nothing: ids are made once.
+
+const UNSENT = `steel-sise unsent ${REPORT.batch.fingerprint}`;
+const LONGEST_WAIT_MS = 30000;
+
+/** Acts in their order. @type {Act[]} */
+const QUEUE = [];
+/** What waits about each subject, by its key. @type {Map<string, Waiting[]>} */
+const waiting = new Map();
+const saved = new Set(); // keys of the subjects about which the review took something from this page
+let sending = false;
+let failures = 0; // in a row
+let signedOut = false; // then nothing is sent until somebody signs in, or asks for it
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let nextTry;
+
+const waitingFor = (key) => waiting.get(key) ?? [];
+
+function enqueue(made, saw) {
+  const act = { name: `${UNSENT} ${made[0].time} ${made[0].id}`, entries: made, saw, kept: true, refused: "" };
+  act.kept = keep(act.name, { entries: made, saw });
+  QUEUE.push(act);
+  settleWaiting(act);
+  send();
+}
+
+/** What an earlier page, or another tab, could not send. */
+function readQueue() {
+  try {
+    const names = Object.keys(localStorage).filter((name) => name.startsWith(`${UNSENT} `)).sort();
+    for (const name of names.filter((one) => !QUEUE.some((act) => act.name === one))) {
+      QUEUE.push({ name, ...JSON.parse(localStorage.getItem(name) ?? ""), kept: true, refused: "" });
+    }
+  } catch {
+    // A browser that keeps nothing has kept nothing.
+  }
+  QUEUE.forEach(settleWaiting);
+  send();
+}
+
+/** Show what an act, which came into the queue or left it, changes. @param {Act} act */
+function settleWaiting(act) {
+  const keys = new Set(act.entries.map(subjectKey));
+  for (const key of keys) waiting.delete(key);
+  for (const { entries: made, saw } of QUEUE) {
+    for (const [index, entry] of made.entries()) {
+      const key = subjectKey(entry);
+      if (keys.has(key)) waiting.set(key, [...waitingFor(key), { entry, saw: saw[index] }]);
+    }
+  }
+  settleKeys(keys);
+}
+
+/** The first act that may be sent: none that was refused, or is about what a refused one is about. */
+function nextAct() {
+  const blocked = new Set();
+  for (const act of signedOut ? [] : QUEUE) {
+    const keys = act.entries.map(subjectKey);
+    act.refused ||= isOurs(act) ? "" : say("It was decided by {name}, who is not signed in.", { name: act.entries[0].reviewer });
+    if (!act.refused && !keys.some((key) => blocked.has(key))) return act;
+    for (const key of keys) blocked.add(key);
+  }
+  return null;
+}
+
+/** Nobody sends under another's name. @param {Act} act */
+const isOurs = (act) => !me.name || act.entries[0].reviewer === me.name;
+
+/** Send what waits, one request after the other. */
+async function send() {
+  clearTimeout(nextTry);
+  if (sending || !server) return;
+  sending = true;
+  for (let act = nextAct(); act; act = nextAct()) {
+    try {
+      const { states: found } = await ask(`${server}/decisions`, { decisions: act.entries });
+      failures = 0;
+      leave(act);
+      for (const entry of act.entries) saved.add(subjectKey(entry));
+      take(found);
+    } catch (error) {
+      if (!refuses(act, /** @type {Refusal} */ (error))) break;
+    }
+    showActs([act]);
+  }
+  sending = false;
+  showQueue();
+}
+
+/** Note why an act was not stored; whether that is for good, not for a while. @param {Act} act @param {Refusal} error */
+function refuses(act, { status, message }) {
+  signedOut = status === 401;
+  if (status >= 400 && status < 500 && ![401, 408, 429].includes(status)) {
+    act.refused = message || String(status);
+    return true;
+  }
+  failures += 1;
+  if (!signedOut) nextTry = setTimeout(send, Math.min(1000 * 2 ** (failures - 1), LONGEST_WAIT_MS));
+  showActs(QUEUE);
+  return false;
+}
+
+/** @param {Act} act */
+function leave(act) {
+  const at = QUEUE.indexOf(act);
+  if (at >= 0) QUEUE.splice(at, 1);
+  forget(act.name);
+  settleWaiting(act);
+}
+
+function sendAgain() {
+  signedOut = false;
+  for (const act of QUEUE) act.refused = "";
+  showActs(QUEUE);
+  send();
+}
+
+/** Drop an act for good. What was decided after it stays, in view of what it was in view of. @param {Act} act */
+function discard(act) {
+  const gone = new Map(act.entries.map((entry) => [entry.id, entry.in_view_of]));
+  leave(act);
+  for (const later of [...QUEUE]) {
+    const left = later.entries.filter((entry) => !gone.has(entry.undoes ?? ""));
+    if (left.length === later.entries.length && !left.some((entry) => entry.in_view_of.some((id) => gone.has(id)))) continue;
+    later.saw = later.saw.filter((_, index) => left.includes(later.entries[index]));
+    for (const entry of later.entries) if (!left.includes(entry)) gone.set(entry.id, entry.in_view_of);
+    for (const entry of left) entry.in_view_of = [...new Set(entry.in_view_of.flatMap((id) => gone.get(id) ?? [id]))];
+    later.entries = left;
+    if (!left.length) leave(later);
+    else later.kept = keep(later.name, { entries: left, saw: later.saw });
+  }
+  showActs([act]);
+  send();
+}
+
+/** How far the latest decision about a subject has come; "" where none was made here. */
+function progressOf(subject) {
+  const key = subjectKey(subject);
+  if (!waiting.has(key)) return saved.has(key) ? savedWord() : "";
+  const act = QUEUE.findLast((one) => one.entries.some((entry) => subjectKey(entry) === key));
+  if (act?.refused) return say("Not saved: {reason}", { reason: act.refused });
+  if (!failures && !signedOut) return say("Saving …");
+  return act?.kept ? say("Not saved: kept here, will retry") : say("Not saved: will retry while this page is open");
+}
+
+const savedWord = () => (server ? say("Saved") : kept ? say("Saved in this browser") : say("Not saved: export before you close the page"));
+
+/** Above the list: what is not saved, why, and what can be done. */
+function showQueue() {
+  const box = find("#unsent");
+  const refused = QUEUE.filter((act) => act.refused);
+  const lines = [];
+  if (QUEUE.length && (failures || signedOut)) {
+    const count = QUEUE.reduce((sum, act) => sum + act.entries.length, 0);
+    const why = signedOut ? say("You are signed out. Sign in again in another tab, then send again.")
+      : say("The review server cannot be reached. Is it running, and the network up? It is tried again by itself.");
+    lines.push(make("p", {}, make("b", { textContent: plural(count, "{n} decision is not saved.", "{n} decisions are not saved.") }), ` ${why} `,
+      QUEUE.every((act) => act.kept) ? say("Nothing is lost when you close the page.") : say("Do not close the page: this browser keeps nothing."), " ",
+      linkButton(say("Send again now"), sendAgain)));
+  }
+  for (const act of refused.slice(0, 5)) {
+    lines.push(make("p", {}, make("b", { textContent: say("Not saved: {reason}", { reason: act.refused }) }), ` ${whatOf(act)} `,
+      linkButton(say("Send again"), sendAgain), " ", linkButton(say("Discard"), () => discard(act))));
+  }
+  if (refused.length > 5) lines.push(make("p", { textContent: plural(refused.length - 5, "{n} more is refused.", "{n} more are refused.") }));
+  if (box.textContent !== make("div", {}, ...lines.map((line) => line.cloneNode(true))).textContent) box.replaceChildren(...lines);
+  box.hidden = !lines.length;
+}
+
+function linkButton(text, act) {
+  const button = make("button", { type: "button", className: "link", textContent: text });
+  button.addEventListener("click", act);
+  return button;
+}
+
+/** @param {Act} act */
+function whatOf({ entries: made }) {
+  const [first] = made;
+  if (made.length > 1) return plural(made.length, "{n} decision at once", "{n} decisions at once");
+  const card = BY_NAME.get(first.strip)?.cards.find((one) => patchSubject(one).left === first.left);
+  return `${card ? say("Number {n}", { n: card.number }) : first.strip}: ${outcomeOf({ ...first, value: valueOf(first) }, card ?? null)}, ${first.reviewer}`;
+}
+
+/** Whoever comes back, or has a network again, need not wait; who signed in elsewhere, neither. */
+async function comeBack() {
+  if (signedOut && (await askWho())) sendAgain();
+  else send();
+}
+
+addEventListener("online", send);
+addEventListener("storage", ({ key, newValue }) => {
+  if (!server || !key?.startsWith(`${UNSENT} `) || newValue) return;
+  const act = QUEUE.find((one) => one.name === key); // another tab sent it
+  if (!act || sending) return;
+  leave(act);
+  for (const entry of act.entries) saved.add(subjectKey(entry));
+  showActs([act]);
+});
