@@ -34,7 +34,7 @@ from inspection.pipeline.explainer import (
 from inspection.pipeline.runner_up import similarity
 from inspection.pipeline.settings import SiseOptions
 from inspection.pipeline.strips import ReadStrip, StripFile, read_strip
-from inspection.store.pictures import PatchMaps, draw_patch, draw_strip, draw_thumb
+from inspection.store.pictures import PatchMaps, draw_maps, draw_patch, draw_raw, draw_thumb
 from sise.batches import auto_batch_size
 from sise.status import OK
 
@@ -68,18 +68,21 @@ class Asked:
 
 @dataclass(frozen=True)
 class StripToClassify:
-    """A strip, and what its patches are kept under."""
+    """A strip, what its patches are kept under, and whether it is drawn at full size."""
 
     file: StripFile
     key: str
+    full_size: bool
 
 
 @dataclass(frozen=True)
 class StripToExplain:
-    """A strip, and all of its patches that are explained."""
+    """A strip, all of its patches that are explained, and whether it is drawn at full size, which
+    may have been done when it was classified."""
 
     file: StripFile
     patches: tuple[Asked, ...]
+    full_size: bool
 
 
 @dataclass(frozen=True)
@@ -139,18 +142,20 @@ def draw_unit(computed: Computed, side: int) -> Done:
     """Stage "render" of a unit."""
     pictures: dict[str, bytes] = {}
     reasons: dict[str, str] = {}
-    for strip in computed.read.strips:
+    for strip, asked in zip(computed.read.strips, computed.read.unit.strips, strict=True):
         if strip.pixels is None:
             reasons[strip.file.strip_id] = strip.reason
             continue
         sha256 = strip.file.sha256
+        if asked.full_size:
+            pictures |= draw_raw(strip.pixels, sha256)
         if isinstance(computed.read.unit, Classify):
             pictures |= draw_thumb(strip.pixels, sha256)
             continue
         maps = computed.maps[strip.file.strip_id]
         for one in maps:
             pictures |= draw_patch(one, _tile(strip.pixels, one.left, one.top, side))
-        pictures |= draw_strip(strip.pixels, sha256, maps)
+        pictures |= draw_maps(strip.pixels, sha256, maps)
     return Done(computed.read.unit, computed.rows, pictures, reasons, computed.seconds)
 
 

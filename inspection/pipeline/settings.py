@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 else:
     from jsonargparse.typing import PositiveInt as Positive
 
+StripPictures = Literal["all", "explained"]
 ExplainWhich = Literal["all", "flagged"]
 FailOn = Literal["hold", "rework", "scrap", "any"]
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -168,6 +169,15 @@ class Settings(SiseOptions, Inspected):
             },
         ),
     ] = True
+    strip_pictures: Annotated[
+        StripPictures,
+        Setting(
+            "which strips the report keeps at full size, some 100 kB each (docs/scale.md); of the "
+            "others it has a thumbnail",
+            label="Strips at full size",
+            words={"all": "all that were inspected", "explained": "those with an explained patch"},
+        ),
+    ] = "all"
     mm_per_px: Annotated[
         float | None,
         Setting(

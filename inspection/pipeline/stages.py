@@ -65,7 +65,7 @@ def explain_strips(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Stages "explain", "measure" and "render" over rows of `classify_strips`."""
     patches = explain_batch(patches, run, folder)
-    return patches, strips.assign(**_strip_pictures(strips, patches))
+    return patches, strips.assign(**_strip_pictures(strips, patches, run))
 
 
 def classify_batch(run: Run, folder: ReportFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -94,13 +94,14 @@ def _unsound(folder: ReportFolder) -> ReportFolderError:
 def _fill_predictions(run: Run, folder: ReportFolder, keys: Sequence[str]) -> dict[str, str]:
     """Classify the strips whose patches are not kept; the reason for those that cannot be."""
     reasons: dict[str, str] = {}
+    full_size = run.settings.strip_pictures == "all"
 
     def missing() -> list[StripToClassify]:
         """One of each content; of those that cannot be opened, all."""
         left = {
-            file.sha256 or file.strip_id: StripToClassify(file, key)
+            file.sha256 or file.strip_id: StripToClassify(file, key, full_size)
             for file, key in zip(run.batch.strips, keys, strict=True)
-            if file.strip_id not in reasons and not _is_kept(folder, file, key)
+            if file.strip_id not in reasons and not _is_kept(folder, file, key, full_size)
         }
         return list(left.values())
 
@@ -120,9 +121,10 @@ def _fill_predictions(run: Run, folder: ReportFolder, keys: Sequence[str]) -> di
     return reasons
 
 
-def _is_kept(folder: ReportFolder, file: StripFile, key: str) -> bool:
-    thumb = folder.root / pictures.thumb_path(file.sha256)
-    return key in folder.predictions and is_whole_jpeg(thumb)
+def _is_kept(folder: ReportFolder, file: StripFile, key: str, full_size: bool) -> bool:
+    raw, _ = pictures.strip_paths(file.sha256)
+    drawn = [pictures.thumb_path(file.sha256), *([raw] if full_size else [])]
+    return key in folder.predictions and all(is_whole_jpeg(folder.root / name) for name in drawn)
 
 
 def _chunks(strips: Iterable[StripToClassify]) -> Iterator[list[StripToClassify]]:
@@ -295,20 +297,22 @@ def _units(chosen: pd.DataFrame, run: Run, folder: ReportFolder) -> Iterator[Exp
         strips.append((files[str(strip_id)], [*rows(own)]))
         missing += sum(key not in folder.explanations for key in own["key"])
         if missing >= run.engine.patches_at_once or len(strips) >= STRIPS_AT_ONCE:
-            yield _unit(strips, folder, run.model.patch)
+            yield _unit(strips, folder, run)
             strips, missing = [], 0
     if strips:
-        yield _unit(strips, folder, run.model.patch)
+        yield _unit(strips, folder, run)
 
 
 def _unit(
-    strips: Sequence[tuple[StripFile, Sequence[Any]]], folder: ReportFolder, size: int
+    strips: Sequence[tuple[StripFile, Sequence[Any]]], folder: ReportFolder, run: Run
 ) -> Explain:
     wanted = [key for _, own in strips for row in own for key in (row.key, row.runner_up_key)]
-    known = {row.key: _kept(row, size) for row in rows(folder.explanations.read(wanted))}
+    known = {row.key: _kept(row, run.model.patch) for row in rows(folder.explanations.read(wanted))}
+    explained_only = run.settings.strip_pictures == "explained"
     return Explain(
         tuple(
-            StripToExplain(file, tuple(_asked(row, known) for row in own)) for file, own in strips
+            StripToExplain(file, tuple(_asked(row, known) for row in own), explained_only)
+            for file, own in strips
         )
     )
 
@@ -332,14 +336,16 @@ def _asked(row: Any, known: Mapping[str, Kept]) -> Asked:
     )
 
 
-def _strip_pictures(strips: pd.DataFrame, patches: pd.DataFrame) -> dict[str, list[str]]:
-    """Paths of each strip's images: a thumbnail if it was read, the rest if it is explained."""
+def _strip_pictures(strips: pd.DataFrame, patches: pd.DataFrame, run: Run) -> dict[str, list[str]]:
+    """Paths of each strip's images: a thumbnail if it was read, its maps if it is explained, the
+    strip itself by the settings."""
+    every = run.settings.strip_pictures == "all"
     explained = set(patches.loc[patches["explained"], "strip_id"])
     thumbs, raws, overlays = [], [], []
     for strip in rows(strips):
         readable, marked = strip.status == "inspected", strip.strip_id in explained
         thumbs.append(pictures.thumb_path(strip.strip_sha256) if readable else "")
         raw, over = pictures.strip_paths(strip.strip_sha256)
-        raws.append(raw if marked else "")
+        raws.append(raw if marked or (every and readable) else "")
         overlays.append(over if marked else "")
     return {"thumb_path": thumbs, "raw_path": raws, "overlay_path": overlays}

@@ -53,6 +53,7 @@ def identity(record: Mapping[str, Any]) -> tuple[Fact, ...]:
             f"scored in {sise['scoring_precision']} by {sise['backend']}",
         ),
         _setting("runner_up", config),
+        *([_setting("strip_pictures", config)] if "strip_pictures" in config else []),
         _setting("mm_per_px", config),
         *_truth(config["truth"]),
         *_earlier(config["earlier"]),

@@ -112,7 +112,12 @@ STRIP = (
     Column("disposition", TEXT, "proposed by the policy", page=True),
     Column("rule", TEXT, "the rule that proposed it", page=True),
     Column("thumb_path", TEXT, "the strip, reduced", page=True),
-    Column("raw_path", TEXT, "the strip, JPEG; only if a patch is explained", page=True),
+    Column(
+        "raw_path",
+        TEXT,
+        "the strip, JPEG; with strip_pictures: explained, only if a patch is",
+        page=True,
+    ),
     Column("overlay_path", TEXT, "maps of its explained patches over the strip", page=True),
 )
 """strips.parquet: a row per strip found, inspected or not."""

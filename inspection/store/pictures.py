@@ -77,14 +77,20 @@ def strip_paths(strip_sha256: str) -> tuple[str, str]:
     return f"{stem}_raw.jpg", f"{stem}_overlay.jpg"
 
 
-def draw_strip(
+def draw_raw(strip: npt.NDArray[np.uint8], strip_sha256: str) -> dict[str, bytes]:
+    """A strip at full size, by path."""
+    raw, _ = strip_paths(strip_sha256)
+    return {raw: encode_jpeg(strip, QUALITY)}
+
+
+def draw_maps(
     strip: npt.NDArray[np.uint8], strip_sha256: str, patches: Sequence[PatchMaps]
 ) -> dict[str, bytes]:
-    """A strip, and the strip with its patches' maps laid over, by path.
+    """A strip with its patches' maps laid over, by path.
 
     Where patches overlap, their maps are blended (see `merge_tiles`).
     """
-    raw, over = strip_paths(strip_sha256)
+    _, over = strip_paths(strip_sha256)
     shown = [(one, to_unit(one.heat)) for one in patches if one.heat is not None]
     height, width = strip.shape[:2]
     merged = merge_tiles(
@@ -94,7 +100,7 @@ def draw_strip(
         height,
         [one.top for one, _ in shown],
     )
-    return {raw: encode_jpeg(strip, QUALITY), over: encode_jpeg(overlay(strip, merged), QUALITY)}
+    return {over: encode_jpeg(overlay(strip, merged), QUALITY)}
 
 
 def to_unit(heat: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

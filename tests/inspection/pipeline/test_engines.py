@@ -37,7 +37,7 @@ from sise.errors import BundleError
 def classify(batch: Path) -> list[Classify]:
     """A unit per strip."""
     files = list_batch(batch).strips
-    return [Classify((StripToClassify(file, f"key of {file.strip_id}"),)) for file in files]
+    return [Classify((StripToClassify(file, f"key of {file.strip_id}", True),)) for file in files]
 
 
 def explain(batch: Path) -> Explain:
@@ -46,7 +46,7 @@ def explain(batch: Path) -> Explain:
     for file in list_batch(batch).strips[:2]:
         keys = (f"{file.strip_id} 1", f"{file.strip_id} 2")
         one = Asked(file.sha256, 0, 0, "class 1", keys[0], None, "class 2", keys[1], None)
-        strips.append(StripToExplain(file, (one,)))
+        strips.append(StripToExplain(file, (one,), False))
     return Explain(tuple(strips))
 
 
@@ -66,7 +66,7 @@ def test_a_unit_and_what_comes_of_it_can_be_sent(batch: Path, options: WorkerOpt
     assert done.rows["key"].tolist() == ["0.png 1", "0.png 2", "1.png 1", "1.png 2"]
     assert done.rows["map_status"].tolist()[::2] == ["ok", "ok"]
     raw = [name for name in done.pictures if name.endswith("_raw.jpg")]
-    assert len(raw) == 4
+    assert len(raw) == 2, "of patches; the strips were drawn when they were classified"
     assert done.seconds > 0
 
 
@@ -83,7 +83,8 @@ def test_units_come_back_in_order_with_the_reason_of_what_cannot_be_read(
         {"void.jpg": "the file is empty; copy it again"},
     ]
     assert done[0].rows["key"].unique().tolist() == ["key of 0.png"]
-    assert [name[-9:] for one in done for name in one.pictures] == ["thumb.jpg"] * 3
+    drawn = [name.rpartition("_")[2] for one in done for name in one.pictures]
+    assert drawn == ["raw.jpg", "thumb.jpg"] * 3
 
 
 def test_few_units_are_held_at_a_time(batch: Path, options: WorkerOptions) -> None:

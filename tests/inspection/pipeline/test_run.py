@@ -331,6 +331,27 @@ def test_an_unsure_patch_holds_its_strip_and_the_report_names_the_rule(
     assert strips(out).loc["cam 2/s.png", "disposition"] == "accept"
 
 
+def test_strips_are_kept_at_full_size(batch: Path, out: Path, inspect_toy: Inspect) -> None:
+    inspect_toy(batch, out)
+    rows = strips(out)
+    assert rows.loc["cam 2/s.png", ["flagged", "overlay_path"]].tolist() == [0, ""]
+    shown = read_image(out / rows.loc["cam 2/s.png", "raw_path"])
+    original = read_image(batch / "cam 2" / "s.png")
+    assert shown.shape == original.shape
+    assert abs(shown.astype(int) - original).mean() < 2, "JPEG"
+    assert rows.loc["low.png", "raw_path"] == "", "it could not be inspected"
+    whole = report_bytes(out)
+    # Fewer, and all again: the same report as at first.
+    inspect_toy(batch, out, strip_pictures="explained")
+    fewer = strips(out)["raw_path"]
+    assert fewer[fewer != ""].index.tolist() == ["cam 1/s.png", "narrow.png"]
+    assert not (out / rows.loc["cam 2/s.png", "raw_path"]).exists()
+    inspect_toy(batch, out)
+    again = report_bytes(out)
+    pictures = [name for name in whole if name.startswith("img/")]
+    assert {name: again[name] for name in pictures} == {name: whole[name] for name in pictures}
+
+
 def test_images_of_an_earlier_run_do_not_stay(
     batch: Path, out: Path, tmp_path: Path, inspect_toy: Inspect
 ) -> None:
@@ -339,7 +360,11 @@ def test_images_of_an_earlier_run_do_not_stay(
     policy.write_text("name: none\nversion: 1\ndefault_threshold: 1\nany_defect_threshold: 1\n")
     inspect_toy(batch, out, policy=policy)
     left = {path.name.rpartition("_")[2] for path in (out / "img").iterdir()}
-    assert left == {"thumb.jpg"}
+    assert left == {"thumb.jpg", "raw.jpg"}
+    kept = strips(out)
+    assert {path.name for path in (out / "img").iterdir() if "raw" in path.name} == {
+        Path(name).name for name in kept["raw_path"] if name
+    }
     assert "No indications in 15 patches of 3 strips" in (out / "index.html").read_text("utf-8")
 
 

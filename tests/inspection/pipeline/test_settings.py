@@ -25,7 +25,7 @@ def test_every_setting_is_an_option_and_every_option_a_setting() -> None:
 def test_words_say_whatever_a_setting_can_be() -> None:
     types = get_type_hints(Settings)
     told = {name: one.words for name, one in SETTINGS.items() if isinstance(one.words, dict)}
-    assert told.keys() == {"explain", "fill", "evidence", "runner_up"}
+    assert told.keys() == {"explain", "fill", "evidence", "runner_up", "strip_pictures"}
     for name, words in told.items():
         choices = {True, False} if types[name] is bool else set(get_args(types[name]))
         assert words.keys() == choices
