@@ -21,6 +21,7 @@ interface Indication {
   number: number;
   strip: Strip;
   left: number;
+  top: number;
   class: number;
   flagged: boolean;
   [column: string]: any;
@@ -47,6 +48,15 @@ interface ActOf {
   short: string;
   glyph?: number;
   content: Content;
+}
+
+/** A patch of a strip: columns of data/tiles-N.js, and what tiles.js adds. */
+interface Tile {
+  strip: Strip;
+  left: number;
+  top: number;
+  size: number;
+  [column: string]: any;
 }
 
 /** A decision as the decision file has it: see docs/review.md. */

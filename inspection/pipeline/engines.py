@@ -9,7 +9,7 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -142,7 +142,8 @@ def draw_unit(computed: Computed, side: int) -> Done:
     """Stage "render" of a unit."""
     pictures: dict[str, bytes] = {}
     reasons: dict[str, str] = {}
-    for strip, asked in zip(computed.read.strips, computed.read.unit.strips, strict=True):
+    unit: Sequence[StripToClassify | StripToExplain] = computed.read.unit.strips
+    for strip, asked in zip(computed.read.strips, unit, strict=True):
         if strip.pixels is None:
             reasons[strip.file.strip_id] = strip.reason
             continue

@@ -85,6 +85,7 @@ class WeakRule:
 
 
 BUNDLE = "bundle"
+UNSURE = "unsure"
 
 ANY_DEFECT = 0.5
 """From which 1 − P(normal) on a patch is flagged, where neither policy nor bundle says."""
@@ -112,7 +113,7 @@ class UnsureRule:
     def __str__(self) -> str:
         least = self.min_confidence
         known = least if isinstance(least, str) else f"{least:.6g}"
-        return f"unsure: at least 1 patch with a confidence below {known}"
+        return f"{UNSURE}: at least 1 patch with a confidence below {known}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,14 @@ from typing import Any
 import pandas as pd
 
 from inspection.charts.confidence import DRIFT_WORDS
-from inspection.pipeline.policy import DISPOSITIONS, NORMAL, WeakRule
+from inspection.pipeline.policy import (
+    DISPOSITIONS,
+    NORMAL,
+    UNSURE,
+    WeakRule,
+    any_defect,
+    probability_column,
+)
 from inspection.quality.figures import Figures
 from inspection.quality.gradcam_agreement import SECOND_METHOD
 from inspection.report.drawings import draw
@@ -60,6 +67,11 @@ def build(
         alarms=_alarms(figures),
         strips=shown,
         cards=tuple(rows(cards)),
+        near=tuple(rows(near_of(patches, strips, record["bundle"]["classes"]))),
+        patches=patches,
+        any_defect=policy["any_defect_threshold"],
+        list_unsure=policy["list_unsure"],
+        unsure=policy["unsure"] and policy["unsure"]["min_confidence"],
         widest=int(strips["width"].fillna(0).max()) if len(strips) else 0,
         mm_per_px=config["mm_per_px"],
         black=config["black_threshold"],
@@ -117,6 +129,29 @@ def cards_of(patches: pd.DataFrame, strips: pd.DataFrame) -> pd.DataFrame:
             for status in cards["map_status"]
         ],
     )
+
+
+def near_of(patches: pd.DataFrame, strips: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """The patches that are listed, though not flagged, the most suspect first.
+
+    Adds `strip`, its place among the strips from 0, `defect`, 1 − P(normal), `predicted_score`,
+    `likely` and `likely_score`, the most probable defect class, and `holds`, whether the policy's
+    rule *unsure* proposed the strip's disposition for this patch.
+    """
+    near = patches[patches["near"]]
+    names = [name for name in classes if name != NORMAL]
+    shares = near[[probability_column(name) for name in names]].to_numpy(float)
+    places = pd.Series(range(len(strips)), index=strips["strip_id"])
+    rules = strips.set_index("strip_id")["rule"]
+    listed = near.assign(
+        strip=near["strip_id"].map(places),
+        defect=any_defect(near),
+        predicted_score=near["score"],
+        likely=[names[place] for place in shares.argmax(axis=1)],
+        likely_score=shares.max(axis=1, initial=0),
+        holds=near["unsure"] & near["strip_id"].map(rules).str.startswith(f"{UNSURE}: "),
+    )
+    return listed.sort_values("defect", ascending=False, kind="stable")
 
 
 def _pareto(cards: pd.DataFrame, marks: Sequence[ClassMark]) -> tuple[ClassCount, ...]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from inspection.charts.drawing import Drawing
 from inspection.pipeline.policy import WeakRule
 from inspection.quality.figures import TruthFigures
@@ -57,12 +59,13 @@ class Proposal:
 @dataclass(frozen=True)
 class BatchReport:
     """Everything on the page. `strips` are rows of strips.parquet; `cards`, with what
-    `build.cards_of` adds, and `escapes` are rows of results.parquet, the latter none without
-    truth. `proposals` come most severe first; `widest` is the widest strip in px; `mm_per_px` is
-    None where the size of a pixel is not known; `black` is the share of black above which a patch
-    shows no steel; `left_out` are earlier reports that the chart does
-    not count, with reasons; `alarms` are sentences about the batch as a whole, which the head
-    says."""
+    `build.cards_of` adds, `near`, with what `build.near_of` adds, and `escapes` are rows of
+    results.parquet, the last none without truth; `patches` is the whole of it. `any_defect`,
+    `list_unsure` and `unsure` are the policy's, the last None without a rule *unsure*.
+    `proposals` come most severe first; `widest` is the widest strip in px; `mm_per_px` is None
+    where the size of a pixel is not known; `black` is the share of black above which a patch
+    shows no steel; `left_out` are earlier reports that the chart does not count, with reasons;
+    `alarms` are sentences about the batch as a whole, which the head says."""
 
     batch: str
     fingerprint: str
@@ -84,6 +87,11 @@ class BatchReport:
     alarms: tuple[str, ...]
     strips: tuple[Any, ...]
     cards: tuple[Any, ...]
+    near: tuple[Any, ...]
+    patches: pd.DataFrame
+    any_defect: float
+    list_unsure: float
+    unsure: float | None
     widest: int
     mm_per_px: float | None
     black: float

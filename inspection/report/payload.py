@@ -16,6 +16,8 @@ from inspection.store.fields import FLOAT, INT, PATCH, STRIP, TEXT, Column, colu
 from inspection.words import catalogue, language
 
 DIGITS = 4
+STRIPS_PER_FILE = 200
+"""Strips whose patches share a file of probabilities (see `tiles`)."""
 CARD = (
     Column("number", INT, "of the card, from 1", page=True),
     Column("strip", INT, "place of its strip among the strips, from 0", page=True),
@@ -36,6 +38,8 @@ def payload(report: BatchReport) -> dict[str, Any]:
         "words": dict(catalogue(language()).words),
         "mmPerPx": report.mm_per_px,
         "widest": report.widest,
+        "anyDefect": report.any_defect,
+        "stripsPerFile": STRIPS_PER_FILE,
         "dispositions": list(DISPOSITIONS),
         "classes": [
             {
@@ -58,10 +62,15 @@ def as_script(report: BatchReport) -> str:
     It reads the same inside a page's <script>: no `<`, no line separators of JavaScript.
     """
     text = json.dumps(payload(report), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return f"const REPORT = {as_literal(text)};\n"
+
+
+def as_literal(text: str) -> str:
+    """JSON in ASCII as an expression of a script; it reads the same inside a page's <script>."""
     # In single quotes, JSON's double ones, a fifth of the text, need no backslash.
     literal = text.replace("<", "\\u003c").replace("\\", "\\\\").replace("'", "\\'")
     # Browsers parse JSON in a string several times faster than the same as a literal.
-    return f"const REPORT = JSON.parse('{literal}');\n"
+    return f"JSON.parse('{literal}')"
 
 
 def _columns(rows: Sequence[Any], table: Iterable[Column]) -> dict[str, list[Any]]:

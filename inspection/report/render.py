@@ -10,6 +10,7 @@ import jinja2
 from inspection.report.model import BatchReport
 from inspection.report.palettes import palettes
 from inspection.report.payload import as_script
+from inspection.report.tiles import tile_files, tile_name
 from inspection.words import (
     decimal,
     language,
@@ -45,6 +46,7 @@ SCRIPTS = (
     "table.js",
     "strips.js",
     "viewer.js",
+    "tiles.js",
     "printout.js",
     "keys.js",
     "main.js",
@@ -96,11 +98,17 @@ def asset(name: str) -> bytes:
 
 
 def write_report(report: BatchReport, folder: Path) -> None:
-    """Write index.html, assets/ and data/ into a report folder, the page last."""
+    """Write index.html, assets/ and data/ into a report folder, the page last; what an earlier page
+    had in data/ beyond this one's is removed."""
     contents = {f"assets/{name}": asset(name) for name in (STYLE, LIBRARY, LICENCE, *SCRIPTS)}
+    tiles = dict(tile_files(report))
+    contents |= tiles
     contents |= {DATA: as_script(report).encode(), "index.html": render(report).encode()}
     for name, content in contents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             temporary.write_bytes(content)
+    for path in folder.glob(tile_name("*")):
+        if path.relative_to(folder).as_posix() not in tiles:
+            path.unlink()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from inspection.errors import DocumentError
+from inspection.report.tiles import tile_name
 from inspection.store.fields import PATCH, STRIP
 from inspection.store.reading import OpenedReport
 from severstal_prep.files import replacing
@@ -26,12 +27,17 @@ def write_single_file(report: OpenedReport, out: Path) -> int:
     """Write the report as one page; return its size in bytes.
 
     What only the folder has, links to its tables and to pictures for readers without scripts,
-    is left out. Raises DocumentError if the page would pass `LIMIT`, or a part of the report is
-    missing.
+    is left out, and so are strips at full size that have no indication, where the page would pass
+    `LIMIT` with them. Raises DocumentError if it passes `LIMIT` all the same, or a part of the
+    report is missing.
     """
     names = tuple(pictures(report))
-    # Base64 takes four bytes for three.
-    size = sum(len(_read(report.root, name)) for name in names) * 4 // 3
+    size = _size(report.root, names)
+    if size > LIMIT:
+        # Of a strip without indications the thumbnail has to do.
+        spared = _without_indications(report)
+        names = tuple(name for name in names if name not in spared)
+        size = _size(report.root, names)
     if size > LIMIT:
         raise DocumentError(
             f"{report.root}: {size / 2**20:.0f} MB in one file; --single-file holds at most "
@@ -55,11 +61,23 @@ def pictures(report: OpenedReport) -> Iterator[str]:
     return (str(name) for name in dict.fromkeys(names) if name)
 
 
+def _size(root: Path, names: tuple[str, ...]) -> int:
+    """Bytes that pictures take in the page: in base64 four for three."""
+    return sum(len(_read(root, name)) for name in names) * 4 // 3
+
+
+def _without_indications(report: OpenedReport) -> set[str]:
+    """The pictures at full size of strips of which no patch is explained."""
+    strips = report.strips
+    return set(strips.loc[strips["overlay_path"] == "", "raw_path"])
+
+
 def single_page(root: Path, names: tuple[str, ...]) -> str:
     """The page of the report in `root` with everything that it refers to inside."""
     page = _FOLDER_ONLY.sub("", _read(root, "index.html").decode())
     page = _STYLE.sub(lambda found: f"<style>\n{_text(root, found[1])}</style>\n", page)
-    scripts = [_text(root, name) for name in _SCRIPT.findall(page)]
+    tiles = sorted(path.relative_to(root).as_posix() for path in root.glob(tile_name("*")))
+    scripts = [_text(root, name) for name in (*_SCRIPT.findall(page), *tiles)]
     images = json.dumps({name: _data_url(root, name) for name in names}).replace("<", "\\u003c")
     scripts.insert(0, f"const IMAGES = {images};\n")
     inside = "".join(f"<script>\n{text}</script>\n" for text in scripts)

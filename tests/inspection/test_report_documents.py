@@ -58,7 +58,8 @@ def test_one_files_scripts_run_behind_the_page_in_order(report: Path, tmp_path: 
     assert [text.startswith(start) for text, start in zip(scripts, starts, strict=False)] == [
         True
     ] * 3
-    assert scripts[-1].startswith('"use strict";\n// The page put together')
+    assert scripts[-2].startswith('"use strict";\n// The page put together')
+    assert scripts[-1].startswith("takeTiles(0, ")
     assert page.index("<script>") > page.index("</dialog>")
     assert page.count("</script>") == len(scripts)
     # What only the folder has.

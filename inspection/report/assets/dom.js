@@ -59,6 +59,9 @@ function term(name) {
 /** Where the browser finds an image: in the page itself, where it is a single file. */
 const source = (path) => (typeof IMAGES === "undefined" ? undefined : IMAGES[path]) ?? path.split("/").map(encodeURIComponent).join("/");
 
+/** Whether a picture is to be had: a single file may leave some out. */
+const isHere = (path) => typeof IMAGES === "undefined" || path in IMAGES;
+
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let silence;
 

@@ -4,25 +4,29 @@
 /** @type {Strip | null} */
 let viewed = null;
 
-/** @type {(strip: Strip, card?: Indication | null) => void} */
-function openViewer(strip, card = null) {
+/**
+ * Open a strip, scrolled to the patch `at`; `tiles` shows the probabilities of all patches.
+ * @type {(strip: Strip, at?: {left: number, top: number} | null, tiles?: boolean) => void}
+ */
+function openViewer(strip, at = null, tiles = false) {
   viewed = strip;
   const dialog = find("#viewer");
   find("h2 bdi", dialog).textContent = strip.strip_id;
-  find(".rule", dialog).textContent = strip.inspected
-    ? `Proposed: ${strip.disposition}. ${strip.rule}. ${number(strip.flagged)} of ${plural(strip.patches, "{n} patch", "{n} patches")} flagged.`
-    : `Not inspected: ${strip.reason}. Proposed: ${strip.disposition}.`;
+  find(".rule", dialog).textContent = ruleOf(strip);
   const view = find(".strip-view", dialog);
   view.hidden = !strip.inspected;
-  const slider = find(".slider", dialog);
-  slider.hidden = !strip.overlay_path;
+  find(".slider", dialog).hidden = !strip.overlay_path;
+  slot(dialog, "merged").hidden = !strip.overlay_path;
+  find("[data-act=tiles]", dialog).hidden = !strip.inspected;
+  const whole = Boolean(strip.raw_path) && isHere(strip.raw_path);
+  write(dialog, "reduced", strip.inspected && !whole ? say("Only a reduced picture of this strip is kept here.") : "");
   if (strip.inspected) {
     const [raw, over] = every("img", view);
     const stack = find(".stack", view);
     stack.style.width = `${strip.width}px`;
     for (const image of [raw, over]) Object.assign(image, { width: strip.width, height: strip.height });
-    raw.src = source(strip.raw_path || strip.thumb_path);
-    raw.alt = `Strip ${strip.strip_id}`;
+    raw.src = source(whole ? strip.raw_path : strip.thumb_path);
+    raw.alt = say("Strip {name}", { name: strip.strip_id });
     over.hidden = !strip.overlay_path;
     if (strip.overlay_path) over.src = source(strip.overlay_path);
     else over.removeAttribute("src");
@@ -31,7 +35,17 @@ function openViewer(strip, card = null) {
   }
   showDecision(dialog);
   dialog.showModal();
-  view.scrollLeft = card ? card.left - 200 : 0;
+  view.scrollLeft = at ? at.left - 200 : 0;
+  view.scrollTop = at ? at.top - 200 : 0;
+  showTiles(tiles && strip.inspected, at);
+}
+
+function ruleOf(strip) {
+  const proposed = say("Proposed: {disposition}.", { disposition: say(strip.disposition) });
+  if (!strip.inspected) return `${say("Not inspected: {reason}.", { reason: strip.reason })} ${proposed}`;
+  const flagged = plural(strip.patches, "{flagged} of {n} patch flagged.", "{flagged} of {n} patches flagged.",
+    { flagged: number(strip.flagged) });
+  return `${proposed} ${say(strip.rule)}. ${flagged}`;
 }
 
 function showDecision(dialog = find("#viewer")) {
@@ -43,6 +57,7 @@ function wireViewer() {
   find("input[type=range]", dialog).addEventListener("input", (event) => {
     dialog.style.setProperty("--overlay", event.target.value / 100);
   });
+  wireTiles();
   for (const box of every("dialog")) {
     find("[data-act=close]", box).addEventListener("click", () => box.close());
     box.addEventListener("click", (event) => {

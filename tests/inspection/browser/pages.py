@@ -9,7 +9,7 @@ from toys import FakeExplainer, strip, write_strip
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 
 
-def make_report(root: Path) -> Path:
+def make_report(root: Path, **settings: str) -> Path:
     """Nine strips in two coils, one unreadable; the last indication has no map.
 
     Cards 1 to 5 are class 1, from strips "coil A/0.png" on; card 6 is class 2.
@@ -22,7 +22,7 @@ def make_report(root: Path) -> Path:
     write_strip(root / "batch" / "coil B" / "plain.png", strip(1600))
     (root / "batch" / "coil B" / "torn.jpg").write_bytes(b"no image")
     explainer = FakeExplainer(statuses={2: "no positive gradient"})
-    report_of(root / "batch", root / "report", explainer, mm_per_px=0.5)
+    report_of(root / "batch", root / "report", explainer, mm_per_px=0.5, **settings)
     return root / "report"
 
 

@@ -124,3 +124,10 @@ def test_the_sign_in_page_is_accessible(serve_with_token: str, page: Page) -> No
     page.goto(f"{serve_with_token}/trends")
     page.wait_for_url("**/login")
     assert axe(page) == []
+
+
+def test_the_probabilities_of_all_patches_of_a_strip(serve: str, page: Page) -> None:
+    open_served(page, serve)
+    page.get_by_role("button", name="plain.png").first.click()
+    page.get_by_role("button", name="Probabilities of all patches").click()
+    expect(page.locator("#viewer .tile")).to_have_count(7)
