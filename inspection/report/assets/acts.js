@@ -2,7 +2,7 @@
 // What is done when somebody decides, or takes back what was decided.
 
 /** What was decided on this page and holds, the latest last: one undo withdraws an act as a whole.
- * @type {{entries: Entry[], card: Indication | null}[]} */
+ * @type {{entries: Entry[], card: Indication | null, at: string}[]} `at` is the card that was current then */
 const done = [];
 
 /**
@@ -22,11 +22,11 @@ async function decide(subject, content, strip, card = null, mouse = false) {
   if (reason === null) return false;
   const made = append([{ subject, content }], reviewer, reason);
   reasons.delete(typed);
-  remember(made, card);
   showDecided([strip]);
   const what = outcomeOf({ ...content, value: valueOf(content) }, card);
   const rest = goOn(card, { mouse, advance: subject.left !== null && content.kind !== "undo" });
   announce(`${card && subject.left !== null ? say("Number {n}", { n: card.number }) : strip.strip_id}: ${what}. ${rest}`);
+  remember(made, card);
   return true;
 }
 
@@ -35,7 +35,7 @@ function remember(made, card) {
   const undone = new Set(made.map((entry) => entry.undoes));
   for (const act of done) act.entries = act.entries.filter((entry) => !undone.has(entry.id));
   done.splice(0, done.length, ...done.filter((act) => act.entries.length));
-  if (made.some((entry) => entry.kind !== "undo")) done.push({ entries: made, card });
+  if (made.some((entry) => entry.kind !== "undo")) done.push({ entries: made, card, at: STATE.card });
 }
 
 function refuseViewer() {
@@ -68,17 +68,16 @@ function decideClass(card, index) {
   return decide(patchSubject(card), content, card.strip, card);
 }
 
-/** Undo the latest decision on the card's patch, else on its strip; where there is none, the latest
- * that was made on this page, wherever, and go there. What was decided at once is undone at once.
+/** Undo what was decided last on this page, as a whole, where nobody has moved on since; else the latest
+ * decision on the card's patch, or on its strip; where there is none, again the last on this page.
  * @param {Indication | null} card */
 function undoLatest(card) {
+  const last = done.at(-1);
+  if (last && last.at === STATE.card) return undoAct(last);
   for (const subject of card ? [patchSubject(card), stripSubject(card.strip)] : []) {
     const latest = stateOf(subject).current.at(-1);
-    if (!latest || !card) continue;
-    const act = done.find(({ entries: made }) => made.length > 1 && made.some((entry) => entry.id === latest.id));
-    return act ? undoAct(act) : decide(subject, { kind: "undo", undoes: latest.id }, card.strip, card);
+    if (latest && card) return decide(subject, { kind: "undo", undoes: latest.id }, card.strip, card);
   }
-  const last = done.at(-1);
   if (last) return undoAct(last);
   announce(say("There is nothing to undo."));
   return undefined;

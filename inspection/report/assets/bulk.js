@@ -73,9 +73,9 @@ async function askAndDecide(chosen, content, title, mouse, extra = []) {
   if (reason === null) return false;
   const cards = typeof chosen === "function" ? chosen() : chosen;
   const made = append(cards.map((card) => ({ subject: patchSubject(card), content })), reviewer, reason);
-  remember(made, cards[0]);
   showDecided(stripsOf(made));
   const rest = goOn(currentCard(), { mouse, advance: true });
+  remember(made, cards[0]);
   announce(`${plural(made.length, "{n} indication decided: u withdraws it.", "{n} indications decided: u withdraws all of them.")} ${rest}`);
   return true;
 }

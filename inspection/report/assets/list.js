@@ -12,15 +12,16 @@ class VirtualList {
    * @param {HTMLElement} holder   gets the items, absolutely placed
    * @param {{draw: (item: any) => HTMLElement, key: (item: any) => any, estimate: (item: any) => number,
    *          describe?: (node: HTMLElement, index: number, count: number) => void,
-   *          scroller?: HTMLElement | null, gap?: number, overscan?: number}} options
-   *   without a scroller, the window scrolls
+   *          scroller?: HTMLElement | null, head?: () => HTMLElement | null, gap?: number, overscan?: number}} options
+   *   without a scroller, the window scrolls; `head` may stick above the items
    */
-  constructor(holder, { draw, key, estimate, describe = inSet, scroller = null, gap = 0, overscan = 3 }) {
+  constructor(holder, { draw, key, estimate, describe = inSet, scroller = null, head = () => null, gap = 0, overscan = 3 }) {
     this.holder = holder;
     this.draw = draw;
     this.key = key;
     this.describe = describe;
     this.scroller = scroller;
+    this.head = head;
     this.pinned = -1;
     this.items = [];
     /** @type {Map<any, any>} */
@@ -117,7 +118,7 @@ class VirtualList {
     const fresh = this.laid !== this.items && !measured;
     this.margin = margin;
     this.laid = this.items;
-    const sticky = this.scroller ? 0 : parseFloat(styled.scrollPaddingTop) || 0;
+    const sticky = this.scroller ? 0 : (parseFloat(styled.scrollPaddingTop) || 0) + (this.head()?.offsetHeight ?? 0);
     this.core.setOptions({
       ...this.options, count, scrollMargin: margin, scrollPaddingStart: sticky,
       // New functions each time: the library remembers what the old ones gave.

@@ -138,15 +138,9 @@ function wireLinks() {
 
 /** Anchors land below what sticks to the top. */
 function watchSticky() {
-  const stuck = every(".sections, .toolbar");
-  const measure = () => {
-    const height = stuck.filter((element) => getComputedStyle(element).position === "sticky")
-      .reduce((sum, element) => sum + element.offsetHeight, 0);
-    document.documentElement.style.setProperty("--stuck", `${height}px`);
-  };
-  const observer = new ResizeObserver(measure);
-  for (const element of stuck) observer.observe(element);
-  measure();
+  const observer = new ResizeObserver(measureSticky);
+  for (const element of every(".sections, .toolbar")) observer.observe(element);
+  measureSticky();
 }
 
 function preparePrint() {
@@ -184,7 +178,7 @@ function openLists() {
       draw: drawCard, key: (card) => card.number, estimate: () => (innerWidth < 960 ? 900 : 470), gap: 20, overscan: 2,
     }),
     table: new VirtualList(body, {
-      draw: drawLine, describe: describeLine, key: (card) => card.number, estimate: () => 36, overscan: 12,
+      draw: drawLine, describe: describeLine, head: () => find(".line.head", holder), key: (card) => card.number, estimate: () => 36, overscan: 12,
     }),
   };
   showLook();

@@ -81,12 +81,20 @@ function showCounts() {
 
 /** After another choice of cards: the current one stays in sight, or the list begins anew. */
 function keepInSight() {
-  const toolbar = find("#toolbar");
-  const top = toolbar.getBoundingClientRect().top + scrollY;
-  if (find(table() ? "#table" : "#cards").getBoundingClientRect().top > toolbar.getBoundingClientRect().bottom) return;
+  const stuck = measureSticky(); // other counts may have wrapped the toolbar
+  const top = find(table() ? "#table" : "#cards").getBoundingClientRect().top;
+  if (!shown.length || top >= stuck) return;
   const card = currentCard();
   if (card && shown.includes(card)) activeList().show(card);
-  else scrollTo({ top: top - 60 });
+  else scrollBy({ top: top - stuck - 16, behavior: "instant" });
+}
+
+/** The height of what sticks to the top, px; the style sheet gets it, too. */
+function measureSticky() {
+  const height = every(".sections, .toolbar").filter((element) => getComputedStyle(element).position === "sticky")
+    .reduce((sum, element) => sum + element.offsetHeight, 0);
+  document.documentElement.style.setProperty("--stuck", `${height}px`);
+  return height;
 }
 
 /**

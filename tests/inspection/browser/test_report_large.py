@@ -81,6 +81,32 @@ def test_search_among_many(page: Page, large: Path, many: int) -> None:
     expect(cards(page).first).to_contain_text("coil-003/00085.jpg")
 
 
+@pytest.mark.parametrize("view", ["table", pytest.param("cards", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("width", [1280, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_filter_far_down_the_list_leads_to_what_it_lets_through(
+    page: Page, large: Path, view: str, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    open_page(page, large, f"view={view}")
+    page.evaluate("scrollTo(0, 0.6 * document.documentElement.scrollHeight)")
+    page.wait_for_timeout(100)
+    page.evaluate("setState({ q: 'coil-003/00085' })")
+    expect(page.locator("#matches")).to_contain_text("of ")
+    first = page.locator(f"#{view} :is(.line:not(.head), .card)").first
+    expect(first).to_contain_text("coil-003/00085.jpg")
+    # Its upper edge lies below what sticks to the top, and in sight.
+    page.wait_for_timeout(100)
+    edges = page.evaluate(
+        "([view, own]) => [...document.querySelectorAll('.toolbar, #table .head, ' + own)]"
+        ".filter((element) => element.offsetParent)"
+        ".map((element) => element.getBoundingClientRect()).map((box) => [box.top, box.bottom])",
+        [view, f"#{view} [data-index='0']"],
+    )
+    (top, _), above = edges[-1], edges[:-1]
+    assert top >= max(bottom for _, bottom in above) - 1
+    assert top < 500
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_on_a_large_report(page: Page, large: Path, many: int, scheme: str) -> None:

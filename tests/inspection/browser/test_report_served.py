@@ -34,7 +34,12 @@ def test_decisions_go_to_the_database_at_once(
     assert [kind for kind, _, _ in kinds(database, report)] == ["confirm", "disposition", "undo"]
     page.reload()
     page.wait_for_selector("html[data-ready]", state="attached")
-    assert cards(page).first.locator(".log li").inner_text().startswith("Strip: hold, A. Smith, ")
+    assert (
+        cards(page)
+        .first.locator(".log li")
+        .inner_text()
+        .startswith("Patch: confirmed, class 1, A. Smith, ")
+    )
 
 
 def test_two_reviewers_at_once_lose_nothing(
@@ -48,6 +53,10 @@ def test_two_reviewers_at_once_lose_nothing(
     expect(cards(one).first.locator(".log li")).to_have_count(1)
     press(other, "x")  # without having seen the first
     expect(cards(other).first.locator(".log li.disputed")).to_have_count(2)
+    expect(cards(other).first.locator(".dispute")).to_contain_text("Disputed, so still open")
+    expect(cards(other).first.locator(".log button")).to_have_text(
+        ["Withdraw A. Smith's confirmation", "Withdraw B. Jones's rejection"]
+    )
     expect(other.locator("#progress")).to_have_text("0 of 6 decided")
     all_sent(other)
     assert kinds(database, report) == [("confirm", "", "A. Smith"), ("reject", "", "B. Jones")]
