@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from inspection.report.exports import COLUMNS
-from inspection.store.fields import PATCH, STRIP, Column, columns
+from inspection.store.fields import PATCH, SIMILAR, STRIP, Column, columns
 
 CLASSES = ("normal", "class 1", "class 2", "class 3", "class 4")
 PAGE = Path(__file__).with_name("results.md")
@@ -22,6 +22,7 @@ def renewed(page: str) -> str:
     regions = ((f"`{name}`", meaning) for name, (meaning, _) in COLUMNS.items())
     page = _with(page, "results.parquet", ("column", "type", "meaning"), _typed(PATCH))
     page = _with(page, "strips.parquet", ("column", "type", "meaning"), _typed(STRIP))
+    page = _with(page, "similar.parquet", ("column", "type", "meaning"), _typed(SIMILAR))
     return _with(page, "regions.csv", ("column", "meaning"), regions)
 
 

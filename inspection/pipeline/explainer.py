@@ -11,6 +11,7 @@ import torch
 from skimage.filters import threshold_otsu
 
 from inspection.pipeline.classifier import Classifier
+from inspection.pipeline.features import make_features
 from inspection.pipeline.outlines import svg_path
 from inspection.pipeline.settings import SiseOptions
 from inspection.quality.gradcam_agreement import agreements, make_gradcam
@@ -77,7 +78,8 @@ class PatchEvidence:
     `sise.metrics.drop`). `region_area` (px) and region_left, _top, _width, _height
     (px inside the patch, the bounding box) describe where the map exceeds its Otsu threshold,
     `region_contour` its outlines (see `outlines.svg_path`). `agreement` is Pearson's correlation
-    with the second method's map of the target. NaN and "" without a map.
+    with the second method's map of the target. NaN and "" without a map. `features` are those of
+    `features.make_features`, float16.
 
     `runner_up_heat`, `_status` and `_forwards` are those of the runner-up's map. What was not asked
     for is None, "", 0 and NaN.
@@ -97,6 +99,7 @@ class PatchEvidence:
     region_height: float = math.nan
     region_contour: str = ""
     agreement: float = math.nan
+    features: bytes | None = None
     runner_up_heat: npt.NDArray[np.uint8] | None = None
     runner_up_status: str = ""
     runner_up_forwards: int = 0
@@ -149,6 +152,7 @@ class PatchExplainer:
         )
         self._sise: Explainer = make_explainer(classifier, options, self._batch_size)
         self._second = make_gradcam(classifier, self._batch_size)
+        self._features = make_features(classifier, self._batch_size // 8)
 
     @property
     def patches_at_once(self) -> int:
@@ -187,12 +191,14 @@ class PatchExplainer:
         firsts, seconds = maps[: len(asked)], maps[len(asked) :]
         fine = [one for one in firsts if one.status == OK]
         measured = self._measure(images, fine)
+        features = self._features_of(images, [place for place, _ in asked])
         runners_up = {one.place: one for one in seconds}
         targets = {one.place: one for one in firsts}
         return [
             PatchEvidence(
                 **_target_part(targets.get(place)),
                 **measured.get(place, {}),
+                features=features.get(place),
                 **_runner_up_part(runners_up.get(place)),
             )
             for place in range(len(tasks))
@@ -209,6 +215,12 @@ class PatchExplainer:
         return [
             _Map(*one) for one in zip(places, targets, values, found.status, passes, strict=True)
         ]
+
+    def _features_of(self, images: torch.Tensor, places: list[int]) -> dict[int, bytes]:
+        if not places:
+            return {}
+        found = self._features(images[places])
+        return {place: own.tobytes() for place, own in zip(places, found, strict=True)}
 
     def _measure(self, images: torch.Tensor, maps: Sequence[_Map]) -> dict[int, dict[str, Any]]:
         """The figures of each map, by its place and their names in `PatchEvidence`."""

@@ -39,11 +39,12 @@ from inspection.quality.figures import Background, Figures, as_json, work_out
 from inspection.quality.ground_truth import WITHOUT_TRUTH, HeldAgainst, hold_against
 from inspection.quality.history import SAME_STRIPS, history
 from inspection.quality.labels import check_labels, match, read_labels
+from inspection.quality.similar import find_similar
 from inspection.quality.weak import judge, rank
 from inspection.report.build import build
 from inspection.report.render import write_report
-from inspection.store.fields import patch_schema, strip_schema
-from inspection.store.folder import FIGURES, ReportFolder, utc_now
+from inspection.store.fields import patch_schema, similar_schema, strip_schema
+from inspection.store.folder import FIGURES, SIMILAR, ReportFolder, utc_now
 from inspection.store.reading import OpenedReport, open_report
 from inspection.store.tables import write_flagged_csv, write_json, write_table
 from inspection.words import catalogue, speaking
@@ -194,11 +195,13 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     patches = write_table(folder.root / "results.parquet", patches, patch_schema(classes))
     strips = write_table(folder.root / "strips.parquet", strips, strip_schema(classes))
     write_flagged_csv(folder.root / "flagged.csv", patches)
-    figures = _figures(run, OpenedReport(folder.root, content, patches, strips), held)
+    report = OpenedReport(folder.root, content, patches, strips)
+    similar = _similar(run, report, folder)
+    figures = _figures(run, report, held)
     write_json(folder.root / FIGURES, as_json(figures))
     with speaking(run.settings.language):
-        write_report(build(content, strips, patches, figures), folder.root)
-    seal = folder.finish(content, {*_images(strips), *_images(patches)})
+        write_report(build(content, strips, patches, figures, similar), folder.root)
+    seal = folder.finish(content, {*_images(strips), *_images(patches), *_images(similar)})
     folder.log("sealed", seal=seal)
     return content
 
@@ -217,6 +220,17 @@ def _without_changed(run: Run, strips: pd.DataFrame) -> tuple[Run, pd.DataFrame]
         bytes=strips["bytes"].mask(changed, 0),
     )
     return replace(run, batch=replace(run.batch, strips=files)), told
+
+
+def _similar(run: Run, report: OpenedReport, folder: ReportFolder) -> pd.DataFrame:
+    """Find what indications are alike, and keep that with the pictures that it takes."""
+    found = find_similar(report, run.earlier)
+    pictures = [
+        path if root is None else folder.copy_picture(root, path)
+        for path, root in zip(found["raw_path"], found["root"], strict=True)
+    ]
+    found = found.assign(raw_path=pictures)
+    return write_table(folder.root / SIMILAR, found, similar_schema())
 
 
 def _figures(run: Run, report: OpenedReport, truth: HeldAgainst | None) -> Figures:

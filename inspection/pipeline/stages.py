@@ -244,7 +244,7 @@ def _with_evidence(patches: pd.DataFrame, chosen: pd.DataFrame, kept: pd.DataFra
     both = mapped & shown
     second["runner_up_similarity"] = second["runner_up_similarity"].where(both)
     added = pd.concat([chosen[["runner_up", "runner_up_score"]], first, second, paths], axis=1)
-    joined = patches.join(added)
+    joined = patches.join(added).astype({"features": object})
     texts = joined[_TEXTS].astype(object)
     return joined.assign(**{name: texts[name].where(texts[name].notna(), "") for name in _TEXTS})
 

@@ -38,10 +38,14 @@ _NO_MAP = {
 
 
 def build(
-    record: Mapping[str, Any], strips: pd.DataFrame, patches: pd.DataFrame, figures: Figures
+    record: Mapping[str, Any],
+    strips: pd.DataFrame,
+    patches: pd.DataFrame,
+    figures: Figures,
+    similar: pd.DataFrame,
 ) -> BatchReport:
-    """The report of a run from its record (batch.json), its rows of strips and patches, and its
-    figures."""
+    """The report of a run from its record (batch.json), its rows of strips, patches and similar
+    patches, and its figures."""
     marks = class_marks(record["bundle"]["classes"], record["config"]["thresholds"])
     shown, cards = tuple(rows(strips)), cards_of(patches, strips)
     pareto = _pareto(cards, [mark for mark in marks if mark.name != NORMAL])
@@ -69,6 +73,7 @@ def build(
         cards=tuple(rows(cards)),
         near=tuple(rows(near_of(patches, strips, record["bundle"]["classes"]))),
         patches=patches,
+        similar=similar,
         any_defect=policy["any_defect_threshold"],
         list_unsure=policy["list_unsure"],
         unsure=policy["unsure"] and policy["unsure"]["min_confidence"],

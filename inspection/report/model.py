@@ -60,12 +60,12 @@ class Proposal:
 class BatchReport:
     """Everything on the page. `strips` are rows of strips.parquet; `cards`, with what
     `build.cards_of` adds, `near`, with what `build.near_of` adds, and `escapes` are rows of
-    results.parquet, the last none without truth; `patches` is the whole of it. `any_defect`,
-    `list_unsure` and `unsure` are the policy's, the last None without a rule *unsure*.
-    `proposals` come most severe first; `widest` is the widest strip in px; `mm_per_px` is None
-    where the size of a pixel is not known; `black` is the share of black above which a patch
-    shows no steel; `left_out` are earlier reports that the chart does not count, with reasons;
-    `alarms` are sentences about the batch as a whole, which the head says."""
+    results.parquet, the last none without truth; `patches` is the whole of it, `similar` the rows
+    of similar.parquet. `any_defect`, `list_unsure` and `unsure` are the policy's, the last None
+    without a rule *unsure*. `proposals` come most severe first; `widest` is the widest strip in px;
+    `mm_per_px` is None where the size of a pixel is not known; `black` is the share of black above
+    which a patch shows no steel; `left_out` are earlier reports that the chart does not count, with
+    reasons; `alarms` are sentences about the batch as a whole, which the head says."""
 
     batch: str
     fingerprint: str
@@ -89,6 +89,7 @@ class BatchReport:
     cards: tuple[Any, ...]
     near: tuple[Any, ...]
     patches: pd.DataFrame
+    similar: pd.DataFrame
     any_defect: float
     list_unsure: float
     unsure: float | None

@@ -53,6 +53,30 @@ def payload(report: BatchReport) -> dict[str, Any]:
         ],
         "strips": _columns(report.strips, STRIP),
         "cards": _columns(report.cards, (*CARD, *columns(PATCH, classes))),
+        **_similar(report),
+    }
+
+
+def _similar(report: BatchReport) -> dict[str, Any]:
+    """What cards are alike: `similar`, pairs of this batch by their numbers; and `earlier`, of a
+    card and a patch of an earlier report."""
+    numbers = {(card.strip_id, card.left, card.top): card.number for card in report.cards}
+    found = report.similar
+    places = zip(found["strip_id"], found["left"], found["top"], strict=True)
+    others = zip(
+        found["similar_strip_id"], found["similar_left"], found["similar_top"], strict=True
+    )
+    told = found.assign(
+        card=[numbers[place] for place in places],
+        other=[numbers.get(place, 0) for place in others],
+        similarity=found["similarity"].astype(float).round(DIGITS),
+    )
+    here = told["batch"] == ""
+    pair = ["card", "similarity"]
+    elsewhere = ["batch", "similar_strip_id", "similar_class", "raw_path"]
+    return {
+        "similar": told.loc[here, [*pair, "other"]].to_dict("list"),
+        "earlier": told.loc[~here, [*pair, *elsewhere]].to_dict("list"),
     }
 
 

@@ -47,6 +47,7 @@ SCRIPTS = (
     "strips.js",
     "viewer.js",
     "tiles.js",
+    "similar.js",
     "printout.js",
     "keys.js",
     "main.js",

@@ -11,8 +11,10 @@ import pandas as pd
 from inspection.errors import DocumentError
 from inspection.report.tiles import tile_name
 from inspection.store.fields import PATCH, STRIP
+from inspection.store.folder import SIMILAR
 from inspection.store.reading import OpenedReport
 from severstal_prep.files import replacing
+from severstal_prep.parquet import read_table
 
 LIMIT = 40 * 2**20
 """Bytes above which a page is refused: browsers open it, but slowly, and mail does not take it."""
@@ -52,12 +54,15 @@ def write_single_file(report: OpenedReport, out: Path) -> int:
 def pictures(report: OpenedReport) -> Iterator[str]:
     """The pictures that the page's scripts show, as paths inside the report, each once."""
     strips, patches = report.strips, report.patches[report.patches["explained"]]
-    names = pd.concat(
+    shown = [
         rows[column.name]
         for rows, table in ((strips, STRIP), (patches, PATCH))
         for column in table
         if column.page and column.name.endswith("_path")
-    ).dropna()
+    ]
+    if (report.root / SIMILAR).is_file():
+        shown.append(read_table(report.root / SIMILAR)["raw_path"])
+    names = pd.concat(shown).dropna()
     return (str(name) for name in dict.fromkeys(names) if name)
 
 

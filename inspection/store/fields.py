@@ -9,6 +9,7 @@ import pyarrow as pa
 from inspection.pipeline.policy import NORMAL, probability_column
 
 TEXT, BOOL, FLOAT, INT, LONG = pa.string(), pa.bool_(), pa.float32(), pa.int32(), pa.int64()
+BINARY = pa.binary()
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ PATCH = (
     Column("region_height", INT, "… height", page=True, csv=14),
     Column("region_contour", TEXT, "their outlines inside the patch, SVG path data", page=True),
     Column("agreement", FLOAT, "correlation with Grad-CAM's map, in [-1, 1]", page=True),
+    Column("features", BINARY, "what it looks like to the network, float16, of length 1"),
     Column("removed_share", FLOAT, "removed_score / whole_score", page=True),
     Column("weak", BOOL, "whether the explanation is weak by the policy's rule", page=True),
     Column("weak_because", TEXT, "the tests that failed, or no map; else empty", page=True),
@@ -122,6 +124,20 @@ STRIP = (
 )
 """strips.parquet: a row per strip found, inspected or not."""
 
+SIMILAR = (
+    Column("strip_id", TEXT, "strip of an explained patch"),
+    Column("left", INT, "left edge of the patch on the strip, px"),
+    Column("top", INT, "… top edge"),
+    Column("similarity", FLOAT, "cosine of both patches' features, in [-1, 1]"),
+    Column("batch", TEXT, "batch of the similar patch; empty for this one"),
+    Column("similar_strip_id", TEXT, "its strip"),
+    Column("similar_left", INT, "its left edge on that, px"),
+    Column("similar_top", INT, "… top edge"),
+    Column("similar_class", TEXT, "the class that its map explains"),
+    Column("raw_path", TEXT, "its picture in this report, JPEG; empty if it could not be had"),
+)
+"""similar.parquet: for each explained patch the most alike, of this batch and of earlier ones."""
+
 FLAGGED_CSV = tuple(
     column.name for column in sorted(PATCH, key=lambda column: column.csv) if column.csv
 )
@@ -156,6 +172,11 @@ def patch_schema(classes: Sequence[str]) -> pa.Schema:
 def strip_schema(classes: Sequence[str]) -> pa.Schema:
     """The Parquet schema of strips.parquet."""
     return _schema(STRIP, classes)
+
+
+def similar_schema() -> pa.Schema:
+    """The Parquet schema of similar.parquet."""
+    return _schema(SIMILAR, ())
 
 
 def _schema(table: Sequence[Column], classes: Sequence[str]) -> pa.Schema:

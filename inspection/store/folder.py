@@ -17,6 +17,7 @@ from inspection.store.tables import Shards, write_json
 from severstal_prep.alone import alone, unused
 from severstal_prep.checked import checked, read_json
 from severstal_prep.files import write_whole
+from severstal_prep.images import is_whole_jpeg
 from severstal_prep.remote import named
 
 FORMAT = "steel-sise inspection 1"
@@ -24,6 +25,8 @@ INDEX = "index.html"
 RECORD = "batch.json"
 FIGURES = "figures.json"
 WORK = "work"
+SIMILAR = "similar.parquet"
+_LARGEST_PICTURE = 2**24
 
 
 def utc_now() -> str:
@@ -104,6 +107,23 @@ class ReportFolder:
             if not _holds(self.root / name, content):
                 write_whole(self.root / name, content)
         shards.put(rows)
+
+    def copy_picture(self, root: Path, name: str) -> str:
+        """Copy a picture, a JPEG, of the report in `root`; return its name here, "" if it is not
+        to be had: missing, too large or outside that report."""
+        source = root / name
+        try:
+            if not source.resolve().is_relative_to(root.resolve()):
+                return ""
+            if source.stat().st_size > _LARGEST_PICTURE or not is_whole_jpeg(source):
+                return ""
+            content = source.read_bytes()
+        except (OSError, ValueError):
+            return ""
+        ours = pictures.earlier_path(content)
+        if not _holds(self.root / ours, content):
+            write_whole(self.root / ours, content)
+        return ours
 
     def finished(self, fingerprint: str) -> dict[str, Any] | None:
         """The record of a whole report made of exactly these inputs and settings, if it is here."""

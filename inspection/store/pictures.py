@@ -1,5 +1,6 @@
 """The report's images: patches, overlays and maps, strips with their maps laid over."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,11 @@ def draw_patch(patch: PatchMaps, pixels: npt.NDArray[np.uint8]) -> dict[str, byt
     if patch.runner_up is not None:
         files[paths.runner_up_map_path] = encode_png(patch.runner_up)
     return files
+
+
+def earlier_path(content: bytes) -> str:
+    """Where the picture of a patch of an earlier report lies, relative to the report."""
+    return f"{FOLDER}/earlier_{hashlib.sha256(content).hexdigest()[:16]}.jpg"
 
 
 def thumb_path(strip_sha256: str) -> str:

@@ -17,6 +17,9 @@ from severstal_prep.errors import UnreadableImageError
 from severstal_prep.images import read_image
 from severstal_prep.parquet import read_table
 
+FEATURES = "features"
+"""The column that only the search for similar patches reads: it is larger than all others."""
+
 NOT_FINITE = (
     "holds probabilities that are not finite, so that its proposals mean nothing; inspect the "
     "batch again, with a bundle whose weights are finite"
@@ -39,14 +42,15 @@ class OpenedReport:
 
 
 def open_report(root: Path) -> OpenedReport:
-    """Read a report folder's record and tables.
+    """Read a report folder's record and tables, but for the features of patches.
 
     Raises ReportFolderError for a folder without a finished report, for one that is damaged, and
     for one in which the model's answers are not finite, as earlier versions made them.
     """
     try:
         record = read_record(root, ComparedRecord)
-        tables = [read_table(root / name) for name in ("results.parquet", "strips.parquet")]
+        names = ("results.parquet", "strips.parquet")
+        tables = [read_table(root / name, lambda column: column != FEATURES) for name in names]
         tables[0][["strip_id", "coil", "steel", "flagged"]]
         known = finite(tables[0], record["bundle"]["classes"])
     except NotADirectoryError as error:

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toys import FakeExplainer, toy_classifier
+from toys import FakeExplainer, toy_classifier, toy_features
 
 from inspection.pipeline import explainer as explainer_module
 from inspection.pipeline import run as run_module
@@ -35,6 +35,7 @@ def inspect_toy(monkeypatch: pytest.MonkeyPatch) -> Inspect:
         monkeypatch.setattr(run_module, "load_classifier", lambda *_: classifier)
         monkeypatch.setattr(explainer_module, "make_explainer", lambda *_: fake)
         monkeypatch.setattr(explainer_module, "make_gradcam", lambda *_: FakeExplainer())
+        monkeypatch.setattr(explainer_module, "make_features", lambda *_: toy_features)
         return inspect(Settings(bundle=Path("toy"), batch=batch, out=out, **settings))  # type: ignore[arg-type]
 
     return call

@@ -13,7 +13,7 @@ import pandas as pd
 from inspection.quality.figures import Request, figures
 from inspection.report.build import build
 from inspection.report.render import write_report
-from inspection.store.fields import patch_schema, strip_schema
+from inspection.store.fields import patch_schema, similar_schema, strip_schema
 from inspection.store.frames import records
 from inspection.store.reading import OpenedReport, open_report
 from inspection.store.tables import write_json, write_table
@@ -37,7 +37,8 @@ def enlarge(report: Path, out: Path, cards: int) -> Path:
     patches = write_table(out / "results.parquet", patches, patch_schema(small.classes))
     write_json(out / "batch.json", card)
     large = OpenedReport(out, card, patches, strips)
-    write_report(build(card, strips, patches, figures(large, Request())), out)
+    alike = pd.DataFrame(columns=similar_schema().names)
+    write_report(build(card, strips, patches, figures(large, Request()), alike), out)
     return out / "index.html"
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
+import pandas as pd
 import pytest
 from toy_reports import data_of, report_of
 from toys import CLASSES, FakeExplainer, strip, write_strip
@@ -99,17 +100,21 @@ def page(report: Path) -> Page:
     return Page((report / "index.html").read_text("utf-8"))
 
 
+def alike(report: Path) -> pd.DataFrame:
+    return pd.read_parquet(report / "similar.parquet")
+
+
 def built(report: Path) -> BatchReport:
     opened = open_report(report)
     found = replace(figures(opened, Request()), no_drift=NO_REFERENCE)
-    return build(opened.record, opened.strips, opened.patches, found)
+    return build(opened.record, opened.strips, opened.patches, found, alike(report))
 
 
 def test_real_drift_stands_in_the_head(report: Path) -> None:
     opened = open_report(report)
     for noise, words in ((0.3, ()), (0.05, ("a large drift",))):
         found = replace(figures(opened, Request()), drift=Drift(0.4, 0.3, 0.0, 700, 500, noise))
-        made = build(opened.record, opened.strips, opened.patches, found)
+        made = build(opened.record, opened.strips, opened.patches, found, alike(report))
         assert [alarm.rsplit(": ")[-1].rstrip(".") for alarm in made.alarms] == list(words)
         head = render(made).partition('<section id="completeness"')[0]
         assert ("a large drift" in head) == bool(words)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import FakeExplainer, toy_classifier
+from toys import FakeExplainer, toy_classifier, toy_features
 
 from inspection.pipeline import explainer as explainer_module
 from inspection.pipeline import run as run_module
@@ -32,6 +32,7 @@ def report_of(
         patch.setattr(run_module, "load_classifier", lambda *_: classifier)
         patch.setattr(explainer_module, "make_explainer", lambda *_: explainer)
         patch.setattr(explainer_module, "make_gradcam", lambda *_: FakeExplainer())
+        patch.setattr(explainer_module, "make_features", lambda *_: toy_features)
         chosen = Settings(bundle=Path("toy"), batch=batch, out=out, policy=policy, **settings)
         return inspect(chosen)
 

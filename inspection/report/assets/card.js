@@ -30,6 +30,7 @@ function drawCard(card, printed = false) {
   slot(root, "trust").append(...trustOf(card));
   if (!printed) slot(root, "decide").append(drawDecide(card.strip, card));
   else slot(root, "decide").append(make("ul", { className: "log" }, ...printedLog(card)));
+  if (!printed) root.append(drawSimilar(card) ?? "");
   return root;
 }
 

@@ -105,7 +105,7 @@ function wireTiles() {
   dialog.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const writing = event.target.closest("input:not([type=range]), select, textarea");
-    if (event.code === "KeyP" && STATE.keys === "on" && !writing && viewed?.inspected) {
+    if (keyOf(event) === "p" && STATE.keys === "on" && !writing && viewed?.inspected) {
       event.preventDefault();
       if (!event.repeat) showTiles(!tilesShown);
     } else {

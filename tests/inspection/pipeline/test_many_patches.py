@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import quickly, small_cnn
-from toys import FakeExplainer, needs_openvino, strip, toy_classifier
+from toys import FakeExplainer, needs_openvino, strip, toy_classifier, toy_features
 
 from inspection.pipeline.classifier import Classifier
 from inspection.pipeline.explainer import PatchEvidence, PatchExplainer, PatchTask
@@ -121,6 +121,7 @@ def with_fakes(
     module = "inspection.pipeline.explainer"
     monkeypatch.setattr(f"{module}.make_explainer", lambda *_: explainer)
     monkeypatch.setattr(f"{module}.make_gradcam", lambda *_: second or FakeExplainer())
+    monkeypatch.setattr(f"{module}.make_features", lambda *_: toy_features)
     return PatchExplainer(toy_classifier(), SiseOptions(fill="grey"))
 
 

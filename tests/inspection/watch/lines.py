@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from toys import FakeExplainer, strip, toy_classifier, write_strip
+from toys import FakeExplainer, strip, toy_classifier, toy_features, write_strip
 
 from inspection.pipeline import explainer as explainer_module
 from inspection.pipeline import run as run_module
@@ -44,6 +44,7 @@ def use_toys(monkeypatch: pytest.MonkeyPatch, model: str = "ab" * 32) -> None:
     monkeypatch.setattr(run_module, "load_classifier", lambda *_: classifier)
     monkeypatch.setattr(explainer_module, "make_explainer", lambda *_: FakeExplainer())
     monkeypatch.setattr(explainer_module, "make_gradcam", lambda *_: FakeExplainer())
+    monkeypatch.setattr(explainer_module, "make_features", lambda *_: toy_features)
 
 
 class Line:
