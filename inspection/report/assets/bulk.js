@@ -39,15 +39,19 @@ function drawSame(card) {
 async function confirmSeveral() {
   if (!mayDecide()) return refuseViewer();
   const card = currentCard();
-  const choices = [
-    ...[...shownByClass()].map(([said, cards]) => ({
-      cards, text: plural(cards.length, "{n} shown and open: confirm as {class}", "All {n} shown and open: confirm as {class}", { class: CLASSES[said].name }),
-    })),
-    ...(card?.flagged ? [card, ...othersLike(card)].filter(isOpen).slice(0, 1).map(() => {
-      const cards = openOf(card.strip).filter((other) => other.class === card.class);
-      return { cards, text: plural(cards.length, "{n} open on strip {strip}: confirm as {class}", "All {n} open on strip {strip}: confirm as {class}", { class: CLASSES[card.class].name, strip: card.strip.strip_id }) };
-    }) : []),
-  ];
+  const groups = [...shownByClass()];
+  const choices = groups.map(([said, cards]) => ({
+    cards, text: plural(cards.length, "{n} shown and open: confirm as {class}", "All {n} shown and open: confirm as {class}", { class: CLASSES[said].name }),
+  }));
+  if (groups.length > 1) {
+    const cards = groups.flatMap(([, own]) => own);
+    choices.push({ cards, text: say("All {n} shown and open: confirm each as its class", { n: number(cards.length) }) });
+  }
+  if (card && openOf(card.strip).some((other) => other.class === card.class)) {
+    const cards = openOf(card.strip).filter((other) => other.class === card.class);
+    const values = { class: CLASSES[card.class].name, strip: card.strip.strip_id };
+    choices.push({ cards, text: plural(cards.length, "{n} open on strip {strip}: confirm as {class}", "All {n} open on strip {strip}: confirm as {class}", values) });
+  }
   if (!choices.length) {
     announce(say("None of those shown is open."));
     return false;

@@ -1,10 +1,11 @@
 "use strict";
-// Decisions on their way to the review. What was decided at once is one act, sent in one request; an
-// act is kept in the browser before it is sent, until the review has it. So a lost network, a closed
+// Decisions on their way to the review. What was decided at once is one act, which
+// is kept in the browser before it is sent, until the review has it. So a lost network, a closed
 // page and a refusal lose nothing, and sending again adds nothing: ids are made once.
 
 const UNSENT = `steel-sise unsent ${REPORT.batch.fingerprint}`;
 const LONGEST_WAIT_MS = 30000;
+const MOST_TOGETHER = 500; // decisions a request, but for those that were made at once
 
 /** Acts in their order. @type {Act[]} */
 const QUEUE = [];
@@ -12,6 +13,7 @@ const QUEUE = [];
 const waiting = new Map();
 const saved = new Set(); // keys of the subjects about which the review took something from this page
 let sending = false;
+let alone = false; // whether acts are sent one by one, as one of several was refused
 let failures = 0; // in a row
 let signedOut = false; // then nothing is sent until somebody signs in, or asks for it
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -54,16 +56,23 @@ function settleWaiting(act) {
   settleKeys(keys);
 }
 
-/** The first act that may be sent: none that was refused, or is about what a refused one is about. */
-function nextAct() {
+/** The first acts that may be sent together: none that was refused, or is about what a refused one is about. */
+function nextActs() {
   const blocked = new Set();
+  const acts = [];
+  let count = 0;
   for (const act of signedOut ? [] : QUEUE) {
     const keys = act.entries.map(subjectKey);
     act.refused ||= isOurs(act) ? "" : say("It was decided by {name}, who is not signed in.", { name: act.entries[0].reviewer });
-    if (!act.refused && !keys.some((key) => blocked.has(key))) return act;
-    for (const key of keys) blocked.add(key);
+    if (act.refused || keys.some((key) => blocked.has(key))) {
+      for (const key of keys) blocked.add(key);
+    } else {
+      count += keys.length;
+      if (acts.length && (alone || count > MOST_TOGETHER)) break;
+      acts.push(act);
+    }
   }
-  return null;
+  return acts;
 }
 
 /** Nobody sends under another's name. @param {Act} act */
@@ -74,27 +83,29 @@ async function send() {
   clearTimeout(nextTry);
   if (sending || !server) return;
   sending = true;
-  for (let act = nextAct(); act; act = nextAct()) {
+  for (let acts = nextActs(); acts.length; acts = nextActs()) {
+    const made = acts.flatMap((act) => act.entries);
     try {
-      const { states: found } = await ask(`${server}/decisions`, { decisions: act.entries });
+      const { states: found } = await ask(`${server}/decisions`, { decisions: made });
       failures = 0;
-      leave(act);
-      for (const entry of act.entries) saved.add(subjectKey(entry));
+      for (const act of acts) leave(act);
+      for (const entry of made) saved.add(subjectKey(entry));
       take(found);
     } catch (error) {
-      if (!refuses(act, /** @type {Refusal} */ (error))) break;
+      if (!refuses(acts, /** @type {Refusal} */ (error))) break;
     }
-    showActs([act]);
+    alone = acts.some((act) => QUEUE.includes(act) && !act.refused); // then one of them was refused
+    showActs(acts);
   }
   sending = false;
   showQueue();
 }
 
-/** Note why an act was not stored; whether that is for good, not for a while. @param {Act} act @param {Refusal} error */
-function refuses(act, { status, message }) {
+/** Note why acts were not stored; whether that is for good, not for a while. @param {Act[]} acts @param {Refusal} error */
+function refuses(acts, { status, message }) {
   signedOut = status === 401;
   if (status >= 400 && status < 500 && ![401, 408, 429].includes(status)) {
-    act.refused = message || String(status);
+    if (acts.length === 1) acts[0].refused = message || String(status);
     return true;
   }
   failures += 1;

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pages import cards, press, sign
 from playwright.sync_api import BrowserContext, Page, Route, expect
-from serving import TOKEN, kinds, open_served
+from serving import TOKEN, all_sent, kinds, open_served
 
 from inspection.review.database import Database
 
@@ -109,30 +109,38 @@ def test_an_answer_that_is_lost_adds_nothing(
 def test_a_refusal_is_shown_and_not_sent_again(
     serve: str, page: Page, database: Database, report: Path
 ) -> None:
-    asked: list[Route] = []
+    sent: list[list[str]] = []
+    held: list[Route] = []
 
-    def refuse(route: Route) -> None:
-        asked.append(route)
-        route.fulfill(status=422, body="decision 1: the batch has no such strip")
+    def refuse_the_first_strip(route: Route) -> None:
+        sent.append([entry["strip"] for entry in route.request.post_data_json["decisions"]])
+        if len(sent) == 1:
+            held.append(route)
+        elif "coil A/0.png" in sent[-1]:
+            route.fulfill(status=422, body="decision 1: the batch has no such strip")
+        else:
+            route.continue_()
 
-    open_served(page, serve, "card=1&advance=off")
+    open_served(page, serve, "card=2&advance=off")
     sign(page)
-    page.route(POST, refuse)
-    press(page, "c")
+    page.route(POST, refuse_the_first_strip)
+    # While the first is on its way, two on the first strip and one on another wait.
+    press(page, "ckcxjjjx")
+    held[0].continue_()
     box = page.locator("#unsent")
     expect(box).to_contain_text("Not saved: decision 1: the batch has no such strip")
     expect(box).to_contain_text("Number 1: confirmed, class 1, A. Smith")
-    press(page, "x")  # about the same patch: waits behind it
-    page.evaluate(COME_BACK)
-    page.unroute(POST)
-    press(page, "jx")  # about another one: does not wait
     expect(page.locator("#ledger")).to_have_text("2 decisions not saved yet.")
-    assert len(asked) == 1
-    assert kinds(database, report) == [("reject", "", "A. Smith")]
+    page.evaluate(COME_BACK)
+    # Together, then alone; the second on the first strip waits for what becomes of the first.
+    names = [[name[-5:-4] for name in names] for names in sent]
+    assert names == [["1"], ["0", "0", "3"], ["0"], ["3"]]
+    assert [kind for kind, _, _ in kinds(database, report)] == ["confirm", "reject"]
+    page.unroute(POST)
     box.get_by_role("button", name="Discard").click()
-    expect(page.locator("#ledger")).to_have_text("Decisions go to the review at once.")
+    all_sent(page)
     expect(box).to_be_hidden()
-    assert kinds(database, report) == [("reject", "", "A. Smith")] * 2
+    assert [kind for kind, _, _ in kinds(database, report)] == ["confirm", "reject", "reject"]
 
 
 @pytest.mark.slow
