@@ -1,6 +1,7 @@
 """The log in the database: entries are checked and appended, and read back."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, assert_never
 
@@ -11,10 +12,22 @@ from inspection.review.decisions import Disposal, Reclass, Undo, Verdict
 from inspection.review.errors import DecisionError
 from inspection.review.queries import Row, batch_by_fingerprint
 from inspection.review.schema import batches, decisions, patches, sightings, strips
-from inspection.review.state import Decision
+from inspection.review.state import Decision, How
 
 Source = Literal["server", "import"]
 AnyEntry = Verdict | Reclass | Disposal | Undo
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who was signed in when decisions came: `name` "" where nobody is, or only the token is
+    known; `how` says by what."""
+
+    name: str = ""
+    how: How = ""
+
+
+UNKNOWN = Author()
 
 
 def find_batch(connection: sa.Connection, fingerprint: str) -> Row:
@@ -34,24 +47,36 @@ def queue_up(connection: sa.Connection, batch: Row) -> None:
 
 
 def append(
-    connection: sa.Connection, batch: Row, entries: Iterable[AnyEntry], source: Source
+    connection: sa.Connection,
+    batch: Row,
+    entries: Iterable[AnyEntry],
+    source: Source,
+    author: Author = UNKNOWN,
 ) -> int:
     """Append the entries that the log does not have yet, in their order; return how many.
 
     To be called in `Database.writing`. Raises DecisionError, naming the entry by its number,
-    for an unknown strip or patch, a decision that does not fit it, and an id in use.
+    for an unknown strip or patch, a decision that does not fit it, an id in use, and another
+    reviewer than the `author` who is signed in.
     """
     queue_up(connection, batch)
     added = 0
     for number, entry in enumerate(entries, 1):
         try:
-            added += _append_one(connection, batch, entry, source)
+            added += _append_one(connection, batch, entry, source, author)
         except DecisionError as error:
             raise DecisionError(f"decision {number}: {error}") from error
     return added
 
 
-def _append_one(connection: sa.Connection, batch: Row, entry: AnyEntry, source: Source) -> bool:
+def _append_one(
+    connection: sa.Connection, batch: Row, entry: AnyEntry, source: Source, author: Author
+) -> bool:
+    if author.name and entry.reviewer != author.name:
+        raise DecisionError(
+            f"signed by {entry.reviewer!r}, but {author.name!r} is signed in; decide under that "
+            "name, or sign in again"
+        )
     strip_id, patch = _subject(connection, batch, entry)
     row = {
         "uuid": str(entry.id),
@@ -76,7 +101,12 @@ def _append_one(connection: sa.Connection, batch: Row, entry: AnyEntry, source: 
             raise DecisionError(f"the id {entry.id} is another decision's; make a new id")
         return False
     _check_seen(connection, row, seen)
-    row |= {"recorded": datetime.now(UTC), "source": source}
+    row |= {
+        "recorded": datetime.now(UTC),
+        "source": source,
+        "authenticated": author.name,
+        "how": author.how,
+    }
     connection.execute(decisions.insert().values(row))
     if seen:
         links = [{"decision": row["uuid"], "seen": uuid} for uuid in sorted(seen)]
@@ -184,6 +214,8 @@ def read_log(
             recorded=row.recorded,
             source=row.source,
             in_view_of=tuple(seen.get(row.uuid, ())),
+            authenticated=row.authenticated,
+            how=row.how,
         )
         for row in connection.execute(query)
     ]

@@ -110,6 +110,9 @@ decisions = Table(
     Column("decided", UtcDateTime, nullable=False),
     Column("recorded", UtcDateTime, nullable=False),
     Column("source", String(16), nullable=False),
+    # Who was signed in at the server; "" where nobody is, and of an imported file.
+    Column("authenticated", Text, nullable=False, server_default=""),
+    Column("how", String(16), nullable=False, server_default=""),
     CheckConstraint(
         "kind IN ('confirm', 'reject', 'reclass', 'disposition', 'undo')", name="known_kind"
     ),
@@ -118,6 +121,9 @@ decisions = Table(
     CheckConstraint("kind = 'undo' OR (kind = 'disposition') = (patch_id IS NULL)", name="subject"),
     CheckConstraint("(kind IN ('reclass', 'disposition')) = (value <> '')", name="has_value"),
     CheckConstraint("reviewer <> ''", name="signed"),
+    CheckConstraint("how IN ('', 'token', 'user', 'proxy', 'oidc')", name="known_how"),
+    CheckConstraint("authenticated IN ('', reviewer)", name="signed_by_who_is_known"),
+    CheckConstraint("(how IN ('', 'token')) = (authenticated = '')", name="known_by_name"),
 )
 
 sightings = Table(

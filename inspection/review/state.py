@@ -13,12 +13,16 @@ from typing import Literal
 
 Kind = Literal["confirm", "reject", "reclass", "disposition", "undo"]
 Status = Literal["open", "decided", "disputed"]
+How = Literal["", "token", "user", "proxy", "oidc"]
+"""How the server knew who decided: not at all, by the shared token, by a password of its own
+users, by a proxy's word, by an OpenID provider's."""
 
 
 @dataclass(frozen=True)
 class Decision:
     """A row of the log. `subject` is ("patch" or "strip", its number in the database);
-    `value` the class of a reclass, the disposition of a strip, else ""."""
+    `value` the class of a reclass, the disposition of a strip, else ""; `authenticated` the name
+    that was signed in, "" where nobody was or only the token is known."""
 
     uuid: str
     subject: tuple[Literal["patch", "strip"], int]
@@ -31,6 +35,8 @@ class Decision:
     recorded: datetime
     source: str
     in_view_of: tuple[str, ...]
+    authenticated: str = ""
+    how: How = ""
 
     @property
     def outcome(self) -> tuple[str, str]:

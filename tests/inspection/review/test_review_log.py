@@ -162,7 +162,7 @@ def test_the_log_refuses_replacement(database: Database, report: Path) -> None:
     sqlite = database.engine.dialect.name == "sqlite"
     statement = (
         "INSERT OR REPLACE INTO decisions SELECT id, uuid, batch_id, strip_id, patch_id, kind, "
-        "value, undoes, 'forged', reason, decided, recorded, source FROM decisions"
+        "value, undoes, 'forged', reason, decided, recorded, source, '', '' FROM decisions"
         if sqlite
         else "TRUNCATE decisions CASCADE"
     )
