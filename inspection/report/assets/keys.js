@@ -20,11 +20,16 @@ const KEYS = {
   "/": () => find("[data-state=q]")?.focus(),
   "?": () => find("#help").showModal(),
 };
+const MOVING = new Set("jk");
+const DECIDING = new Set("cx");
 for (const [key, name] of Object.entries({ a: word("accept"), h: word("hold"), r: word("rework"), s: word("scrap") })) {
+  DECIDING.add(key);
   KEYS[key] = (card) => card && decide(stripSubject(card.strip), { kind: "disposition", disposition: name }, card.strip, card);
 }
 for (const [index, { symbol }] of CLASSES.entries()) {
-  if (index > 0 && symbol.length === 1) KEYS[symbol] = (card) => card && decideClass(card, index);
+  if (index === 0 || symbol.length !== 1) continue;
+  DECIDING.add(symbol);
+  KEYS[symbol] = (card) => card && decideClass(card, index);
 }
 
 /**
@@ -44,11 +49,25 @@ function keyOf({ key, code, shiftKey }) {
 const isTaken = (target) => Boolean(find("dialog[open]")) ||
   (target instanceof Element && Boolean(target.closest("input:not([type=range], [type=checkbox], [type=radio]), select, textarea")));
 
+/** A key that decides does so on what is seen: else the card is shown first, and the key is pressed again. */
+function isSeen(card) {
+  if (!card) {
+    announce(say("Choose an indication first: n leads to the next open one."));
+    return false;
+  }
+  if (activeList().isInSight(card, measureSticky())) return true;
+  go(card);
+  announce(say("This one was out of sight. Press the key again to decide."));
+  return false;
+}
+
 addEventListener("keydown", (event) => {
   if (STATE.keys !== "on" || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || isTaken(event.target)) return;
   const key = keyOf(event);
   const act = Object.hasOwn(KEYS, key) ? KEYS[key] : null;
   if (!act) return;
   event.preventDefault();
-  if (!event.repeat || key === "j" || key === "k") act(currentCard());
+  if (event.repeat && !MOVING.has(key)) return;
+  const card = shown.find((one) => one === currentCard()) ?? null; // what filters hide is not decided on
+  if (!DECIDING.has(key) || isSeen(card)) act(card);
 });

@@ -109,6 +109,12 @@ class VirtualList {
     return this.nodes.get(this.key(item)) ?? null;
   }
 
+  /** Whether a part of an item that can be judged is in the window, px below what sticks to its top. */
+  isInSight(item, stuck) {
+    const box = this.nodes.get(this.key(item))?.getBoundingClientRect();
+    return box !== undefined && box.bottom > stuck && box.top < innerHeight;
+  }
+
   /** Tell the library what there is now; nothing, while the list is hidden. */
   #update(forced = false, measured = false) {
     const visible = this.holder.isConnected && this.holder.offsetParent !== null;

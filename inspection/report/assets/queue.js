@@ -197,6 +197,7 @@ function whatOf({ entries: made }) {
 
 /** Whoever comes back, or has a network again, need not wait; who signed in elsewhere, neither. */
 async function comeBack() {
+  showSigner(); // the shift may have ended
   if (signedOut && (await askWho())) sendAgain();
   else send();
 }

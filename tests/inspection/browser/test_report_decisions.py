@@ -27,6 +27,7 @@ def exported(page: Page, folder: Path) -> DecisionFile:
 
 def log_of(page: Page, card: int) -> list[str]:
     """The lines below the card of this number."""
+    page.wait_for_selector("html[data-ready]", state="attached")
     page.evaluate("number => go(CARDS[number - 1])", card)
     return page.locator("#cards .card.current .log li").all_inner_texts()
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from browsing import axe
 from pages import answer, cards, open_page, press
 from playwright.sync_api import Page, expect
 
@@ -48,6 +49,7 @@ def test_a_question_can_be_left_and_a_name_changed(page: Page, report: Path) -> 
     page.add_init_script(f"localStorage['steel-sise reviewer'] ??= {json.dumps('A. Smith')}")
     open_page(page, report, "card=1&advance=off")  # as an older version kept it
     press(page, "c")
+    assert axe(page) == []
     page.keyboard.press("Escape")
     expect(page.locator("#ask")).to_be_hidden()
     assert cards(page).first.locator(".log li").count() == 0

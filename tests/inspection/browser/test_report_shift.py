@@ -134,6 +134,36 @@ def test_the_filter_open_stays_true(page: Page, report: Path) -> None:
     expect(page.locator("#announcer")).to_contain_text("All indications are decided.")
 
 
+def test_nothing_is_decided_unseen(page: Page, report: Path) -> None:
+    word = page.locator("#announcer")
+    open_page(page, report, "card=6")
+    sign(page)
+    page.evaluate("scrollTo(0, 0)")
+    press(page, "c")
+    expect(word).to_have_text("This one was out of sight. Press the key again to decide.")
+    expect(page.locator(".card.current")).to_be_in_viewport(ratio=0.5)
+    assert outcome(page, 6) == []
+    press(page, "c")
+    assert outcome(page, 6) == ["confirm"]
+    assert current(page) == "1"
+    page.evaluate("setState({ class: '2' })")  # which hides the current card
+    press(page, "c")
+    expect(word).to_contain_text("Choose an indication first")
+    assert outcome(page, 1) == []
+
+
+@pytest.mark.slow
+def test_the_table_decides_as_the_cards_do(page: Page, report: Path) -> None:
+    open_page(page, report, "view=table&review=open&card=1")
+    sign(page)
+    press(page, "cx")
+    expect(page.locator("#table .line.current")).to_be_focused()
+    assert page.locator("#table .line:not(.head) a").all_inner_texts() == ["3", "4", "5", "6"]
+    page.select_option("[data-state=review]", "decided")
+    lines = page.locator("#table .line:not(.head)")
+    expect(lines.locator(":nth-child(11)")).to_have_text(["confirmed, class 1", "no defect"])
+
+
 def test_nothing_moves_under_the_pointer(page: Page, report: Path) -> None:
     open_page(page, report, "review=open&card=2")
     sign(page)
