@@ -38,7 +38,7 @@ from inspection.pipeline.strips import AGAIN, Batch, list_batch
 from inspection.quality.figures import Background, Figures, as_json, work_out
 from inspection.quality.ground_truth import WITHOUT_TRUTH, HeldAgainst, hold_against
 from inspection.quality.history import SAME_STRIPS, history
-from inspection.quality.labels import check_labels, match, read_labels
+from inspection.quality.labels import Truth, check_labels, match, read_labels
 from inspection.quality.similar import find_similar
 from inspection.quality.weak import judge, rank
 from inspection.report.build import build
@@ -183,8 +183,10 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     classes = run.model.classes
     patches, strips = classify_strips(run, folder)
     run, strips = _without_changed(run, strips)
-    truth = None if run.labels is None else match(run.labels, strips, classes)
+    truth = _truth(run, strips)  # before any map is made, as it may be refused
     patches, strips = explain_strips(patches, strips, run, folder)
+    run, strips = _without_changed(run, strips)
+    truth = truth and _truth(run, strips)
     patches = rank(judge(patches, run.policy.weak))
     held = None if truth is None else hold_against(patches, truth, classes, folder.root)
     patches = patches.assign(**WITHOUT_TRUTH) if held is None else held.patches
@@ -204,6 +206,10 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     seal = folder.finish(content, {*_images(strips), *_images(patches), *_images(similar)})
     folder.log("sealed", seal=seal)
     return content
+
+
+def _truth(run: Run, strips: pd.DataFrame) -> Truth | None:
+    return None if run.labels is None else match(run.labels, strips, run.model.classes)
 
 
 def _without_changed(run: Run, strips: pd.DataFrame) -> tuple[Run, pd.DataFrame]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from inspection.errors import BatchError, ReportFolderError
+from inspection.errors import ReportFolderError
 from inspection.pipeline.classifier import PATCH_COLUMNS
 from inspection.pipeline.engines import (
     Asked,
@@ -63,9 +63,25 @@ def classify_strips(run: Run, folder: ReportFolder) -> tuple[pd.DataFrame, pd.Da
 def explain_strips(
     patches: pd.DataFrame, strips: pd.DataFrame, run: Run, folder: ReportFolder
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Stages "explain", "measure" and "render" over rows of `classify_strips`."""
-    patches = explain_batch(patches, run, folder)
+    """Stages "explain", "measure" and "render" over rows of `classify_strips`.
+
+    A strip that changed since it was classified is no longer among the patches, and told as one
+    that could not be read.
+    """
+    patches, gone = explain_batch(patches, run, folder)
+    if gone:
+        strips = dispose(_without(strips, gone), patches, run)
     return patches, strips.assign(**_strip_pictures(strips, patches, run))
+
+
+def _without(strips: pd.DataFrame, gone: Mapping[str, str]) -> pd.DataFrame:
+    """Rows of strips, those that are gone with the reason for it."""
+    lost = strips["strip_id"].isin(list(gone))
+    return strips.assign(
+        status=strips["status"].mask(lost, "unreadable"),
+        reason=strips["reason"].mask(lost, strips["strip_id"].map(gone)),
+        **{name: strips[name].mask(lost) for name in ("width", "height")},
+    )
 
 
 def classify_batch(run: Run, folder: ReportFolder) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -187,8 +203,11 @@ def dispose(strips: pd.DataFrame, patches: pd.DataFrame, run: Run) -> pd.DataFra
     )
 
 
-def explain_batch(patches: pd.DataFrame, run: Run, folder: ReportFolder) -> pd.DataFrame:
-    """Stages "explain", "measure" and "render" over the flagged patches, or over all.
+def explain_batch(
+    patches: pd.DataFrame, run: Run, folder: ReportFolder
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Stages "explain", "measure" and "render" over the flagged patches, or over all: rows of
+    patches, without those of strips that could not be read again, and why, by strip_id.
 
     A flagged patch is explained for the class it indicates, another for its predicted class; if
     the settings say so, for the runner-up, too. Adds the columns of `fields.PATCH` from
@@ -199,12 +218,14 @@ def explain_batch(patches: pd.DataFrame, run: Run, folder: ReportFolder) -> pd.D
     target = patches["predicted"].where(~patches["flagged"], patches["indicated"])
     patches = patches.assign(explained=explained, target=target.where(explained, ""))
     chosen = _with_keys(patches[explained], run)
+    gone: dict[str, str] = {}
     for _ in range(_ROUNDS):
-        _fill_explanations(chosen, run, folder)
+        gone |= _fill_explanations(chosen, run, folder)
+        patches, chosen = (rows[~rows["strip_id"].isin(list(gone))] for rows in (patches, chosen))
         wanted = [*chosen["key"], *chosen.loc[chosen["runner_up"] != "", "runner_up_key"]]
         kept = folder.explanations.read(wanted, without="heat").set_index("key")
         if set(wanted) <= set(kept.index):
-            return _with_evidence(patches, chosen, kept)
+            return _with_evidence(patches, chosen, kept), gone
     raise _unsound(folder)
 
 
@@ -249,14 +270,14 @@ def _with_evidence(patches: pd.DataFrame, chosen: pd.DataFrame, kept: pd.DataFra
     return joined.assign(**{name: texts[name].where(texts[name].notna(), "") for name in _TEXTS})
 
 
-def _fill_explanations(chosen: pd.DataFrame, run: Run, folder: ReportFolder) -> None:
-    """Explain the patches whose maps are not kept, and draw all."""
+def _fill_explanations(chosen: pd.DataFrame, run: Run, folder: ReportFolder) -> dict[str, str]:
+    """Explain the patches whose maps are not kept, and draw all; why strips could not be read."""
+    reasons: dict[str, str] = {}
 
     def work() -> Iterator[object]:
         count = 0
         for done in run.engine(_units(chosen, run, folder)):
-            for strip_id, reason in done.reasons.items():
-                raise BatchError(f"{run.batch.root / strip_id}: {reason}")
+            reasons.update(done.reasons)
             folder.keep(folder.explanations, done.rows, done.pictures)
             if isinstance(done.unit, Explain):
                 _log(done, done.unit, folder)
@@ -267,6 +288,9 @@ def _fill_explanations(chosen: pd.DataFrame, run: Run, folder: ReportFolder) -> 
 
     for _ in track(work(), len(chosen), "explain"):
         pass
+    for strip_id, reason in sorted(reasons.items()):
+        folder.log("unreadable", strip_id=strip_id, reason=reason)
+    return reasons
 
 
 def _log(done: Done, unit: Explain, folder: ReportFolder) -> None:

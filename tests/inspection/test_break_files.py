@@ -80,17 +80,21 @@ WHAT = (
 )
 
 
-def changing(monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[Path], None]) -> None:
-    """Let `change` happen to the strip of that name before it is read, after it was listed."""
+def changing(
+    monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[Path], None], time: int = 1
+) -> None:
+    """Let `change` happen to the strip of that name, after it was listed, before it is read: for
+    its classes the first time, for its maps the second."""
     read = strips_module.read_bytes
 
     def changed(path: Path) -> bytes:
-        if path.name == name and not done:
-            done.append(path)
-            change(path)
+        if path.name == name:
+            times.append(path)
+            if len(times) == time:
+                change(path)
         return read(path)
 
-    done: list[Path] = []
+    times: list[Path] = []
     monkeypatch.setattr(strips_module, "read_bytes", changed)
 
 
@@ -121,6 +125,29 @@ def test_a_strip_that_changes_after_it_was_listed_is_told_and_not_judged_by_halv
     assert (strips.drop(["b.png", UNREADABLE])["status"] == "inspected").all()
     if (batch / "b.png").is_dir():
         (batch / "b.png").rmdir()
+    (batch / "b.png").write_bytes(whole)
+    inspect_toy(batch, batch.parent / "unbroken")
+    inspect_toy(batch, out)
+    assert_whole(out, contents(batch.parent / "unbroken"), batch)
+
+
+@pytest.mark.parametrize("what", ["vanishes", "is replaced"])
+def test_a_strip_that_changes_between_its_classes_and_its_maps_is_not_judged_by_halves(
+    what: str, batch: Path, inspect_toy: Inspect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = batch.parent / "out"
+    whole = (batch / "b.png").read_bytes()
+    with monkeypatch.context() as patch:
+        changing(patch, "b.png", lambda path: void(CHANGES[what](path)), time=2)
+        finished = inspect_toy(batch, out)
+    patches, strips = rows(out)
+    lost = strips.set_index("strip_id").loc["b.png"]
+    assert lost[["status", "patches", "flagged", "disposition", "raw_path"]].tolist() == [
+        "unreadable", 0, 0, "hold", "",
+    ]  # fmt: skip
+    assert lost["reason"].endswith("; run again once it is written")
+    assert "b.png" not in set(patches["strip_id"])
+    assert (finished.record["exit_status"], finished.record["counts"]["unreadable"]) == (4, 2)
     (batch / "b.png").write_bytes(whole)
     inspect_toy(batch, batch.parent / "unbroken")
     inspect_toy(batch, out)
