@@ -20,6 +20,7 @@ from inspection.quality.gradcam_agreement import SECOND_METHOD
 from inspection.report.drawings import draw
 from inspection.report.identity import identity
 from inspection.report.model import GLYPHS, BatchReport, ClassCount, ClassMark, Proposal
+from inspection.report.rules import rules_of, said_rule, said_rules
 from inspection.store.frames import rows
 from inspection.words import say, word
 from sise.status import CONSTANT_MAP, NO_POSITIVE_GRADIENT, NOT_FINITE, OK
@@ -47,7 +48,9 @@ def build(
     """The report of a run from its record (batch.json), its rows of strips, patches and similar
     patches, and its figures."""
     marks = class_marks(record["bundle"]["classes"], record["config"]["thresholds"])
-    shown, cards = tuple(rows(strips)), cards_of(patches, strips)
+    said = said_rules(record["policy"])
+    spoken = strips.assign(rule=[said_rule(rule, said) for rule in strips["rule"]])
+    shown, cards = tuple(rows(spoken)), cards_of(patches, strips)
     pareto = _pareto(cards, [mark for mark in marks if mark.name != NORMAL])
     policy, config = record["policy"], record["config"]
     return BatchReport(
@@ -88,15 +91,6 @@ def build(
         identity=identity(record),
         inputs=tuple((entry["strip_id"], entry["sha256"]) for entry in record["inputs"]),
     )
-
-
-def rules_of(policy: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Dispositions with their rules; a record of an earlier version knows no rule *unsure*."""
-    rules = [(rule["disposition"], rule["in_words"]) for rule in policy["rules"]]
-    unsure = policy.get("unsure")
-    if unsure is not None:
-        rules.append(("hold", f"{unsure['in_words']}, where accept would be proposed"))
-    return tuple(rules)
 
 
 def class_marks(classes: Sequence[str], thresholds: Mapping[str, float]) -> tuple[ClassMark, ...]:

@@ -10,6 +10,7 @@ import jinja2
 from inspection.report.model import BatchReport
 from inspection.report.palettes import palettes
 from inspection.report.payload import as_script
+from inspection.report.rules import exact_percent
 from inspection.report.tiles import tile_files, tile_name
 from inspection.words import (
     decimal,
@@ -70,6 +71,7 @@ def _template() -> jinja2.Template:
         decimal=decimal,
         probability=probability,
         percent=percent,
+        exact_percent=exact_percent,
         share=lambda share: percent(share, 1),
         number=number,
         time=_time,

@@ -17,11 +17,13 @@ from toys import CLASSES, FakeExplainer, strip, write_strip
 from inspection.pipeline.run import Finished
 from inspection.quality.drift import NO_REFERENCE, Drift
 from inspection.quality.figures import Request, figures
-from inspection.report.build import build, class_marks, rules_of
+from inspection.report.build import build, class_marks
 from inspection.report.identity import identity
 from inspection.report.model import BatchReport, ClassMark
 from inspection.report.render import render
+from inspection.report.rules import rules_of, said_rule, said_rules
 from inspection.store.reading import open_report
+from inspection.words import speaking
 
 Inspect = Callable[..., Finished]
 HOSTILE = (
@@ -323,7 +325,7 @@ def test_explained_patches_that_are_not_flagged_come_last(
     assert cards["left"] == [224, 256, 0]
     page = Page((tmp_path / "out" / "index.html").read_text("utf-8"))
     assert "not flagged" in page.words()
-    assert len([found for found in page.tags("select") if found["data-state"] == "show"]) == 1
+    assert len([found for found in page.tags("select") if found.get("data-state") == "show"]) == 1
 
 
 def test_truth_gives_rates_confusion_and_escapes(tmp_path: Path, inspect_toy: Inspect) -> None:
@@ -379,10 +381,37 @@ def test_classes_have_a_number_a_shape_and_a_colour() -> None:
     assert [mark.style for mark in many] == [0, 1, 2, 3, 4, 5, 6, 1, 2]
 
 
+RULE = {"name": "any", "disposition": "hold", "classes": None, "min_patches": 1,
+        "min_probability": 0.0, "in_words": "any: at least 1 patch flagged"}  # fmt: skip
+
+
 def test_a_record_of_before_the_rule_unsure_is_still_told() -> None:
-    rule = {"disposition": "hold", "in_words": "any: at least 1 patch flagged"}
     known = ("hold", "any: at least 1 patch flagged")
-    assert rules_of({"rules": [rule]}) == rules_of({"rules": [rule], "unsure": None}) == (known,)
+    assert rules_of({"rules": [RULE]}) == rules_of({"rules": [RULE], "unsure": None}) == (known,)
     unsure = {"min_confidence": 0.9, "in_words": "unsure: below 0.9"}
-    added = ("hold", "unsure: below 0.9, where accept would be proposed")
-    assert rules_of({"rules": [rule], "unsure": unsure}) == (known, added)
+    added = (
+        "hold", "unsure: at least 1 patch whose most likely class has less than 90\u202f%, where "
+        "accept would be proposed",
+    )  # fmt: skip
+    assert rules_of({"rules": [RULE], "unsure": unsure}) == (known, added)
+
+
+def test_rules_are_said_in_the_language_of_the_page() -> None:
+    strict = RULE | {
+        "name": "bad", "classes": ["class 1", "class 3"], "min_patches": 2,
+        "min_probability": 0.925, "in_words": "bad: …",
+    }  # fmt: skip
+    policy = {"rules": [RULE, strict], "unsure": None}
+    stored = ("rule 2, bad: …", "no rule applies", "not inspected: no file", "an older version's")
+    assert [said_rule(rule, said_rules(policy)) for rule in stored] == [
+        "rule 2, bad: at least 2 patches flagged of class 1, class 3 with 92.50\u202f% or more",
+        *stored[1:],
+    ]
+    with speaking("de"):
+        assert [said_rule(rule, said_rules(policy)) for rule in stored] == [
+            "Regel 2, bad: mindestens 2 Ausschnitte auffällig mit class 1, class 3 bei "
+            "92,50\u202f% oder mehr",
+            "keine Regel trifft zu",
+            "nicht geprüft: no file",
+            "an older version's",
+        ]

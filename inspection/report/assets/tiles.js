@@ -85,7 +85,7 @@ function tellTile(tile) {
   const normal = CLASSES.find(({ style }) => style === 0).column;
   const shares = CLASSES.map(({ name, column }) => `${name} ${probability(tile[column])}`).join(", ");
   const any = say("any defect {probability}, which flags from {threshold} on",
-    { probability: probability(1 - tile[normal]), threshold: percent(REPORT.anyDefect) });
+    { probability: probability(1 - tile[normal]), threshold: percent(REPORT.anyDefect, REPORT.anyDefect * 100 % 1 ? 2 : 0) });
   const verdict = tile.flagged ? say("flagged") : tile.near ? say("not flagged, but unsure") : say("not flagged");
   told.textContent = `${lead}, ${verdict}. ${shares}; ${any}.`;
 }

@@ -45,7 +45,7 @@ function ruleOf(strip) {
   if (!strip.inspected) return `${say("Not inspected: {reason}.", { reason: strip.reason })} ${proposed}`;
   const flagged = plural(strip.patches, "{flagged} of {n} patch flagged.", "{flagged} of {n} patches flagged.",
     { flagged: number(strip.flagged) });
-  return `${proposed} ${say(strip.rule)}. ${flagged}`;
+  return `${proposed} ${strip.rule}. ${flagged}`;
 }
 
 function showDecision(dialog = find("#viewer")) {
