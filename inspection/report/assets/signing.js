@@ -69,7 +69,7 @@ function showSigner() {
     const button = make("button", { type: "button", className: "signed", textContent: name ? say("{name} · not you?", { name }) : say("Sign decisions as …") });
     button.addEventListener("click", async () => {
       await askName();
-      find("#signer button")?.focus();
+      find("#signer button")?.focus({ preventScroll: true });
     });
     chip.replaceChildren(button);
   }

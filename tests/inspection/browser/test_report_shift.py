@@ -138,6 +138,9 @@ def test_nothing_is_decided_unseen(page: Page, report: Path) -> None:
     word = page.locator("#announcer")
     open_page(page, report, "card=6")
     sign(page)
+    before = page.evaluate("scrollY")
+    page.focus("#toolbar [data-state=sort]")  # what sticks to the top is in sight
+    assert page.evaluate("scrollY") == before
     page.evaluate("scrollTo(0, 0)")
     press(page, "c")
     expect(word).to_have_text("This one was out of sight. Press the key again to decide.")
