@@ -125,8 +125,8 @@ def _spectrum(events: Floats, length: float, search: Search) -> tuple[Floats, Fl
 def _candidates(
     events: Floats, length: float, search: Search, least: float
 ) -> Iterator[tuple[float, float]]:
-    """Periods to try, m, with their Z²_n, which is `least` or more. What repeats every T has as much
-    power at T/2, T/3, …: so the multiples of what stands out are tried, too."""
+    """Periods to try, m, with their Z²_n, which is `least` or more. What repeats every T has as
+    much power at T/2, T/3, …: so the multiples of what stands out are tried, too."""
     frequencies, score = _spectrum(events, length, search)
     if not len(score) or score.max() < 0.9 * least:
         return
