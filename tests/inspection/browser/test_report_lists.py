@@ -40,9 +40,9 @@ def test_pictures_are_there(page: Page, report: Path) -> None:
     open_page(page, report)
     first = cards(page).first
     first.locator("img.over").wait_for()
-    assert first.locator("img").count() == 3
+    assert first.locator(":is(.look, .where) img").count() == 3
     page.wait_for_function(
-        "[...document.querySelectorAll('#cards .card:first-child img')]"
+        "[...document.querySelectorAll('#cards .card:first-child :is(.look, .where) img')]"
         ".every((image) => image.complete && image.naturalWidth > 0)"
     )
     region = first.locator(".outline path.region").get_attribute("d")

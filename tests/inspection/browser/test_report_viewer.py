@@ -89,6 +89,7 @@ def test_a_patch_that_is_unsure_leads_to_its_place_on_the_strip(page: Page, repo
     expect(page.locator("#viewer")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_they_are_in_a_single_file_too(page: Page, report: Path, tmp_path: Path) -> None:
     write_single_file(open_report(report), tmp_path / "page.html")
     page.goto((tmp_path / "page.html").as_uri())
@@ -98,6 +99,7 @@ def test_they_are_in_a_single_file_too(page: Page, report: Path, tmp_path: Path)
     expect(page.locator(".tile")).to_have_count(7)
 
 
+@pytest.mark.slow
 def test_a_report_without_them_says_so(
     page: Page, report: Path, tmp_path: Path, problems: list[str]
 ) -> None:
