@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from inspection.review.database import Database
 from inspection.review.log import find_batch, read_log
+from inspection.review.overview import Overviews
 from inspection.review.register import read_report
 from inspection.review.server.access import Access
 from inspection.review.server.app import make_app
@@ -49,3 +50,11 @@ def kinds(database: Database, report: Path) -> list[tuple[str, str, str]]:
         batch = find_batch(connection, read_report(report).record["fingerprint"])
         log = read_log(connection, batch.id)
     return [(decision.kind, decision.value, decision.reviewer) for decision in log]
+
+
+def counted(database: Database, report: Path) -> tuple[int, int]:
+    """How many indications of a report the review calls decided, and how many disputed."""
+    with database.reading() as connection:
+        batch = find_batch(connection, read_report(report).record["fingerprint"])
+        (overview,) = Overviews().of(connection, [batch])
+    return overview.progress.decided, overview.progress.disputed

@@ -66,6 +66,7 @@ def test_all_shown_are_confirmed_and_taken_back_at_once(
     assert [one.undoes for one in undone] == [one.uuid for one in made[1:]]
 
 
+@pytest.mark.slow
 def test_the_same_for_the_strip(page: Page, report: Path) -> None:
     open_page(page, report, "card=1&advance=off")
     sign(page)

@@ -9,7 +9,7 @@ import pytest
 from browsing import axe
 from pages import cards, current, press, sign
 from playwright.sync_api import BrowserContext, Page, expect
-from serving import all_sent, kinds, open_served
+from serving import all_sent, counted, kinds, open_served
 
 from inspection.review.database import Database
 
@@ -45,10 +45,12 @@ def test_decisions_go_to_the_database_at_once(
 def test_two_reviewers_at_once_lose_nothing(
     serve: str, context: BrowserContext, database: Database, report: Path
 ) -> None:
-    one, other = context.new_page(), context.new_page()
-    for page, name in ((one, "A. Smith"), (other, "B. Jones")):
-        open_served(page, serve, "card=1&advance=off")
-        sign(page, name)
+    pages = []
+    for name in ("A. Smith", "B. Jones"):
+        pages.append(context.new_page())
+        open_served(pages[-1], serve, "card=1&advance=off")
+        sign(pages[-1], name)
+    one, other = pages
     press(one, "c")
     all_sent(one)
     press(other, "x")  # without having seen the first
@@ -58,8 +60,11 @@ def test_two_reviewers_at_once_lose_nothing(
         ["Withdraw A. Smith's confirmation", "Withdraw B. Jones's rejection"]
     )
     expect(other.locator("#progress")).to_have_text("0 of 6 decided")
+    assert counted(database, report) == (0, 1)
     all_sent(other)
     assert kinds(database, report) == [("confirm", "", "A. Smith"), ("reject", "", "B. Jones")]
+    assert other.evaluate("(STATE.review = 'open', chosenCards().length)") == 6
+    other.evaluate("STATE.review = ''")
     press(other, "c")  # in view of both
     expect(cards(other).first.locator(".log li.decided")).to_have_count(1)
     one.reload()

@@ -87,6 +87,7 @@ def test_the_next_open_one_and_words_where_there_is_none(page: Page, report: Pat
     expect(page.locator("#progress")).to_have_text("4 of 6 decided")
 
 
+@pytest.mark.slow
 def test_auto_advance_is_a_switch_and_stays_in_the_address(page: Page, report: Path) -> None:
     open_page(page, report, "card=1")
     sign(page)
@@ -134,6 +135,7 @@ def test_the_filter_open_stays_true(page: Page, report: Path) -> None:
     expect(page.locator("#announcer")).to_contain_text("All indications are decided.")
 
 
+@pytest.mark.slow
 def test_nothing_is_decided_unseen(page: Page, report: Path) -> None:
     word = page.locator("#announcer")
     open_page(page, report, "card=6")
