@@ -29,7 +29,9 @@ def summarise(record: Mapping[str, Any], index: Path, seconds: float, up_to_date
         + f"; {counts['skipped']} other files skipped"
         + (f", {counts['passed_over']} of them images" if counts["passed_over"] else ""),
         f"patches       {counts['patches']}, {counts['without_steel']} of them without steel; "
-        f"{counts['flagged']} flagged" + (f": {by_class}" if by_class else ""),
+        f"{counts['flagged']} flagged"
+        + (f": {by_class}" if by_class else "")
+        + (f"; {counts['near']} not flagged, but unsure" if counts.get("near") else ""),
         f"dispositions  {_listed(dispositions)} (proposed)",
         f"explained     {counts['explained']} patches, {counts['without_map']} without a map; "
         f"{counts['forwards']} forward passes ({record['config']['sise']['budget_in_words']})",

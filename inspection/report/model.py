@@ -110,6 +110,11 @@ class BatchReport:
         return tuple(card for card in self.cards if card.flagged)
 
     @property
+    def near_accepted(self) -> int:
+        """How many of the patches that are near lie on strips that are proposed for accept."""
+        return sum(self.strips[patch.strip].disposition == "accept" for patch in self.near)
+
+    @property
     def not_inspected_strips(self) -> tuple[Any, ...]:
         """Strips that could not be read or judged."""
         return tuple(strip for strip in self.strips if strip.status != "inspected")

@@ -15,7 +15,8 @@ from toys import FakeExplainer, strip, write_strip
 from inspection.errors import ReportFolderError
 from inspection.quality import similar
 from inspection.quality.similar import find_similar, nearest
-from inspection.store.reading import OpenedReport
+from inspection.report.single import pictures
+from inspection.store.reading import OpenedReport, open_report
 from inspection.store.verify import Request, verify
 
 
@@ -114,6 +115,7 @@ def test_a_report_shows_what_was_alike_earlier_with_pictures_of_its_own(tmp_path
     np.testing.assert_allclose(shown["earlier"]["similarity"], [1, 225 / 226] * 2, atol=1e-3)
     ours = tmp_path / "second" / shown["earlier"]["raw_path"][0]
     assert ours.read_bytes() == (tmp_path / "first" / old.loc["x.png", "raw_path"]).read_bytes()
+    assert shown["earlier"]["raw_path"][0] in pictures(open_report(tmp_path / "second"))
     assert not verify(Request(tmp_path / "second")).having("new", "changed", "missing")
 
 

@@ -98,7 +98,7 @@ def test_the_patch_that_made_a_strip_unsure_is_named(batch: Path, tmp_path: Path
     assert [row[2] for row in shown] == [
         f"{1 - p:.0%}".replace("%", " %") for p in near["p_normal"]
     ]
-    assert {row[0]: row[5] for row in shown} == {
+    assert {row[0]: row[6] for row in shown} == {
         "0.png": "holds the strip",
         "1.png": "holds too; another rule came first",
         "2.png": "holds the strip",
@@ -111,7 +111,10 @@ def test_without_a_rule_unsure_nothing_is_held(batch: Path, tmp_path: Path) -> N
     near = ~patches["flagged"] & (1 - patches["p_normal"] >= 0.3)
     assert patches["near"].equals(near)
     assert near.any()
-    assert [len(row) for row in rows_of(report)] == [5] * int(near.sum())
+    assert [len(row) for row in rows_of(report)] == [6] * int(near.sum())
+    accepted = int(near[patches["strip_id"] != "1.png"].sum())
+    page = (report / "index.html").read_text("utf-8")
+    assert f"<strong>{accepted} of them lie on strips proposed for accept.</strong>" in page
     assert rows_of(made(batch, tmp_path, DOUBT)) == []
     page = (report / "index.html").read_text("utf-8")
     assert "gives 100\u202f% or more to a defect.</p>\n  <p>None.</p>" in page

@@ -71,7 +71,8 @@ function drawTile(tile, place) {
   button.classList.toggle("near", tile.near);
   button.setAttribute("aria-label", `${placeOf(tile)}: ${tileWords(tile)}`);
   layOver(button, tile);
-  for (const event of ["focus", "pointerenter"]) button.addEventListener(event, () => tellTile(tile));
+  // A pointer that only lies where the dialog opens does not point at anything.
+  for (const event of ["focus", "pointermove"]) button.addEventListener(event, () => tellTile(tile));
   return button;
 }
 
