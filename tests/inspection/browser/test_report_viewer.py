@@ -84,7 +84,8 @@ def test_a_patch_that_is_unsure_leads_to_its_place_on_the_strip(page: Page, repo
     row.get_by_role("button").click()
     expect(page.locator(".tile:focus")).to_have_count(1)
     assert page.locator(".tile:focus").evaluate("tile => tile.offsetLeft") == left
-    expect(page.locator(".tile-told")).to_contain_text(f"{left}–{left + 256}{THIN}px")
+    place = f"{left:,}–{left + 256:,}{THIN}px".replace(",", THIN)
+    expect(page.locator(".tile-told")).to_contain_text(place)
     expect(page.locator(".tile-told")).to_contain_text("not flagged, but unsure")
     page.locator("#viewer").get_by_role("button", name="Close").click()
     expect(page.locator("#viewer")).to_be_hidden()
