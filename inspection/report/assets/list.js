@@ -74,9 +74,14 @@ class VirtualList {
     this.#update(true, true);
   }
 
-  /** Where an item lies in the window, px from its upper edge; null while it is out of sight. */
+  /** The element of an item, while it is in the page. */
+  nodeOf(item) {
+    return this.nodes.get(this.key(item)) ?? null;
+  }
+
+  /** Where an item lies in the window, px from its upper edge; null while it is not in the page. */
   topOf(item) {
-    return this.nodes.get(this.key(item))?.getBoundingClientRect().top ?? null;
+    return this.nodeOf(item)?.getBoundingClientRect().top ?? null;
   }
 
   /** Draw an item anew, where it is in sight. */
@@ -111,7 +116,7 @@ class VirtualList {
 
   /** Whether a part of an item that can be judged is in the window, px below what sticks to its top. */
   isInSight(item, stuck) {
-    const box = this.nodes.get(this.key(item))?.getBoundingClientRect();
+    const box = this.nodeOf(item)?.getBoundingClientRect();
     return box !== undefined && box.bottom > stuck && box.top < innerHeight;
   }
 

@@ -24,8 +24,8 @@ function go(card, focus = true) {
 function setCurrent(card) {
   const before = currentCard();
   setState({ card: String(card.number) });
-  if (before && before !== card) redraw(before);
-  redraw(card);
+  if (before) activeList().nodeOf(before)?.classList.remove("current");
+  activeList().nodeOf(card)?.classList.add("current");
 }
 
 function step(by) {

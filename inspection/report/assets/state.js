@@ -23,7 +23,11 @@ function readAddress() {
 function writeAddress() {
   const changed = Object.entries(STATE).filter(([name, value]) => value !== DEFAULTS[name] && name !== "print");
   const text = new URLSearchParams(changed).toString();
-  history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  try {
+    history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+  } catch {
+    // Browsers limit how often; the next change writes it.
+  }
 }
 
 function setState(changes) {
