@@ -116,7 +116,8 @@ def test_history_is_in_order_and_leaves_out_what_cannot_be_compared(
         str(report.root): report
         for report in (
             opened("b", 2), opened("a", 1), again, opened("model", 3, bundle="cd"),
-            opened("stride", 3, stride=256), opened("later", 9), opened("now", 8),
+            opened("stride", 3, stride=256), opened("any", 3, any_defect_threshold=0.5),
+            opened("later", 9), opened("now", 8),
         )
     }  # fmt: skip
     monkeypatch.setattr(
@@ -129,6 +130,7 @@ def test_history_is_in_order_and_leaves_out_what_cannot_be_compared(
     assert dict(history.left_out) == {
         "model": "another model",
         "stride": "other thresholds or tiling",
+        "any": "other thresholds or tiling",
         "again": "the same strips",
         "now": "the same strips",
         "later": "not earlier",

@@ -4,10 +4,19 @@
 /** @type {{here: Map<number, any[]>, earlier: Map<number, any[]>} | null} */
 let alike = null;
 
+/** @type {(columns: Record<string, any[]>) => Map<number, any[]>} */
+function byCard(columns) {
+  const found = new Map();
+  for (const row of rowsOf(columns)) {
+    if (!found.has(row.card)) found.set(row.card, []);
+    found.get(row.card).push(row);
+  }
+  return found;
+}
+
 /** The similar indications of a card, of this batch and of earlier ones, the most alike first. */
 function alikeOf(card) {
   if (!alike) {
-    const byCard = (columns) => Map.groupBy(rowsOf(columns), (row) => row.card);
     alike = { here: byCard(REPORT.similar), earlier: byCard(REPORT.earlier) };
   }
   return { here: alike.here.get(card.number) ?? [], earlier: alike.earlier.get(card.number) ?? [] };

@@ -16,10 +16,11 @@ from inspection.review.audit import draw, find_one
 from inspection.review.database import Database, open_database
 from inspection.review.overview import UNTOUCHED, Content, Overview, Overviews
 from inspection.review.queries import newest_batches, number_of_batches
-from inspection.review.register import read_report, register
+from inspection.review.register import _settings, read_report, register
 from inspection.review.schema import batches
 from inspection.review.server import pages
 from inspection.review.server.trends import drawings, styles_of, trends
+from inspection.store.tables import content_key
 from sise.statistics import Rate
 
 FLAGGED = (4, 6, 5, 5, 3, 7, 5, 5, 20, 5)
@@ -175,3 +176,11 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(
     assert not register(again, read_report(report))
     with again.reading() as connection:
         assert len(newest_batches(connection, 5)[0].settings) == 64
+
+
+def test_the_settings_of_earlier_versions_keep_their_key() -> None:
+    old = {"thresholds": {"class 1": 0.5}, "stride": 224, "black_threshold": 0.95}
+    assert _settings({"config": old}) == content_key(**old)
+    assert _settings({}) == content_key(thresholds=None, stride=None, black_threshold=None)
+    keys = {_settings({"config": old | {"any_defect_threshold": value}}) for value in (0.5, 0.6)}
+    assert len(keys | {_settings({"config": old})}) == 3
