@@ -18,9 +18,10 @@ async function decide(subject, content, strip, card = null, mouse = false) {
   const reviewer = await whoDecides();
   if (!reviewer) return false;
   const typed = subjectKey(card ? patchSubject(card) : stripSubject(strip));
-  const reason = reasons.get(typed) || (await reasonFor(content, strip));
+  const known = !reasons.has(typed) && hasSaid(subject, content, reviewer);
+  const reason = known ? "" : reasons.get(typed) || (await reasonFor(content, strip));
   if (reason === null) return false;
-  const made = append([{ subject, content }], reviewer, reason);
+  const made = known ? [] : append([{ subject, content }], reviewer, reason);
   reasons.delete(typed);
   showDecided([strip]);
   const what = outcomeOf({ ...content, value: valueOf(content) }, card);
@@ -28,6 +29,12 @@ async function decide(subject, content, strip, card = null, mouse = false) {
   announce(`${card && subject.left !== null ? say("Number {n}", { n: card.number }) : strip.strip_id}: ${what}. ${rest}`);
   remember(made, card);
   return true;
+}
+
+/** Whether this holds already, by the same person: a double click is one decision. */
+function hasSaid(subject, content, reviewer) {
+  const { current } = stateOf(subject);
+  return current.length === 1 && current[0].reviewer === reviewer && isAct(current[0], { content });
 }
 
 /** @param {Entry[]} made @param {Indication | null} card */

@@ -44,6 +44,7 @@ const entries = [];
 /** Those of each subject. @type {Map<string, Entry[]>} */
 const logs = new Map();
 let exported = new Set();
+let trouble = ""; // why what others decided is not known
 let kept = true; // whether the browser keeps them when the page is closed
 
 /** Work out anew what holds for subjects, by their keys. */
@@ -112,9 +113,8 @@ function forget(name) {
   }
 }
 
-/** Fetch or read the decisions there are; resolves to what is wrong, "" if nothing. */
+/** Fetch or read the decisions there are. */
 async function openLedger() {
-  let trouble = "";
   try {
     if (server) take(await ask(`${server}/states`));
   } catch (error) {
@@ -128,7 +128,6 @@ async function openLedger() {
   } else {
     readShelf();
   }
-  return trouble;
 }
 
 /** Take in what others decided meanwhile; resolves to whether that was asked of a server. */
@@ -138,6 +137,7 @@ async function renewLedger() {
     const found = await ask(`${server}/states`);
     if (QUEUE.length) return false;
     take(found);
+    trouble = "";
     await askWho();
   } catch {
     return false; // the next decision will say what is wrong

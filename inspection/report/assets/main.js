@@ -47,7 +47,9 @@ function showAll() {
 async function renew() {
   if (document.visibilityState !== "visible") return;
   await comeBack();
-  if (await renewLedger()) showAll();
+  if (!(await renewLedger())) return;
+  showAll();
+  showQueue();
 }
 
 function showControls() {
@@ -150,7 +152,7 @@ function preparePrint() {
 async function start() {
   Object.assign(STATE, readAddress() ?? {});
   readName();
-  const trouble = await openLedger();
+  await openLedger();
   wireLinks();
   wireViewer();
   map = drawStripMap();
@@ -159,9 +161,9 @@ async function start() {
   showSigner();
   showLedger();
   showQueue();
-  if (trouble) announce(trouble);
   if (CARDS.length) openLists();
   document.addEventListener("visibilitychange", renew);
+  addEventListener("online", renew);
   watchOtherTabs(showDecided);
   preparePrint();
   document.documentElement.dataset.ready = "yes";

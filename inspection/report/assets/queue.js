@@ -1,7 +1,7 @@
 "use strict";
-// Decisions on their way to the review. What was decided at once is one act, which
-// is kept in the browser before it is sent, until the review has it. So a lost network, a closed
-// page and a refusal lose nothing, and sending again adds nothing: ids are made once.
+// Decisions on their way to the review. What was decided at once is one act, which is kept in the
+// browser from before it is sent until the review has it. So a lost network, a closed page and a
+// refusal lose nothing, and sending again adds nothing: ids are made once.
 
 const UNSENT = `steel-sise unsent ${REPORT.batch.fingerprint}`;
 const LONGEST_WAIT_MS = 30000;
@@ -25,7 +25,7 @@ function enqueue(made, saw) {
   const act = { name: `${UNSENT} ${made[0].time} ${made[0].id}`, entries: made, saw, kept: true, refused: "" };
   act.kept = keep(act.name, { entries: made, saw });
   QUEUE.push(act);
-  settleWaiting(act);
+  settleWaiting([act]);
   send();
 }
 
@@ -33,19 +33,17 @@ function enqueue(made, saw) {
 function readQueue() {
   try {
     const names = Object.keys(localStorage).filter((name) => name.startsWith(`${UNSENT} `)).sort();
-    for (const name of names.filter((one) => !QUEUE.some((act) => act.name === one))) {
-      QUEUE.push({ name, ...JSON.parse(localStorage.getItem(name) ?? ""), kept: true, refused: "" });
-    }
+    for (const name of names) QUEUE.push({ name, ...JSON.parse(localStorage.getItem(name) ?? ""), kept: true, refused: "" });
   } catch {
     // A browser that keeps nothing has kept nothing.
   }
-  QUEUE.forEach(settleWaiting);
+  settleWaiting(QUEUE);
   send();
 }
 
-/** Show what an act, which came into the queue or left it, changes. @param {Act} act */
-function settleWaiting(act) {
-  const keys = new Set(act.entries.map(subjectKey));
+/** Work out what acts change, which came into the queue or left it. @param {Act[]} acts */
+function settleWaiting(acts) {
+  const keys = new Set(acts.flatMap((act) => act.entries.map(subjectKey)));
   for (const key of keys) waiting.delete(key);
   for (const { entries: made, saw } of QUEUE) {
     for (const [index, entry] of made.entries()) {
@@ -88,9 +86,10 @@ async function send() {
     try {
       const { states: found } = await ask(`${server}/decisions`, { decisions: made });
       failures = 0;
-      for (const act of acts) leave(act);
+      leave(acts);
       for (const entry of made) saved.add(subjectKey(entry));
       take(found);
+      if (trouble) renew();
     } catch (error) {
       if (!refuses(acts, /** @type {Refusal} */ (error))) break;
     }
@@ -114,12 +113,12 @@ function refuses(acts, { status, message }) {
   return false;
 }
 
-/** @param {Act} act */
-function leave(act) {
-  const at = QUEUE.indexOf(act);
-  if (at >= 0) QUEUE.splice(at, 1);
-  forget(act.name);
-  settleWaiting(act);
+/** @param {Act[]} acts */
+function leave(acts) {
+  const gone = new Set(acts);
+  QUEUE.splice(0, QUEUE.length, ...QUEUE.filter((act) => !gone.has(act)));
+  for (const act of acts) forget(act.name);
+  settleWaiting(acts);
 }
 
 function sendAgain() {
@@ -132,7 +131,7 @@ function sendAgain() {
 /** Drop an act for good. What was decided after it stays, in view of what it was in view of. @param {Act} act */
 function discard(act) {
   const gone = new Map(act.entries.map((entry) => [entry.id, entry.in_view_of]));
-  leave(act);
+  leave([act]);
   for (const later of [...QUEUE]) {
     const left = later.entries.filter((entry) => !gone.has(entry.undoes ?? ""));
     if (left.length === later.entries.length && !left.some((entry) => entry.in_view_of.some((id) => gone.has(id)))) continue;
@@ -140,7 +139,7 @@ function discard(act) {
     for (const entry of later.entries) if (!left.includes(entry)) gone.set(entry.id, entry.in_view_of);
     for (const entry of left) entry.in_view_of = [...new Set(entry.in_view_of.flatMap((id) => gone.get(id) ?? [id]))];
     later.entries = left;
-    if (!left.length) leave(later);
+    if (!left.length) leave([later]);
     else later.kept = keep(later.name, { entries: left, saw: later.saw });
   }
   showActs([act]);
@@ -163,7 +162,7 @@ const savedWord = () => (server ? say("Saved") : kept ? say("Saved in this brows
 function showQueue() {
   const box = find("#unsent");
   const refused = QUEUE.filter((act) => act.refused);
-  const lines = [];
+  const lines = trouble ? [make("p", { textContent: trouble })] : [];
   if (QUEUE.length && (failures || signedOut)) {
     const count = QUEUE.reduce((sum, act) => sum + act.entries.length, 0);
     const why = signedOut ? say("You are signed out. Sign in again in another tab, then send again.")
@@ -202,12 +201,11 @@ async function comeBack() {
   else send();
 }
 
-addEventListener("online", send);
 addEventListener("storage", ({ key, newValue }) => {
   if (!server || !key?.startsWith(`${UNSENT} `) || newValue) return;
   const act = QUEUE.find((one) => one.name === key); // another tab sent it
   if (!act || sending) return;
-  leave(act);
+  leave([act]);
   for (const entry of act.entries) saved.add(subjectKey(entry));
   showActs([act]);
 });

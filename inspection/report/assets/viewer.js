@@ -61,7 +61,7 @@ function wireViewer() {
   for (const box of every("dialog")) {
     find("[data-act=close]", box).addEventListener("click", () => box.close());
     box.addEventListener("click", (event) => {
-      if (event.target === box) box.close(); // the backdrop
+      if (event.target === box && event.detail < 2) box.close(); // the backdrop, but not by a double click that opened it
     });
   }
 }

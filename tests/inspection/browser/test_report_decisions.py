@@ -41,7 +41,7 @@ def test_keys_and_buttons_decide_and_the_file_has_it_all(
     press(page, "1jx")
     page.locator("#cards .card .reason input").nth(2).fill("edge, not surface")
     cards(page).nth(2).locator("button", has_text="It is class 4").click()
-    press(page, "4h")  # as proposed, and all is decided: no reason is asked for
+    press(page, "3h")  # as proposed, and all is decided: no reason is asked for
     press(page, "u")
     expect(page.locator("#progress")).to_have_text("3 of 6 decided")
     expect(page.locator("#ledger")).to_have_text("6 decisions, 6 not exported.")
@@ -109,7 +109,7 @@ def test_decisions_outlive_the_page(page: Page, report: Path) -> None:
     other = page.context.new_page()
     open_page(other, report, "card=3")
     press(other, "x")
-    press(page, "c")
+    press(page, "x")
     expect(page.locator("#progress")).to_have_text("2 of 6 decided")
     expect(page.locator("#ledger")).to_have_text("3 decisions, 3 not exported.")
     page.reload()

@@ -67,6 +67,7 @@ def test_failures_are_kept_and_sent_when_the_server_is_back(
     page.wait_for_selector("html[data-ready]", state="attached")
     expect(page.locator("#progress")).to_have_text("2 of 6 decided")
     assert saving(page, 2) == "Not saved: kept here, will retry"
+    expect(page.locator("#unsent")).to_contain_text("what others decided is not shown")
     page.unroute("**/api/**")
     page.evaluate("dispatchEvent(new Event('online'))")
     expect(page.locator("#ledger")).to_have_text("Decisions go to the review at once.")

@@ -179,7 +179,7 @@ def test_nothing_moves_under_the_pointer(page: Page, report: Path) -> None:
     assert button.bounding_box() == before
     assert current(page) == "2"  # decided, and still there
     assert numbers(page)[:3] == ["1", "2", "3"]
-    expect(page.locator("#progress")).to_have_text("1 of 6 decided")
+    assert page.evaluate("entries.length") == 1
     # With the next decision it leaves, and the one that was clicked stays where it is.
     other = cards(page).nth(2).locator(".act-reject")
     other.scroll_into_view_if_needed()
