@@ -65,8 +65,9 @@ class Interval:
 
 @dataclass(frozen=True)
 class BatchPoint:
-    """A batch: its `name`, `when` it was inspected (a date as shown), the `model` that did it
-    (with its settings), `href` to lead to; flagged of judged patches, and per class.
+    """A batch: its `name`, `when` it was inspected (a date as shown; `clock` the time of that day),
+    the `model` that did it (with its settings), `href` to lead to; flagged of judged patches, and
+    per class.
 
     `limits` is None where too few batches of the same model came before. Of `kappa`, `overkill`
     and `escapes` None is what people have not decided enough for.
@@ -83,6 +84,7 @@ class BatchPoint:
     kappa: float | None
     overkill: Interval | None
     escapes: Interval | None
+    clock: str = ""
 
     @property
     def rate(self) -> float | None:
@@ -236,9 +238,12 @@ def _frame(
     axes.set_xlim(0.5, max(len(points), 1) + 0.5)
     step = max(1, -(-len(points) // 8))
     places = range(1, len(points) + 1, step)
-    words = [points[place - 1].when if dates else "" for place in places]
-    axes.set_xticks(list(places), words)
-    if dates:
+    one_day = len(points) > 1 and len({point.when for point in points}) == 1
+    words = [points[place - 1].clock if one_day else points[place - 1].when for place in places]
+    axes.set_xticks(list(places), words if dates else [""] * len(words))
+    if dates and one_day:
+        axes.set_xlabel(say("Batches by time of inspection on {day} (UTC)", day=points[0].when))
+    elif dates:
         axes.set_xlabel(say("Batches by date of inspection"))
     unit = (WIDE - _LEFT - _RIGHT) / max(len(points), 1)
     free = [0.0, 0.0]  # up to where each of two rows of labels is taken

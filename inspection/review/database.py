@@ -145,7 +145,8 @@ def _one_line(database: "Database") -> Iterator[None]:
         yield
     except exc.DBAPIError as error:
         reason = " ".join(str(error.orig).split())
-        raise DatabaseError(f"{database.name}: {reason}{_cure(reason, database)}") from error
+        words = f"{reason}{_cure(reason, database)}"
+        raise DatabaseError(f"{database.name}: {words}", words) from error
     except UnicodeError as error:
         raise DatabaseError(f"{database.name}: no such host; check the URL") from error
 

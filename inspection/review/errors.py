@@ -4,7 +4,12 @@ from inspection.errors import InspectionError
 
 
 class DatabaseError(InspectionError):
-    """A review database that is missing, out of reach, or no review database."""
+    """A review database that is missing, out of reach, or no review database. `reason` is what is
+    wrong, without the database's name."""
+
+    def __init__(self, words: str, reason: str = "") -> None:
+        super().__init__(words)
+        self.reason = reason or words
 
 
 class RegistrationError(InspectionError):
@@ -25,6 +30,10 @@ class SampleError(InspectionError):
 
 class ServeError(InspectionError):
     """A server that cannot be started as asked."""
+
+
+class UsersError(InspectionError):
+    """A file of users, or a name or password in it, that cannot be taken."""
 
 
 class StripError(InspectionError):

@@ -1,7 +1,6 @@
 """The log in the database: entries are checked and appended, and read back."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, assert_never
 
@@ -10,24 +9,13 @@ import sqlalchemy as sa
 from inspection.pipeline.policy import NORMAL
 from inspection.review.decisions import Disposal, Reclass, Undo, Verdict
 from inspection.review.errors import DecisionError
+from inspection.review.identity import ANYBODY, Identity
 from inspection.review.queries import Row, batch_by_fingerprint
 from inspection.review.schema import batches, decisions, patches, sightings, strips
-from inspection.review.state import Decision, How
+from inspection.review.state import Decision
 
 Source = Literal["server", "import"]
 AnyEntry = Verdict | Reclass | Disposal | Undo
-
-
-@dataclass(frozen=True)
-class Author:
-    """Who was signed in when decisions came: `name` "" where nobody is, or only the token is
-    known; `how` says by what."""
-
-    name: str = ""
-    how: How = ""
-
-
-UNKNOWN = Author()
 
 
 def find_batch(connection: sa.Connection, fingerprint: str) -> Row:
@@ -51,7 +39,7 @@ def append(
     batch: Row,
     entries: Iterable[AnyEntry],
     source: Source,
-    author: Author = UNKNOWN,
+    author: Identity = ANYBODY,
 ) -> int:
     """Append the entries that the log does not have yet, in their order; return how many.
 
@@ -70,7 +58,7 @@ def append(
 
 
 def _append_one(
-    connection: sa.Connection, batch: Row, entry: AnyEntry, source: Source, author: Author
+    connection: sa.Connection, batch: Row, entry: AnyEntry, source: Source, author: Identity
 ) -> bool:
     if author.name and entry.reviewer != author.name:
         raise DecisionError(

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from inspection.review.identity import How
+
 Kind = Literal["confirm", "reject", "reclass", "disposition", "undo"]
 Status = Literal["open", "decided", "disputed"]
-How = Literal["", "token", "user", "proxy", "oidc"]
-"""How the server knew who decided: not at all, by the shared token, by a password of its own
-users, by a proxy's word, by an OpenID provider's."""
 
 
 @dataclass(frozen=True)

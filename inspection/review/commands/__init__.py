@@ -5,7 +5,7 @@ Each has `parser()` and `run(arguments)`, and imports what is heavy inside `run`
 
 from jsonargparse import ArgumentParser, Namespace
 
-from inspection.review.commands import export, import_, register, sample, stats
+from inspection.review.commands import export, import_, register, sample, stats, user
 
 _COMMANDS = {
     "register": (register, "make a finished report known to the review"),
@@ -13,6 +13,7 @@ _COMMANDS = {
     "export": (export, "write reviewed crops as a dataset to train on"),
     "stats": (stats, "agreement of people and model, and audits"),
     "sample": (sample, "draw accepted patches at random, for an audit"),
+    "user": (user, "who may sign in at the server"),
 }
 
 

@@ -1,6 +1,7 @@
 """What people see: lists, batches, trends, the form to decide with, and signing in."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
 from uuid import UUID
@@ -14,17 +15,20 @@ from inspection.pipeline.policy import DISPOSITIONS
 from inspection.review.decisions import ENTRY, first_problem
 from inspection.review.errors import DecisionError
 from inspection.review.log import AnyEntry, append, decided_at, queue_up
-from inspection.review.queries import newest_batches, number_of_batches, strip_name
-from inspection.review.server.access import COOKIE, SESSION_SECONDS
+from inspection.review.queries import Row, newest_batches, number_of_batches, strip_name
+from inspection.review.server.login import NAME_COOKIE
+from inspection.review.server.reasons import why
+from inspection.review.server.reports import is_report, moved
 from inspection.review.server.site import LARGEST_NUMBER, Site
 from inspection.review.server.trends import MOST_BATCHES, drawings, styles_of, trends
-from inspection.review.server.views import Show, page_of
+from inspection.review.server.views import Show, anchor_after, page_of
+from inspection.words import say
 
-LOGIN = "/login"
 STYLE = "/review.css"
 ICON = "/favicon.ico"
+SCRIPT = "/review.js"
 LISTED = 50
-NAME_COOKIE = "steel_reviewer"
+SHIFT_SECONDS = 8 * 3600
 
 Number = Annotated[int, Query(alias="page", ge=1, le=LARGEST_NUMBER)]
 
@@ -49,7 +53,6 @@ def page_routes(site: Site) -> APIRouter:
     router = APIRouter()
     _add_reading(router, site)
     _add_deciding(router, site)
-    _add_signing_in(router, site)
     return router
 
 
@@ -58,13 +61,17 @@ def _add_reading(router: APIRouter, site: Site) -> None:
     def stylesheet() -> Response:
         return Response(site.style, media_type="text/css")
 
+    @router.get(SCRIPT)
+    def script() -> Response:
+        return Response(site.script, media_type="text/javascript")
+
     @router.get(ICON)
     def icon() -> Response:
         # Browsers ask for one, and complain in their console where there is none.
         return Response(status_code=204)
 
     @router.get("/")
-    def index(number: Number = 1) -> Response:
+    def index(request: Request, number: Number = 1) -> Response:
         with site.database.reading() as connection:
             total = number_of_batches(connection)
             pages = max(1, -(-total // LISTED))
@@ -72,22 +79,25 @@ def _add_reading(router: APIRouter, site: Site) -> None:
             rows = newest_batches(connection, LISTED, LISTED * (number - 1))
             overviews = site.overviews.of(connection, rows)
         return site.page(
+            request,
             "batches.html.j2",
             here="batches",
             batches=overviews,
+            missing={row.id: moved(root) for row in rows if not is_report(root := _root(row))},
             number=number,
             pages=pages,
             total=total,
         )
 
     @router.get("/trends")
-    def trend() -> Response:
+    def trend(request: Request) -> Response:
         with site.database.reading() as connection:
             total = number_of_batches(connection)
             rows = newest_batches(connection, MOST_BATCHES)[::-1]
             overviews = site.overviews.of(connection, rows)
         shown = trends(overviews)
         return site.page(
+            request,
             "trends.html.j2",
             here="trends",
             trends=shown,
@@ -103,8 +113,10 @@ def _add_reading(router: APIRouter, site: Site) -> None:
             shown = page_of(connection, row, number, show)
             (overview,) = site.overviews.of(connection, [row])
         return site.page(
+            request,
             "batch.html.j2",
             batch=overview,
+            missing=None if is_report(_root(row)) else moved(_root(row)),
             page=shown,
             show=show,
             styles=styles_of(overview.classes),
@@ -113,59 +125,67 @@ def _add_reading(router: APIRouter, site: Site) -> None:
         )
 
 
+def _root(batch: Row) -> Path:
+    return Path(batch.report_folder)
+
+
 def _add_deciding(router: APIRouter, site: Site) -> None:
     @router.post("/batches/{batch_id}/decide")
-    def decide(batch_id: int, form: Annotated[DecisionForm, Form()]) -> Response:
+    def decide(request: Request, batch_id: int, form: Annotated[DecisionForm, Form()]) -> Response:
+        me = request.state.identity
+        if me.name:
+            form.reviewer = me.name
         with site.database.writing() as connection:
             batch = site.batch(connection, batch_id)
             strip = strip_name(connection, batch_id, form.strip)
             if strip is None:
-                raise HTTPException(404, "no such strip")
+                raise HTTPException(404, say("There is no such strip."))
             queue_up(connection, batch)
+            because = [] if form.reason.strip() else why(connection, batch, form.strip, form.act)
+            if because:
+                return _ask_reason(site, request, batch_id, form, because)
             # A form sent twice is one decision, made when it came first.
             now = decided_at(connection, str(form.id)) or datetime.now(UTC)
-            append(connection, batch, [_from_form(form, strip, now)], "server")
+            append(connection, batch, [_from_form(form, strip, now)], "server", me)
+            page = page_of(connection, batch, form.page, form.show)
+        place = anchor_after(page, form.show, form.strip, int(form.left) if form.left else None)
         show = "" if form.show == "all" else f"&show={form.show}"
-        place = f"patch-{form.strip}-{int(form.left)}" if form.left else f"strip-{form.strip}"
-        answer = RedirectResponse(f"/batches/{batch_id}?page={form.page}{show}#{place}", 303)
-        # Until the browser is closed, forms begin with the name that was written last.
-        answer.set_cookie(
-            NAME_COOKIE, quote(form.reviewer.strip()), httponly=True, samesite="strict"
-        )
+        answer = RedirectResponse(f"/batches/{batch_id}?page={page.number}{show}#{place}", 303)
+        name = form.reviewer.strip()
+        if not me.name and name != _remembered(request):
+            # For a shift, forms begin with the name that was written last.
+            answer.set_cookie(
+                NAME_COOKIE,
+                quote(name),
+                max_age=SHIFT_SECONDS,
+                httponly=True,
+                samesite="strict",
+                secure=request.url.scheme == "https",
+            )
         return answer
+
+
+def _ask_reason(
+    site: Site, request: Request, batch_id: int, form: DecisionForm, because: list[str]
+) -> Response:
+    """A page that asks for the reason, and sends the form again."""
+    sent = form.model_dump(mode="json", exclude={"reason"})
+    show = "" if form.show == "all" else f"&show={form.show}"
+    back = f"/batches/{batch_id}?page={form.page}{show}#strip-{form.strip}"
+    return site.page(
+        request,
+        "reason.html.j2",
+        422,
+        batch_id=batch_id,
+        because=because,
+        sent=sent,
+        back=back,
+    )
 
 
 def _remembered(request: Request) -> str:
     name = unquote(request.cookies.get(NAME_COOKIE, ""))
     return name if name.isprintable() and len(name) <= 200 else ""
-
-
-def _add_signing_in(router: APIRouter, site: Site) -> None:
-    @router.get(LOGIN)
-    def login_form() -> Response:
-        return site.page("login.html.j2", guarded=False, wrong=False)
-
-    @router.post(LOGIN)
-    def login(request: Request, token: Annotated[str, Form()] = "") -> Response:
-        if not site.access.is_token(token):
-            return site.page("login.html.j2", 401, guarded=False, wrong=True)
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(
-            COOKIE,
-            site.access.new_session(),
-            max_age=SESSION_SECONDS,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-        return answer
-
-    @router.post("/logout")
-    def logout() -> Response:
-        answer = RedirectResponse(LOGIN, 303)
-        for cookie in (COOKIE, NAME_COOKIE):
-            answer.delete_cookie(cookie, httponly=True, samesite="strict")
-        return answer
 
 
 def _from_form(form: DecisionForm, strip: str, now: datetime) -> AnyEntry:

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from inspection.store.folder import RECORD
+from inspection.words import say
+
 KINDS = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -15,6 +18,20 @@ KINDS = {
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
+
+
+def is_report(root: Path) -> bool:
+    """Whether a report still lies there."""
+    return (root / RECORD).is_file()
+
+
+def moved(root: Path) -> str:
+    """That it does not, and the cure."""
+    return say(
+        "The report is not at {folder} any more: it was moved or deleted. Register it again from "
+        "its new place: defect-inspect review register. Decisions are not lost.",
+        folder=root,
+    )
 
 
 def report_file(root: Path, name: str) -> Path | None:

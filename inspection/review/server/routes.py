@@ -1,10 +1,12 @@
 """What programs ask for: endpoints, reports' files and crops."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from inspection.review.decisions import Entry
@@ -12,8 +14,9 @@ from inspection.review.log import append
 from inspection.review.originals import patch_png
 from inspection.review.queries import all_batches, patch_at
 from inspection.review.server.answers import states_after, states_in
-from inspection.review.server.reports import KINDS, report_file
+from inspection.review.server.reports import KINDS, is_report, moved, report_file
 from inspection.review.server.site import LARGEST_NUMBER, Site
+from inspection.words import say
 
 
 class Posted(BaseModel):
@@ -28,8 +31,8 @@ def api_routes(site: Site) -> APIRouter:
     router = APIRouter(prefix="/api")
 
     @router.get("/me")
-    def who() -> dict[str, str]:
-        return {"name": "", "role": "reviewer", "how": ""}
+    def who(request: Request) -> dict[str, str]:
+        return asdict(request.state.identity)
 
     @router.get("/batches")
     def batches() -> list[dict[str, Any]]:
@@ -47,10 +50,11 @@ def api_routes(site: Site) -> APIRouter:
             return JSONResponse(states_in(connection, batch_id))
 
     @router.post("/batches/{batch_id}/decisions")
-    def decide(batch_id: int, posted: Posted) -> dict[str, Any]:
+    def decide(request: Request, batch_id: int, posted: Posted) -> dict[str, Any]:
         with site.database.writing() as connection:
             batch = site.batch(connection, batch_id)
-            added = append(connection, batch, posted.decisions, "server")
+            me = request.state.identity
+            added = append(connection, batch, posted.decisions, "server", me)
             return {"added": added, "states": states_after(connection, batch_id, posted.decisions)}
 
     return router
@@ -67,7 +71,7 @@ def file_routes(site: Site) -> APIRouter:
             known = min(number, left) >= 0 and max(number, left) <= LARGEST_NUMBER
             patch = patch_at(connection, batch_id, number, left) if known else None
         if patch is None:
-            raise HTTPException(404, "no such patch")
+            raise HTTPException(404, say("There is no such patch."))
         return Response(
             patch_png(batch.strips_folder, patch, batch.patch_size), media_type="image/png"
         )
@@ -77,8 +81,10 @@ def file_routes(site: Site) -> APIRouter:
         with site.database.reading() as connection:
             root = Path(site.batch(connection, batch_id).report_folder)
         path = report_file(root, name)
+        if path is None and not is_report(root):
+            raise HTTPException(404, moved(root))
         if path is None:
-            raise HTTPException(404, "the report has no such file")
+            raise HTTPException(404, say("The report has no such file."))
         return FileResponse(path, media_type=KINDS[path.suffix])
 
     return router

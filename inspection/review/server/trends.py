@@ -48,6 +48,7 @@ def trends(overviews: Sequence[Overview]) -> list[Trend]:
         point = BatchPoint(
             name=batch.name,
             when=f"{batch.inspected:%Y-%m-%d}",
+            clock=f"{batch.inspected:%H:%M}",
             model=labels[key],
             href=f"#batch-{batch.batch_id}",
             flagged=content.flagged,

@@ -16,6 +16,7 @@ from inspection.review.queries import (
     strips_of,
 )
 from inspection.review.state import Decision, Past, State, by_subject, history, state_of
+from inspection.words import word
 
 PAGE = 50
 
@@ -104,6 +105,22 @@ def page_of(connection: sa.Connection, batch: Row, number: int, show: Show) -> P
     )
 
 
+def anchor_after(page: Page, show: Show, strip: int, left: int | None) -> str:
+    """Where to go on after a decision on a subject: there, if the page still shows it as to be
+    done, else at the next that is; "main" if nothing is left."""
+    here = (strip, -1 if left is None else left)
+    subjects = [one for strip_, patches in page.strips for one in (strip_, *patches)]
+    if show in ("open", "disputed"):
+        wanted = ("disputed",) if show == "disputed" else ("open", "disputed")
+        subjects = [one for one in subjects if one.state.status in wanted]
+    later = [one for one in subjects if (one.strip_number, _place(one)) >= here]
+    return next((one.anchor for one in (*later, *subjects)), "main")
+
+
+def _place(subject: Subject) -> int:
+    return -1 if subject.left is None else subject.left
+
+
 def _patch(batch: Row, strip: Row, row: Row, logs: _Logs) -> Subject:
     return _subject(
         "patch",
@@ -151,5 +168,6 @@ def _images(batch: Row, row: Row) -> tuple[tuple[str, str], ...]:
 
     raw = picture("raw") or f"/crops/{batch.id}/{row.strip_id}/{row.left}"
     overlay = picture("overlay")
-    shown = [(raw, "The patch"), *([(overlay, "The patch with its map")] if overlay else [])]
+    shown = [(raw, word("The patch"))]
+    shown += [(overlay, word("The patch with its map"))] if overlay else []
     return tuple(shown)

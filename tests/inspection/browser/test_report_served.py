@@ -137,7 +137,7 @@ def test_axe_finds_nothing_serious(
 @pytest.mark.slow
 def test_the_sign_in_page_is_accessible(serve_with_token: str, page: Page) -> None:
     page.goto(f"{serve_with_token}/trends")
-    page.wait_for_url("**/login")
+    page.wait_for_url("**/login?next=%2Ftrends")
     assert axe(page) == []
 
 

@@ -11,10 +11,12 @@ from review_toys import entry, fingerprint, registered_report, uuid, write_file
 from inspection.review.database import MIGRATIONS, Database, open_database
 from inspection.review.decisions import ENTRY
 from inspection.review.errors import DatabaseError, DecisionError
+from inspection.review.identity import How, Identity
 from inspection.review.import_decisions import import_decisions
-from inspection.review.log import Author, append, find_batch, read_log
+from inspection.review.log import append, find_batch, read_log
 
 STRIPS = {"a.png": ["class 1", "normal"]}
+HOW: tuple[How, ...] = ("user", "proxy", "oidc")
 KNOWN = "SELECT uuid, reviewer, authenticated, how FROM decisions ORDER BY id"
 
 
@@ -30,8 +32,8 @@ def rows(database: Database) -> list[tuple[str, ...]]:
 
 def test_a_decision_keeps_who_was_signed_in(database: Database, report: Path) -> None:
     made = [ENTRY.validate_python(entry(i, "confirm", "a.png", 0)) for i in range(1, 6)]
-    authors = (Author(), Author("", "token"), Author("Ада", "user"), Author("Ада", "proxy"),
-               Author("Ада", "oidc"))  # fmt: skip
+    authors = [Identity(), Identity(how="token")]
+    authors += [Identity("Ада", "reviewer", how) for how in HOW]
     for one, author in zip(made, authors, strict=True):
         with database.writing() as connection:
             batch = find_batch(connection, fingerprint(report))
@@ -43,7 +45,7 @@ def test_a_decision_keeps_who_was_signed_in(database: Database, report: Path) ->
 
 def test_nobody_signs_under_anothers_name(database: Database, report: Path) -> None:
     made = ENTRY.validate_python(entry(1, "confirm", "a.png", 0))
-    author = Author("B. Jones", "user")
+    author = Identity("B. Jones", "reviewer", "user")
     with database.writing() as connection:
         batch = find_batch(connection, fingerprint(report))
         with pytest.raises(DecisionError, match=r"signed by 'Ада', but 'B. Jones' is signed in"):

@@ -76,11 +76,12 @@ def test_the_history_keeps_what_was_undone_or_replaced(database: Database, tmp_p
         for who, row in zip(people, rows, strict=True)
     ] == [
         (True, "confirmed"),
-        (True, "rejected, no defect"),
-        (False, "undone"),
+        (True, "no defect"),
+        (False, "withdrawn"),
         (False, "it is class 4"),
     ]
-    assert [words(row).split()[-1] for row in rows[:2]] == ["replaced", "undone"]
+    ends = ["replaced (nobody was signed in)", "withdrawn (nobody was signed in)"]
+    assert [words(row).endswith(end) for row, end in zip(rows, ends, strict=False)] == [True, True]
     for reviewer, row in zip(people, rows, strict=True):
         assert f"<bdi>{reviewer}</bdi>" in row
         assert "2026-11-02 06:00" in row
@@ -91,8 +92,9 @@ def test_the_list_sums_up_each_batch(database: Database, tmp_path: Path) -> None
     report = registered_report(database, tmp_path, STRIPS, "one")
     registered_report(database, tmp_path, {"x.png": ["normal", "black"]}, "two")
     person = browser(database)
-    assert "two – 2026-11-01 06:00 toy abababab 1 0 of 1 (0.0 %) 0 of 0 0 0 of 1" in words(
-        person.get("/").text
+    assert (
+        "two Report two – 2026-11-01 06:00 toy abababab 1 0 of 1 (0.0 %) 0 of 0 0 0 of 1"
+        in words(person.get("/").text)
     )
     for step, expected in (
         ([entry(1, "confirm", "a.png", 0)], "3 of 5 (60.0 %) 1 of 3 (33.3 %) 0 0 of 3"),
@@ -102,9 +104,12 @@ def test_the_list_sums_up_each_batch(database: Database, tmp_path: Path) -> None
                 entry(2, "reclass", "b.png", 0, **{"class": "class 1"}),
                 entry(3, "disposition", "c.png", disposition="scrap"),
             ],
-            "1 of 3 (33.3 %) 0 1 of 3",
+            "1 of 3 (33.3 %) 0 1 of 3 (33.3 %) –",
         ),
-        ([entry(4, "disposition", "c.png", disposition="hold")], "1 of 3 (33.3 %) 1 0 of 3"),
+        (
+            [entry(4, "disposition", "c.png", disposition="hold")],
+            "1 of 3 (33.3 %) 1 disputed, one 0 of 3 (0.0 %) –",
+        ),
     ):
         decide(database, report, *step)
         assert expected in words(person.get("/").text)
@@ -192,7 +197,19 @@ def test_all_colours_are_the_reports_own_in_light_and_dark(sqlite: Database) -> 
 def test_the_page_that_a_decision_leads_back_to(sqlite: Database, tmp_path: Path) -> None:
     report = registered_report(sqlite, tmp_path, STRIPS)
     assert fingerprint(report)
-    form = {"id": uuid(1), "act": "reject", "strip": "1", "left": "0256", "reviewer": "x",
-            "show": "open", "page": "3"}  # fmt: skip
-    answer = browser(sqlite).post("/batches/1/decide", data=form, headers=ORIGIN)
-    assert answer.headers["location"] == "/batches/1?page=3&show=open#patch-1-256"
+    form = {"strip": "1", "left": "0256", "reviewer": "x", "reason": "y", "page": "3"}
+    person = browser(sqlite)
+
+    def after(number: int, act: str, **other: str) -> str:
+        sent = form | {"id": uuid(number), "act": act} | other
+        answer = person.post("/batches/1/decide", data=sent, headers=ORIGIN)
+        return str(answer.headers["location"]).removeprefix("/batches/1?page=1")
+
+    # On the page of all a decision leads back to its subject, on a page that there is.
+    assert after(1, "reject", show="all") == "#patch-1-256"
+    # Among the open ones, to the next; a strip is one, too.
+    assert after(2, "disposition hold", show="open", left="") == "&show=open#patch-1-0"
+    assert after(3, "confirm", show="open", left="0") == "&show=open#strip-2"
+    # What is withdrawn is open again.
+    undo = {"show": "open", "left": "0", "seen": uuid(3)}
+    assert after(4, f"undo {uuid(3)}", **undo) == "&show=open#patch-1-0"

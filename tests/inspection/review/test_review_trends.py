@@ -166,8 +166,10 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(
     report = registered_report(database, tmp_path, {"a.png": ["class 1"]})
     decide(database, report, entry(1, "confirm", "a.png", 0))
     with database.writing() as connection:
-        for column in ("settings", "patch_size"):
-            connection.execute(sa.text(f"ALTER TABLE batches DROP COLUMN {column}"))
+        for column in ("decisions.how", "decisions.authenticated", "batches.settings",
+                       "batches.patch_size"):  # fmt: skip
+            table, _, name = column.partition(".")
+            connection.execute(sa.text(f"ALTER TABLE {table} DROP COLUMN {name}"))
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
     again = open_database(url)
     with again.reading() as connection:
