@@ -60,6 +60,7 @@ _FRAMES = """
   requestAnimationFrame(step);
 }
 """
+_NEXT_FRAME = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
 _DECIDED = "() => CARDS.filter((card) => card.flagged && !isOpen(card)).length"
 _WAITING = "() => QUEUE.length"
 
@@ -120,7 +121,9 @@ def shift(page: Page, cards: int) -> dict[str, Any]:
     page.keyboard.press("Enter")
     asked = len(NAME) + 1
     for number in range(1, cards):
+        page.evaluate(_NEXT_FRAME)
         page.keyboard.press(KEYS[number % len(KEYS)])
+    page.evaluate(_NEXT_FRAME)
     last = time.monotonic()
     while page.evaluate(_WAITING):
         page.wait_for_timeout(10)
