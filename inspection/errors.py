@@ -11,6 +11,10 @@ class BatchError(InspectionError):
     """A batch folder that is missing, empty or cannot be listed."""
 
 
+class CoilError(BatchError):
+    """A coil's file that does not parse, or does not fit the strips beside it."""
+
+
 class PolicyError(InspectionError):
     """A policy that does not parse, is out of range, or names classes the model lacks."""
 

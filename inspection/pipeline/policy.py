@@ -116,6 +116,26 @@ class UnsureRule:
         return f"{UNSURE}: at least 1 patch with a confidence below {known}"
 
 
+@dataclass(frozen=True)
+class RollMarkRule:
+    """Propose `disposition` for the strips of a roll mark (`inspection.coil`), where no rule
+    proposes one more severe. What is looked for: `min_repeats` turns at least, `shortest_m` to
+    `longest_m` apart, each within `tolerance_mm`; `false_alarms` is the rate of coils without a
+    mark in which one is found, at most."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    disposition: Disposition = "hold"
+    min_repeats: Annotated[int, Field(ge=3)] = 4
+    shortest_m: Annotated[float, Field(gt=0)] = 0.3
+    longest_m: Annotated[float, Field(gt=0, le=100)] = 6.3
+    tolerance_mm: Annotated[float, Field(gt=0)] = 30.0
+    false_alarms: Annotated[float, Field(gt=0, le=1)] = 0.01
+
+    def __str__(self) -> str:
+        return f"roll mark: repeats along the coil, at least {self.min_repeats} times"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PolicyFile:
     """Thresholds and ordered rules, as a file gives them.
@@ -137,6 +157,7 @@ class PolicyFile:
     otherwise: Disposition = "accept"
     not_inspected: Literal["hold", "rework", "scrap"] = "hold"
     unsure: UnsureRule | None = None
+    roll_marks: RollMarkRule | None = None
     weak: Annotated[WeakRule, Field(alias="weak_explanation")] = WeakRule()
 
 
@@ -310,6 +331,15 @@ def propose(patches: pd.DataFrame, policy: Policy) -> Proposal:
     if policy.unsure is None or proposal.disposition != "accept":
         return proposal
     return Proposal("hold", str(policy.unsure)) if patches["unsure"].any() else proposal
+
+
+def propose_for_mark(proposal: Proposal, policy: Policy) -> Proposal:
+    """The proposed disposition of a strip that holds a turn of a roll mark."""
+    rule = policy.roll_marks
+    order = DISPOSITIONS.index
+    if rule is None or order(proposal.disposition) >= order(rule.disposition):
+        return proposal
+    return Proposal(rule.disposition, str(rule))
 
 
 def _by_rules(flagged: pd.DataFrame, policy: Policy) -> Proposal:

@@ -1,13 +1,15 @@
 """What a run is made of, and what came of it: the content of batch.json."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
 
+from inspection.coil.facts import facts
+from inspection.coil.marks import BatchMark
 from inspection.pipeline.classifier import Model
 from inspection.pipeline.engines import Engine
 from inspection.pipeline.judged import NOT_JUDGED, WHITE_LEVEL, WHITE_SHARE
@@ -211,11 +213,15 @@ def fingerprint(run: Run) -> str:
         bundle=run.model.sha256,
         policy=run.policy.sha256,
         config=config(run),
+        **({"coils": coils} if (coils := [facts(coil) for coil in run.batch.coils]) else {}),
     )
 
 
-def make_record(run: Run, counts: Counts, started: str, ended: str, status: int) -> dict[str, Any]:
-    """The content of batch.json. Times are UTC, ISO 8601."""
+def make_record(
+    run: Run, counts: Counts, marks: Sequence[BatchMark], times: tuple[str, str], status: int
+) -> dict[str, Any]:
+    """The content of batch.json. `times` are begin and end, UTC, ISO 8601."""
+    started, ended = times
     card = run.model.card
     resolved = config(run)
     return {
@@ -247,6 +253,8 @@ def make_record(run: Run, counts: Counts, started: str, ended: str, status: int)
             for strip in run.batch.strips
         ],
         "skipped": [asdict(entry) for entry in run.batch.skipped],
+        "coils": [facts(coil) for coil in run.batch.coils],
+        "roll_marks": [mark.as_json() for mark in marks],
     }
 
 

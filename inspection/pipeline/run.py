@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from inspection.coil.marks import BatchMark, roll_marks, strips_with
+from inspection.coil.periods import Search
+from inspection.coil.positions import place_patches, place_strips
 from inspection.errors import BatchError, EngineError
 from inspection.pipeline.classifier import Classifier, Model, describe_model, load_classifier
 from inspection.pipeline.engines import (
@@ -19,7 +22,10 @@ from inspection.pipeline.engines import (
     WorkerOptions,
 )
 from inspection.pipeline.policy import (
+    Proposal,
+    RollMarkRule,
     default_policy,
+    propose_for_mark,
     read_policy,
     resolve_by_card,
     resolve_thresholds,
@@ -190,10 +196,11 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     patches = rank(judge(patches, run.policy.weak))
     held = None if truth is None else hold_against(patches, truth, classes, folder.root)
     patches = patches.assign(**WITHOUT_TRUTH) if held is None else held.patches
+    patches, strips, marks = _along_coils(run, patches, strips)
 
     counts = count(run.batch, strips, patches)
     status = exit_status(counts, run.settings.fail_on)
-    content = make_record(run, counts, started, utc_now(), status)
+    content = make_record(run, counts, marks, (started, utc_now()), status)
     patches = write_table(folder.root / "results.parquet", patches, patch_schema(classes))
     strips = write_table(folder.root / "strips.parquet", strips, strip_schema(classes))
     write_flagged_csv(folder.root / "flagged.csv", patches)
@@ -206,6 +213,35 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     seal = folder.finish(content, {*_images(strips), *_images(patches), *_images(similar)})
     folder.log("sealed", seal=seal)
     return content
+
+
+def _along_coils(
+    run: Run, patches: pd.DataFrame, strips: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, tuple[BatchMark, ...]]:
+    """Where strips and patches lie along their coils, what repeats there, and what the policy
+    proposes for it."""
+    coils, rule = run.batch.coils, run.policy.roll_marks or RollMarkRule()
+    strips = place_strips(strips, coils, run.settings.mm_per_px)
+    patches = place_patches(patches, strips, coils)
+    search = Search(
+        rule.shortest_m, rule.longest_m, rule.tolerance_mm / 1000, rule.min_repeats,
+        rule.false_alarms,
+    )  # fmt: skip
+    patches, marks = roll_marks(patches, strips, search)
+    marked = strips_with(patches)
+    told = [
+        propose_for_mark(Proposal(disposition, why), run.policy)
+        if strip_id in marked
+        else Proposal(disposition, why)
+        for strip_id, disposition, why in zip(
+            strips["strip_id"], strips["disposition"], strips["rule"], strict=True
+        )
+    ]
+    strips = strips.assign(
+        disposition=[proposal.disposition for proposal in told],
+        rule=[proposal.rule for proposal in told],
+    )
+    return patches, strips, marks
 
 
 def _truth(run: Run, strips: pd.DataFrame) -> Truth | None:

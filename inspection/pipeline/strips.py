@@ -7,7 +7,7 @@ stay two strips; its content is known by its SHA-256.
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from inspection.coil.facts import NAMES as COIL_FILES
+from inspection.coil.facts import Coil, read_coils
 from inspection.errors import BatchError
 from severstal_prep.errors import UnreadableImageError
 from severstal_prep.images import decode_image, looks_like_image, mirrored, read_bytes
@@ -30,8 +32,9 @@ _LOOKED_INTO = 10_000
 class StripFile:
     """An image file of the batch.
 
-    `strip_id` is its POSIX path inside the batch folder, `coil` the folder part of it ("" for
-    a file at the top). `sha256` and `size` (bytes) are "" and 0 if the file cannot be opened.
+    `strip_id` is its POSIX path inside the batch folder, `coil` what a coil's file calls it, else
+    the folder part of it ("" for a file at the top). `sha256` and `size` (bytes) are "" and 0 if
+    the file cannot be opened.
     """
 
     strip_id: str
@@ -53,7 +56,8 @@ class SkippedFile:
 class Batch:
     """A listed batch folder. `strips` are sorted by identity, `skipped` by name.
 
-    `passed_over` are the names of those skipped that look like an image or hold one.
+    `passed_over` are the names of those skipped that look like an image or hold one, `coils` what
+    files beside the strips tell of theirs.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Batch:
     strips: tuple[StripFile, ...]
     skipped: tuple[SkippedFile, ...]
     passed_over: tuple[str, ...] = ()
+    coils: tuple[Coil, ...] = ()
 
     def digest(self) -> str:
         """SHA-256 over the identities and contents of all strips."""
@@ -79,7 +84,8 @@ def list_batch(folder: Path) -> Batch:
 
     Strips are files that are images by their content, and those that are named as images.
     Links that lead out of the folder, linked folders and hidden files are skipped.
-    Raises BatchError for a folder that is missing, cannot be listed, or holds no image.
+    Raises BatchError for a folder that is missing, cannot be listed, or holds no image, and
+    CoilError for a coil's file that is wrong.
     """
     if not folder.is_dir():
         what = "a file" if folder.is_file() else "no such folder"
@@ -88,7 +94,11 @@ def list_batch(folder: Path) -> Batch:
     strips: list[StripFile] = []
     skipped: list[SkippedFile] = []
     passed_over: list[str] = []
+    coil_files: list[str] = []
     for path in _walk(root):
+        if path.name in COIL_FILES and path.is_file() and not path.is_symlink():
+            coil_files.append(_name(path, root))
+            continue
         reason = _why_skipped(path, root)
         if reason is None:
             strips.append(_strip_file(path, root))
@@ -107,7 +117,10 @@ def list_batch(folder: Path) -> Batch:
     strips.sort(key=lambda strip: strip.strip_id)
     skipped.sort(key=lambda entry: entry.name)
     name = root.name or str(root)
-    return Batch(name, root, tuple(strips), tuple(skipped), tuple(sorted(passed_over)))
+    coils = read_coils(root, coil_files, [strip.strip_id for strip in strips])
+    called = {strip_id: coil.name for coil in coils for strip_id in coil.strips}
+    named = (replace(strip, coil=called.get(strip.strip_id, strip.coil)) for strip in strips)
+    return Batch(name, root, tuple(named), tuple(skipped), tuple(sorted(passed_over)), coils)
 
 
 def _walk(root: Path) -> Iterator[Path]:

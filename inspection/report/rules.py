@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from inspection.pipeline.policy import RollMarkRule
 from inspection.words import percent, plural, say, word
 
 _NO_RULE = (word("no rule applies"), word("the policy has no rules"))
@@ -18,6 +19,9 @@ def said_rules(policy: Mapping[str, Any]) -> Mapping[str, str]:
     unsure = policy.get("unsure")  # which records of earlier versions lack
     if unsure is not None:
         said[unsure["in_words"]] = _unsure(unsure)
+    marks = policy.get("roll_marks")
+    if marks is not None:
+        said[str(RollMarkRule(**marks))] = _roll_marks(marks)
     return said
 
 
@@ -35,6 +39,10 @@ def rules_of(policy: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     if unsure is not None:
         where = say("{rule}, where accept would be proposed", rule=_unsure(unsure))
         rules.append(("hold", where))
+    marks = policy.get("roll_marks")
+    if marks is not None:
+        where = say("{rule}, unless a rule proposes more", rule=_roll_marks(marks))
+        rules.append((marks["disposition"], where))
     return tuple(rules)
 
 
@@ -50,6 +58,10 @@ def _rule(rule: Mapping[str, Any]) -> str:
     if rule["min_probability"]:
         told += " " + say("with {share} or more", share=exact_percent(rule["min_probability"]))
     return f"{rule['name']}: {told}"
+
+
+def _roll_marks(rule: Mapping[str, Any]) -> str:
+    return say("roll mark: repeats along the coil, at least {n} times", n=rule["min_repeats"])
 
 
 def _unsure(unsure: Mapping[str, Any]) -> str:

@@ -31,7 +31,17 @@ class Column:
 
 PATCH = (
     Column("strip_id", TEXT, "path of the strip inside the batch folder", csv=1),
-    Column("coil", TEXT, "folder part of strip_id; empty at the top", csv=2),
+    Column("coil", TEXT, "the coil's name by its file, else the folder part of strip_id", csv=2),
+    Column("side", TEXT, "top or bottom, by the coil's file; else empty", csv=18),
+    Column("shift", TEXT, "by the coil's file; else empty"),
+    Column(
+        "coil_m",
+        FLOAT,
+        "where the marked area's centre, else the patch's, lies: m from the coil's head",
+        page=True,
+        csv=19,
+    ),
+    Column("roll_mark", INT, "number of the roll mark that it is of; 0: none", page=True, csv=20),
     Column("strip_sha256", TEXT, "SHA-256 of the strip's file", csv=16),
     Column("width", INT, "width of the strip, px"),
     Column("left", INT, "left edge of the patch on the strip, px", page=True, csv=3),
@@ -101,7 +111,13 @@ PATCH = (
 
 STRIP = (
     Column("strip_id", TEXT, "path of the strip inside the batch folder", page=True),
-    Column("coil", TEXT, "folder part of strip_id; empty at the top", page=True),
+    Column(
+        "coil", TEXT, "the coil's name by its file, else the folder part of strip_id", page=True
+    ),
+    Column("side", TEXT, "top or bottom, by the coil's file; else empty", page=True),
+    Column("shift", TEXT, "by the coil's file; else empty"),
+    Column("start_m", FLOAT, "where it begins: m from the coil's head", page=True),
+    Column("length_m", FLOAT, "its length along the coil, m", page=True),
     Column("strip_sha256", TEXT, "SHA-256 of the file; empty if it cannot be read"),
     Column("bytes", LONG, "size of the file"),
     Column("width", INT, "px; null if not inspected", page=True),

@@ -161,6 +161,7 @@ def _fingerprint(record: Mapping[str, Any]) -> str:
         bundle=record["bundle"]["sha256"],
         policy=record["policy"]["sha256"],
         config=record["config"],
+        **({"coils": record["coils"]} if record.get("coils") else {}),
     )
 
 
@@ -193,7 +194,16 @@ def check_batch(record: Mapping[str, Any], folder: Path | None) -> list[Finding]
     return [
         *(_compare_strip(name, sha256, now.get(name)) for name, sha256 in recorded.items()),
         *(Finding("batch", "new", name) for name in now if name not in recorded),
+        *_coil_files(record, root),
     ]
+
+
+def _coil_files(record: Mapping[str, Any], root: Path) -> Iterator[Finding]:
+    """What tells of the coils, a finding a file; records of earlier versions know none."""
+    recorded = {str(coil["file"]): str(coil["sha256"]) for coil in record.get("coils", ())}
+    for name, sha256 in recorded.items():
+        if (root / name).resolve().is_relative_to(root.resolve()):
+            yield _compare("batch", name, root / name, sha256)
 
 
 def _compare_strip(name: str, recorded: str, now: str | None) -> Finding:
