@@ -17,6 +17,7 @@ from inspection.pipeline.policy import (
 )
 from inspection.quality.figures import Figures
 from inspection.quality.gradcam_agreement import SECOND_METHOD
+from inspection.report.coils import coil_sides, told_marks
 from inspection.report.drawings import draw
 from inspection.report.identity import identity
 from inspection.report.model import GLYPHS, BatchReport, ClassCount, ClassMark, Proposal
@@ -53,6 +54,7 @@ def build(
     shown, cards = tuple(rows(spoken)), cards_of(patches, strips)
     pareto = _pareto(cards, [mark for mark in marks if mark.name != NORMAL])
     policy, config = record["policy"], record["config"]
+    told = told_marks(record.get("roll_marks", ()))
     return BatchReport(
         batch=record["batch"],
         fingerprint=record["fingerprint"],
@@ -71,7 +73,12 @@ def build(
         pareto=pareto,
         drawings=draw(figures, pareto, shown, config["by"]),
         left_out=figures.left_out,
-        alarms=_alarms(figures),
+        alarms=(*_alarms(figures), *(mark.words for mark in told)),
+        coil_sides=coil_sides(
+            record.get("coils", ()), strips, patches, record["bundle"]["classes"]
+        ),
+        roll_marks=told,
+        found_marks=tuple(record.get("roll_marks", ())),
         strips=shown,
         cards=tuple(rows(cards)),
         near=tuple(rows(near_of(patches, strips, record["bundle"]["classes"]))),

@@ -9,6 +9,7 @@ import pandas as pd
 from inspection.charts.drawing import Drawing
 from inspection.pipeline.policy import WeakRule
 from inspection.quality.figures import TruthFigures
+from inspection.report.coils import CoilSide, ToldMark
 
 GLYPHS = 6
 
@@ -65,7 +66,9 @@ class BatchReport:
     without a rule *unsure*. `proposals` come most severe first; `widest` is the widest strip in px;
     `mm_per_px` is None where the size of a pixel is not known; `black` is the share of black above
     which a patch shows no steel; `left_out` are earlier reports that the chart does not count, with
-    reasons; `alarms` are sentences about the batch as a whole, which the head says."""
+    reasons; `alarms` are sentences about the batch as a whole, which the head says;
+    `coil_sides` what is known of coils, `roll_marks` what repeats along them, `found_marks` the
+    same as batch.json has it."""
 
     batch: str
     fingerprint: str
@@ -85,6 +88,9 @@ class BatchReport:
     drawings: tuple[Drawing, ...]
     left_out: tuple[tuple[str, str], ...]
     alarms: tuple[str, ...]
+    coil_sides: tuple[CoilSide, ...]
+    roll_marks: tuple[ToldMark, ...]
+    found_marks: tuple[Mapping[str, Any], ...]
     strips: tuple[Any, ...]
     cards: tuple[Any, ...]
     near: tuple[Any, ...]

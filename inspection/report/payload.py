@@ -40,6 +40,10 @@ def payload(report: BatchReport) -> dict[str, Any]:
         "widest": report.widest,
         "anyDefect": report.any_defect,
         "stripsPerFile": STRIPS_PER_FILE,
+        "rollMarks": [
+            {name: mark[name] for name in ("period", "hits", "turns")}
+            for mark in report.found_marks
+        ],
         "dispositions": list(DISPOSITIONS),
         "classes": [
             {

@@ -43,6 +43,7 @@ SCRIPTS = (
     "acts.js",
     "bulk.js",
     "counting.js",
+    "coil.js",
     "card.js",
     "table.js",
     "strips.js",

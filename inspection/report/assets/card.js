@@ -152,6 +152,8 @@ function factsOf(card) {
     facts.push(fact("position", `${card.region_width} × ${card.region_height}${THIN}px`,
       REPORT.mmPerPx === null ? say("at {left}, {top}", at) : say("at {left}, {top} ({mmLeft}, {mmTop})", at)));
   }
+  if (card.coil_m !== null) facts.push(fact("coil", coilPlaceOf(card)));
+  if (card.roll_mark) facts.push(fact("mark", rollMarkOf(card)));
   if (card.runner_up_similarity !== null) facts.push(fact("similarity", decimal(card.runner_up_similarity, 2)));
   if (card.true_class) facts.push(fact("true", card.true_class));
   if (card.ebpg !== null) facts.push(fact("hit", `EBPG ${percent(card.ebpg)}`, `Bbox ${percent(card.bbox)}`));

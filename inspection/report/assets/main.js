@@ -155,6 +155,7 @@ async function start() {
   await openLedger();
   wireLinks();
   wireViewer();
+  drawCoils();
   map = drawStripMap();
   wireControls();
   watchSticky();

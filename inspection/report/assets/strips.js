@@ -66,7 +66,7 @@ function drawRow(strip) {
   const row = clone("strip-template");
   row.dataset.strip = strip.index;
   const name = find(".name", row);
-  find("bdi", name).textContent = strip.coil ? strip.name : strip.strip_id;
+  find("bdi", name).textContent = strip.strip_id.startsWith(`${strip.coil}/`) ? strip.name : strip.strip_id;
   name.setAttribute("aria-label", `Open strip ${strip.strip_id}`);
   name.dataset.focus = "open";
   name.addEventListener("click", () => openViewer(strip));

@@ -55,5 +55,5 @@ def test_flagged_csv_has_the_columns_that_it_always_had_and_then_new_ones() -> N
     assert FLAGGED_CSV == (
         "strip_id", "coil", "left", "top", "size", "indicated", "score", "map_status", "drop",
         "region_area", "region_left", "region_top", "region_width", "region_height",
-        "patch_key", "strip_sha256", "class_unsure",
+        "patch_key", "strip_sha256", "class_unsure", "side", "coil_m", "roll_mark",
     )  # fmt: skip
