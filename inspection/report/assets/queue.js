@@ -169,6 +169,7 @@ function showQueue() {
       : say("The review server cannot be reached. Is it running, and the network up? It is tried again by itself.");
     lines.push(make("p", {}, make("b", { textContent: plural(count, "{n} decision is not saved.", "{n} decisions are not saved.") }), ` ${why} `,
       QUEUE.every((act) => act.kept) ? say("Nothing is lost when you close the page.") : say("Do not close the page: this browser keeps nothing."), " ",
+      ...(signedOut ? [make("a", { href: "../../login", target: "_blank", textContent: say("Sign in") }), " "] : []),
       linkButton(say("Send again now"), sendAgain)));
   }
   for (const act of refused.slice(0, 5)) {

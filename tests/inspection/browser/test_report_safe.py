@@ -153,6 +153,7 @@ def test_who_is_signed_out_loses_nothing(
     context.clear_cookies()
     press(page, "c")
     expect(page.locator("#unsent")).to_contain_text("You are signed out. Sign in again in another")
+    assert page.locator("#unsent a").get_attribute("href") == "../../login"
     assert kinds(database, report) == []
     sign_in(context.new_page())
     page.evaluate(COME_BACK)
