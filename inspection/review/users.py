@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from secrets import token_hex
 from threading import Semaphore
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import yaml
 from argon2 import PasswordHasher, extract_parameters
@@ -63,6 +63,7 @@ UserName = Annotated[Name, AfterValidator(_sendable)]
 class User:
     """What a user may do, and the hash of the password."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     role: Role
     hash: Annotated[str, AfterValidator(_hash)]
 

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-import httpx
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.starlette_client import OAuth
 from joserfc.errors import JoseError
+from pydantic import ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +19,11 @@ from inspection.review.server.access.requests import LOOPBACK, RefusedError
 from inspection.words import say
 from severstal_prep import checked
 
+try:
+    import httpx2 as httpx  # which Authlib takes where it is installed
+except ImportError:
+    import httpx  # type: ignore[no-redef]
+
 BACK = "/login/oidc/back"
 _LEEWAY_SECONDS = 60
 _CURE = "docs/review.md says what the file holds"
@@ -28,6 +33,7 @@ _CURE = "docs/review.md says what the file holds"
 class Roles:
     """Values of a claim that make a reviewer or a viewer; who has none of them is turned away."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     claim: str
     reviewer: tuple[str, ...]
     viewer: tuple[str, ...] = ()
@@ -46,6 +52,7 @@ class Settings:
     """The file of `--oidc`. `secret_file` lies beside it unless it is absolute; `address` is that
     of this server for browsers, as the issuer knows it: "" takes each request's own."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     issuer: str
     client_id: str
     secret_file: str

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -11,12 +10,13 @@ LOOPBACK = ("127.0.0.1", "localhost")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
-@dataclass(frozen=True)
 class RefusedError(Exception):
     """A request that is turned away: status, and one line for whoever sent it."""
 
-    status: int
-    words: str
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+        self.words = words
 
 
 def authorization(request: Request, scheme: str) -> str | None:
