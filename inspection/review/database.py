@@ -48,6 +48,9 @@ class Database:
         """A connection whose changes are all kept at the end, or none. Raises DatabaseError."""
         engine = self.engine.execution_options(writing=True)
         with _one_line(self), engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                milliseconds = int(1000 * LOCK_SECONDS)
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
             yield connection
 
 
@@ -153,6 +156,9 @@ def _one_line(database: "Database") -> Iterator[None]:
 
 def _cure(reason: str, database: "Database") -> str:
     """What to do about an error of the driver, by what it says."""
+    if "lock timeout" in reason:
+        who = _writers(database)
+        return f"; held by {', '.join(who)}; try again when that is done" if who else "; try again"
     if "locked" in reason:
         who = _holders(Path(database.engine.url.database or ""))
         held = f" by {', '.join(who)}" if who else ""
@@ -169,6 +175,19 @@ def _cure(reason: str, database: "Database") -> str:
         "connection": "; check that the server runs, and the host and port in the URL",
     }
     return next((cure for words, cure in cures.items() if words in reason), "")
+
+
+def _writers(database: "Database") -> list[str]:
+    """The other processes of a PostgreSQL server that are within a transaction on this database,
+    the oldest first, as "process 4711 (review at 10.0.0.5)"."""
+    query = sa.text(
+        "SELECT pid, usename, coalesce(host(client_addr), 'this host') FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL "
+        "ORDER BY xact_start LIMIT 3"
+    )
+    with suppress(exc.DBAPIError), database.engine.connect() as connection:
+        return [f"process {pid} ({who} at {host})" for pid, who, host in connection.execute(query)]
+    return []
 
 
 def _holders(file: Path) -> list[str]:

@@ -29,7 +29,10 @@ def add_commands(whole: ArgumentParser) -> None:
     """Add a subcommand per command (dest `review_command`)."""
     commands = whole.add_subcommands(required=True, dest="review_command")
     for name, (module, help_text) in _COMMANDS.items():
-        commands.add_subcommand(name, module.parser(), help=help_text)
+        own = module.parser()
+        commands.add_subcommand(name, own, help=help_text)
+        if module is user:
+            user.add_commands(own)
 
 
 def run(arguments: Namespace) -> int:

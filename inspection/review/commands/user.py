@@ -8,23 +8,37 @@ from inspection.commands.options import add_path
 
 
 def parser() -> ArgumentParser:
-    """Options of the command."""
-    made = ArgumentParser(
-        description="Add, list or remove those who sign in with name and password at "
-        "`defect-inspect serve --users FILE`. A running server takes changes in at once."
+    """The parser of the command, to which `add_commands` adds what it does."""
+    return ArgumentParser(
+        description="Those who sign in with name and password at defect-inspect serve --users "
+        "FILE. A running server takes changes in at once."
     )
-    made.add_argument("act", choices=("add", "list", "remove"), help="what to do")
-    made.add_argument("name", type=str, nargs="?", default="", help="name, as decisions show it")
-    made.add_argument("--users", type=Path, required=True, help="file of users, JSON or .yaml")
-    made.add_argument(
-        "--role",
-        type=str,
-        choices=("reviewer", "viewer"),
-        default="reviewer",
-        help="a reviewer decides, a viewer reads",
-    )
-    add_path(made, "--password-file", "text file with the password, instead of asking for it twice")
-    return made
+
+
+def add_commands(whole: ArgumentParser) -> None:
+    """Add a subcommand per act (dest `act`)."""
+    acts = whole.add_subcommands(required=True, dest="act")
+    for act, help_text in (
+        ("add", "add a user, or give one another password or role"),
+        ("list", "print role and name of each"),
+        ("remove", "remove a user; the sessions end at once"),
+    ):
+        own = ArgumentParser(description=f"{help_text[0].upper()}{help_text[1:]}.")
+        own.add_argument("--users", type=Path, required=True, help="file of users, JSON or .yaml")
+        if act != "list":
+            own.add_argument("name", type=str, help="name, as decisions show it")
+        if act == "add":
+            own.add_argument(
+                "--role",
+                type=str,
+                choices=("reviewer", "viewer"),
+                default="reviewer",
+                help="a reviewer decides, a viewer reads",
+            )
+            add_path(
+                own, "--password-file", "text file with the password; without, it is asked for"
+            )
+        acts.add_subcommand(act, own, help=help_text)
 
 
 def run(arguments: Namespace) -> int:
@@ -32,31 +46,30 @@ def run(arguments: Namespace) -> int:
     from inspection.review.errors import UsersError
     from inspection.review.users import User, change_users, check_name, hashed, read_users
 
-    file, name = arguments.users, arguments.name
-    if arguments.act == "list":
-        if name:
-            raise UsersError("list takes no name")
+    act = arguments.act
+    given = arguments[act]
+    file: Path = given.users
+    if act == "list":
         for known, user in sorted(read_users(file).items()):
             print(f"{user.role:9} {known}")
         return 0
-    if not name:
-        raise UsersError(f"{arguments.act} needs a name, as: {arguments.act} 'A. Lovelace'")
+    name: str = given.name
 
     def remove(users: dict[str, User]) -> None:
         if users.pop(name, None) is None:
             known = ", ".join(sorted(users)) or "nobody"
             raise UsersError(f"{file}: no user {name!a}; it has {known}")
 
-    if arguments.act == "remove":
+    if act == "remove":
         change_users(file, remove)
         print(f"{file}: {name} removed")
         return 0
     check_name(name)
     if file.exists():
         read_users(file)  # before anybody types a password for nothing
-    user = User(arguments.role, hashed(_password(arguments.password_file)))
+    user = User(given.role, hashed(_password(given.password_file)))
     change_users(file, lambda users: users.update({name: user}))
-    print(f"{file}: {name} is a {arguments.role}")
+    print(f"{file}: {name} is a {given.role}")
     return 0
 
 

@@ -32,7 +32,7 @@ LARGEST_NUMBER = 2**31 - 1
 
 _WORDS = {
     "known_by": {
-        "": word("nobody was signed in"),
+        "imported": word("imported"),
         "token": word("by the shared token"),
         "user": word("signed in by password"),
         "proxy": word("named by the proxy"),

@@ -301,7 +301,8 @@ def test_users_are_added_listed_and_removed(
     monkeypatch.setattr("getpass.getpass", lambda _: next(typed))
 
     def user(*words: str) -> int:
-        return main(["review", "user", *words, "--users", os.fspath(file)])
+        act, *others = words
+        return main(["review", "user", act, "--users", os.fspath(file), *others])
 
     for file in (tmp_path / "users.json", tmp_path / "users.yaml"):
         (tmp_path / "password").write_text("another long one\n", "utf-8")
