@@ -41,14 +41,24 @@ function label(root, name, on) {
   if (on) badge.append(term(name));
 }
 
-function drawLook(root, card, printed) {
-  const pictures = slot(root, "pictures");
-  const compared = card.runner_up && (printed ? false : comparing.has(card.number));
-  pictures.append(drawPicture(card, card.map_path, CLASSES[card.class].name, CLASSES[card.class], compared));
-  if (compared) {
-    pictures.append(drawPicture(card, card.runner_up_map_path, card.runner_up, CLASSES[card.second], true, false));
+/** The patch as it is, with its map over it, and, if asked for, with that of the second class. */
+function picturesOf(card, second) {
+  const own = CLASSES[card.class].name;
+  const pictures = [
+    drawPicture(card, "", say("Steel")),
+    drawPicture(card, card.map_path, card.map_path ? say("Map of {name}", { name: own }) : say("{name}: no map", { name: own }), own),
+  ];
+  if (second) {
+    const path = card.runner_up_map_path;
+    const name = card.runner_up;
+    pictures.push(drawPicture(card, path, path ? say("Map of {name}", { name }) : say("{name}: no map", { name }), name, false));
   }
-  if (printed) pictures.prepend(drawPicture(card, "", "", null, false));
+  return pictures;
+}
+
+function drawLook(root, card, printed) {
+  const compared = Boolean(card.runner_up) && !printed && comparing.has(card.number);
+  slot(root, "pictures").append(...picturesOf(card, compared));
   write(root, "noMap", card.no_map);
   const slider = slot(root, "slider");
   if (!card.map_path || printed) {
@@ -63,40 +73,45 @@ function drawLook(root, card, printed) {
       root.style.setProperty("--overlay", input.value / 100);
     });
   }
+  if (printed) return;
+  const look = () => {
+    go(card);
+    openLook(card);
+  };
+  find("[data-act=look]", root).addEventListener("click", look);
+  slot(root, "pictures").addEventListener("click", look);
   const button = find("[data-act=runner]", root);
   button.dataset.focus = "runner";
-  if (card.runner_up && !printed) {
+  if (card.runner_up) {
     button.hidden = false;
-    button.append(say("Second most likely class: {name}, {probability}", { name: card.runner_up, probability: probability(card.runner_up_score) }));
-    button.title = term("second").title;
+    button.append(say("Second most likely class: {name}", { name: card.runner_up }));
+    button.title = `${probability(card.runner_up_score)}. ${term("second").title}`;
     button.setAttribute("aria-pressed", String(compared));
     button.addEventListener("click", () => toggleRunnerUp(card));
   }
 }
 
-/** The patch with a map over it; `marked` false leaves out the contours. */
-function drawPicture(card, map, what, cls, titled, marked = true) {
+/** The patch, with the map of a class over it where there is one; `marked` false leaves out the contours. */
+function drawPicture(card, map, title, name = "", marked = true) {
   const figure = clone("picture-template");
   const [raw, over] = every("img", figure);
   for (const image of [raw, over]) Object.assign(image, { width: card.size, height: card.size });
   raw.src = source(card.raw_path);
   raw.alt = map
-    ? say("The patch, number {n}, with the map of {name} over it", { n: card.number, name: what })
+    ? say("The patch, number {n}, with the map of {name} over it", { n: card.number, name })
     : say("The patch, number {n}", { n: card.number });
   if (map) over.src = source(map);
   else over.remove();
   const outline = find(".outline", figure);
   outline.setAttribute("viewBox", `0 0 ${card.size} ${card.size}`);
-  const contours = { region: map && marked ? card.region_contour : "", true: what && marked ? card.true_contour : "" };
-  for (const [name, path] of Object.entries(contours)) {
-    for (const line of [find(`.${name}-halo`, outline), find(`.${name}`, outline)]) {
+  const contours = { region: map && marked ? card.region_contour : "", true: name && marked ? card.true_contour : "" };
+  for (const [kind, path] of Object.entries(contours)) {
+    for (const line of [find(`.${kind}-halo`, outline), find(`.${kind}`, outline)]) {
       if (path) line.setAttribute("d", path);
       else line.remove();
     }
   }
-  const caption = find("figcaption", figure);
-  if (titled) caption.append(map ? cls.name : say("{name}: no map", { name: cls.name }));
-  else caption.remove();
+  find("figcaption", figure).textContent = title;
   return figure;
 }
 
@@ -190,6 +205,7 @@ function drawMeasure(name, value, detail, rank) {
   return root;
 }
 
+/** "How to read a card", from wherever it is asked for. */
 addEventListener("click", (event) => {
   if (event.target instanceof Element && event.target.closest("[data-act=guide]")) find("#guide").showModal();
 });

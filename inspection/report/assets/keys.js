@@ -12,6 +12,7 @@ const KEYS = {
     setState({ palette: names[(names.indexOf(STATE.palette) + 1) % names.length] });
   },
   t: (card) => card && toggleRunnerUp(card),
+  z: (card) => card && openLook(card),
   g: (card) => card && openViewer(card.strip, card),
   c: (card) => card && decide(patchSubject(card), { kind: "confirm" }, card.strip, card),
   x: (card) => card?.flagged && decide(patchSubject(card), { kind: "reject" }, card.strip, card),

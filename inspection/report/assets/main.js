@@ -12,6 +12,7 @@ const activeList = () => (table() ? lists.table : lists.cards);
 function redraw(card) {
   lists.cards.refresh(card);
   lists.table.refresh(card);
+  if (LOOK.card === card) showLookDecision();
 }
 
 /** Show what holds now for strips and their patches. @param {Strip[]} strips */

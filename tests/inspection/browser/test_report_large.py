@@ -128,7 +128,7 @@ def test_one_file_shows_what_the_folder_shows(page: Page, small: Path, tmp_path:
         "[...document.querySelectorAll('.card.current img, #strip-map img')]"
         ".every((image) => image.complete && image.naturalWidth > 0)"
     )
-    assert page.locator(".card.current :is(.look, .where) img").count() == 5
+    assert page.locator(".card.current :is(.look, .where) img").count() == 6
     sources = page.locator("#cards img").evaluate_all("(all) => all.map((image) => image.src)")
     assert all(source.startswith("data:image/") for source in sources)
 
