@@ -126,7 +126,7 @@ def test_commands_and_their_options_exist(page: Path) -> None:
         program, words = PROGRAM.match(line).groups()  # type: ignore[union-attr]
         commands = known(program)
         named = (program, *words.split())
-        command = next((named[:end] for end in (3, 2) if named[:end] in commands), None)
+        command = next((named[:end] for end in (4, 3, 2) if named[:end] in commands), None)
         if command is None:
             wrong.append(line)
             continue

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from inspection.commands.options import add_path
+from inspection.commands.options import add_path, new_parser
 
 
 def parser() -> ArgumentParser:
@@ -23,7 +23,7 @@ def add_commands(whole: ArgumentParser) -> None:
         ("list", "print role and name of each"),
         ("remove", "remove a user; the sessions end at once"),
     ):
-        own = ArgumentParser(description=f"{help_text[0].upper()}{help_text[1:]}.")
+        own = new_parser(f"{help_text[0].upper()}{help_text[1:]}.")
         own.add_argument("--users", type=Path, required=True, help="file of users, JSON or .yaml")
         if act != "list":
             own.add_argument("name", type=str, help="name, as decisions show it")
