@@ -226,9 +226,7 @@ def test_sessions_end_and_cannot_be_made_up(monkeypatch: pytest.MonkeyPatch) -> 
         ("", "/"),
     ],
 )
-def test_signing_in_leads_to_no_other_site(
-    asked: str, led: str, sqlite: Database, users: Path
-) -> None:
+def test_signing_in_leads_to_no_other_site(asked: str, led: str) -> None:
     assert own_path(asked) == led
 
 
