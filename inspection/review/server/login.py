@@ -64,7 +64,7 @@ def login_routes(site: Site) -> APIRouter:
         onward: Annotated[str, Form(alias=_NEXT)] = "/",
     ) -> Response:
         if access.how not in ("token", "user"):
-            return form(request, onward, 404)
+            return form(request, onward, 401)
         try:
             found = access.sign_in(address_of(request), name, password or token)
         except RefusedError as refused:
