@@ -28,6 +28,14 @@ class SampleError(InspectionError):
     """An audit sample that cannot be drawn."""
 
 
+class ReleaseError(InspectionError):
+    """A release that cannot be signed."""
+
+
+class SheetError(InspectionError):
+    """A spreadsheet that cannot be written as asked."""
+
+
 class ServeError(InspectionError):
     """A server that cannot be started as asked."""
 

@@ -153,5 +153,23 @@ sampled = Table(
     Column("patch_id", ForeignKey("patches.id"), primary_key=True),
 )
 
+releases = Table(
+    "releases",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("batch_id", ForeignKey("batches.id"), nullable=False, index=True),
+    Column("coil", Text, nullable=False),
+    Column("disposition", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("seal", String(64), nullable=False),
+    Column("open", Integer, nullable=False),
+    Column("decided", Integer, nullable=False),
+    Column("authenticated", Text, nullable=False),
+    Column("how", String(16), nullable=False),
+    Column("signed", UtcDateTime, nullable=False),
+    CheckConstraint("name <> ''", name="release_is_signed"),
+)
+
 LOG = ("decisions", "sightings", "samples", "sampled")
 """Tables whose rows are never changed or removed."""

@@ -5,12 +5,23 @@ Each has `parser()` and `run(arguments)`, and imports what is heavy inside `run`
 
 from jsonargparse import ArgumentParser, Namespace
 
-from inspection.review.commands import export, import_, register, sample, stats, user
+from inspection.review.commands import (
+    export,
+    import_,
+    indications,
+    register,
+    release,
+    sample,
+    stats,
+    user,
+)
 
 _COMMANDS = {
     "register": (register, "make a finished report known to the review"),
     "import": (import_, "take in decisions that an offline report exported"),
     "export": (export, "write reviewed crops as a dataset to train on"),
+    "indications": (indications, "indications with decisions, for a spreadsheet"),
+    "release": (release, "sign what becomes of a coil"),
     "stats": (stats, "agreement of people and model, and audits"),
     "sample": (sample, "draw accepted patches at random, for an audit"),
     "user": (user, "who may sign in at the server"),

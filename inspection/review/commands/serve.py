@@ -24,6 +24,7 @@ def parser() -> ArgumentParser:
         made, "--users", "file of those who sign in by password (defect-inspect review user add)"
     )
     add_path(made, "--oidc", "YAML or JSON file that describes an OpenID provider to sign in at")
+    add_path(made, "--hand-over", "folder to write releases into, for another program")
     made.add_argument(
         "--proxy-header",
         type=str,
@@ -73,7 +74,7 @@ def run(arguments: Namespace) -> int:
     from sise.progress import note
 
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    app = make_app(database, access, arguments.language)
+    app = make_app(database, access, arguments.language, arguments.hand_over)
     # The application itself reads what proxies say, after it has kept the connection's address.
     config = uvicorn.Config(app, log_level="warning", proxy_headers=False)
     note(f"http://{host}:{arguments.port} (Ctrl-C ends)")

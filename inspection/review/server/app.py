@@ -1,6 +1,7 @@
 """The server: guards around all routes, then pages, endpoints and reports' files."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +19,7 @@ from inspection.review.server.access.proxy import KeepPeer, nobody
 from inspection.review.server.access.requests import authorization, is_forged, is_local
 from inspection.review.server.login import LOGIN, login_routes, to_login
 from inspection.review.server.pages import ICON, SCRIPT, STYLE, page_routes
+from inspection.review.server.release import release_routes
 from inspection.review.server.routes import api_routes, file_routes
 from inspection.review.server.site import Site
 from inspection.words import say, speaking
@@ -45,8 +47,11 @@ _HEADERS = {
 Next = Callable[[Request], Awaitable[Response]]
 
 
-def make_app(database: Database, access: Access, language: str = "en") -> FastAPI:
-    """The application on a database. Without a token it answers to loopback names only."""
+def make_app(
+    database: Database, access: Access, language: str = "en", hand_over: Path | None = None
+) -> FastAPI:
+    """The application on a database. Without a token it answers to loopback names only; releases
+    are written into the folder `hand_over`, too."""
     app = FastAPI(
         title="steel-sise review",
         docs_url=None,
@@ -54,8 +59,14 @@ def make_app(database: Database, access: Access, language: str = "en") -> FastAP
         openapi_url=None,
         redirect_slashes=False,
     )
-    site = Site(database, access, language)
-    for router in (login_routes(site), page_routes(site), api_routes(site), file_routes(site)):
+    site = Site(database, access, language, hand_over)
+    for router in (
+        login_routes(site),
+        page_routes(site),
+        api_routes(site),
+        file_routes(site),
+        release_routes(site),
+    ):
         app.include_router(router)
 
     @app.middleware("http")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -91,6 +92,7 @@ class Site:
     database: Database
     access: Access
     language: str = "en"
+    hand_over: Path | None = None
     overviews: Overviews = field(default_factory=Overviews)
     environment: jinja2.Environment = field(default_factory=_environment)
     style: str = field(default_factory=_style)
