@@ -119,13 +119,18 @@ def class_marks(classes: Sequence[str], thresholds: Mapping[str, float]) -> tupl
     return tuple(marks)
 
 
+def in_card_order(patches: pd.DataFrame) -> pd.DataFrame:
+    """The patches that have cards, in the order of these, which are numbered from 1."""
+    return patches[patches["explained"]].sort_values("flagged", ascending=False, kind="stable")
+
+
 def cards_of(patches: pd.DataFrame, strips: pd.DataFrame) -> pd.DataFrame:
     """The explained patches: indications by strip and place, then what else is explained.
 
     Adds `number` from 1, `strip`, its place among the strips from 0, and `no_map`, why there is
     none in words.
     """
-    cards = patches[patches["explained"]].sort_values("flagged", ascending=False, kind="stable")
+    cards = in_card_order(patches)
     places = pd.Series(range(len(strips)), index=strips["strip_id"])
     return cards.assign(
         number=range(1, len(cards) + 1),

@@ -15,6 +15,7 @@ from inspection.review.queries import (
     flagged_or_decided_patches,
     strips_of,
 )
+from inspection.review.server.cards import card_address
 from inspection.review.state import Decision, Past, State, by_subject, history, state_of
 from inspection.words import word
 
@@ -30,7 +31,7 @@ class Subject:
     """A strip (`left` None) or patch, with its state and all decisions on it. `strip_number` is
     the strip's in the database, as forms change line ends in names; `verdict` is what the model
     or the policy said; `form_id` the UUID of the decision that its form will make. `images` are
-    addresses of a patch's pictures, with what they show."""
+    addresses of a patch's pictures, with what they show, `card` that of its card in the report."""
 
     strip_number: int
     strip: str
@@ -43,6 +44,7 @@ class Subject:
     flagged: bool = False
     score: float | None = None
     images: tuple[tuple[str, str], ...] = ()
+    card: str = ""
 
     @property
     def anchor(self) -> str:
@@ -132,6 +134,9 @@ def _patch(batch: Row, strip: Row, row: Row, logs: _Logs) -> Subject:
         flagged=row.flagged,
         score=row.score,
         images=_images(batch, row),
+        card=card_address(
+            Path(batch.report_folder), batch.id, strip.strip, row.left, bool(row.flagged)
+        ),
     )
 
 

@@ -80,6 +80,22 @@ def test_a_patch_is_shown_at_one_and_four_to_one(serve: str, page: Page) -> None
     assert page.evaluate("document.activeElement.className") == "zoom"
 
 
+def test_a_patch_leads_to_its_card_in_the_report(serve: str, page: Page) -> None:
+    page.goto(f"{serve}/batches/1")
+    patches = page.locator("article.patch")
+    for index in (0, patches.count() - 1):
+        page.goto(f"{serve}/batches/1")
+        said = patches.nth(index).locator("h3").inner_text()
+        raw = patches.nth(index).locator("img").first.get_attribute("src") or ""
+        patches.nth(index).get_by_role("link", name="In the report").click()
+        page.wait_for_selector("html[data-ready]", state="attached")
+        card = page.locator(".card.current")
+        expect(card).to_be_visible()
+        assert said.split(",")[0] in card.inner_text()
+        shown = card.locator("img").first.get_attribute("src") or ""
+        assert raw.endswith(shown)
+
+
 def test_pages_fit_their_window_and_targets_are_large_enough(serve: str, page: Page) -> None:
     for width in (1366, 768):
         page.set_viewport_size({"width": width, "height": 900})
