@@ -4,6 +4,8 @@
 declare const REPORT: any;
 /** Only in a report that is a single file: its pictures by their path in the report. */
 declare const IMAGES: Record<string, string>;
+/** Only while a PDF is printed: what `defect-inspect report` was given along. */
+declare const PRINTED: { decisions: Entry[]; release: any; seal: string };
 /** vendor/virtual-core.js. */
 declare const VirtualCore: any;
 

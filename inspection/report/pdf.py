@@ -1,17 +1,24 @@
 """A report on paper: Chromium prints its page."""
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from inspection.errors import DocumentError
+from inspection.report.payload import as_literal
 from severstal_prep.files import replacing
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
 VARIABLE = "STEEL_CHROMIUM"
 SECONDS = 600
+INDEX = "index.html"
+_GIVEN = "data/printed.js"
 # Without the last ones Chromium calls home at its start, in vain where the network is closed.
 _ARGUMENTS = (
     "--headless",
@@ -43,14 +50,24 @@ def find_browser() -> str:
     )
 
 
-def print_pdf(report: Path, out: Path, cards: int) -> None:
+@dataclass(frozen=True)
+class Given:
+    """What is printed with a report: decisions as a decision file has them, the release that was
+    signed, as `review release` tells it, and the report's seal."""
+
+    decisions: Sequence[Mapping[str, Any]] = ()
+    release: Mapping[str, Any] | None = None
+    seal: str = ""
+
+
+def print_pdf(report: Path, out: Path, cards: int, given: Given | None = None) -> None:
     """Print the report in a folder, with the first `cards` cards (at least 1), as A4 pages.
 
     Raises DocumentError if there is no Chromium, or it fails.
     """
     browser = find_browser()
-    page = f"{(report / 'index.html').resolve().as_uri()}#print={cards}"
     with tempfile.TemporaryDirectory() as folder, replacing(out) as temporary:
+        page = f"{_with(report.resolve(), given or Given(), Path(folder)).as_uri()}#print={cards}"
         # As root, Chromium refuses to start in its sandbox; the page is the user's own file.
         sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         printed = Path(folder) / "report.pdf"
@@ -76,3 +93,21 @@ def print_pdf(report: Path, out: Path, cards: int) -> None:
             )
         # Readers of PDF stop at its end; the comment behind it says whose file this is.
         temporary.write_bytes(printed.read_bytes() + b"\n% steel-sise report\n")
+
+
+def _with(report: Path, given: Given, folder: Path) -> Path:
+    """The report's page beside links to its files, so that the sealed report stays as it is, and
+    with what is given."""
+    copy = folder / "report"
+    (copy / "data").mkdir(parents=True)
+    for entry in report.iterdir():
+        if entry.name not in ("data", INDEX):
+            (copy / entry.name).symlink_to(entry)
+    for entry in (report / "data").iterdir():
+        (copy / "data" / entry.name).symlink_to(entry)
+    told = json.dumps(asdict(given), default=list)
+    (copy / _GIVEN).write_text(f"const PRINTED = {as_literal(told)};\n")
+    page = (report / INDEX).read_text("utf-8")
+    script = f'<script src="{_GIVEN}" defer></script>\n<script '
+    (copy / INDEX).write_text(page.replace("<script ", script, 1), "utf-8")
+    return copy / INDEX

@@ -115,6 +115,11 @@ function forget(name) {
 
 /** Fetch or read the decisions there are. */
 async function openLedger() {
+  if (typeof PRINTED !== "undefined") {
+    server = null;
+    shelve([...PRINTED.decisions]);
+    return;
+  }
   try {
     if (server) take(await ask(`${server}/states`));
   } catch (error) {
