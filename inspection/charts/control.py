@@ -38,10 +38,20 @@ _MANY = 4000
 _TITLES = {
     "strip": word("Rate of flagged patches, strip by strip"),
     "coil": word("Rate of flagged patches, coil by coil"),
+    "side": word("Rate of flagged patches by side of the coil"),
+    "shift": word("Rate of flagged patches, shift by shift"),
 }
-_HEADS = {"strip": word("Strip"), "coil": word("Coil")}
-_ONE = {"strip": word("{n} strip"), "coil": word("{n} coil")}
-_MANY_OF = {"strip": word("{n} strips"), "coil": word("{n} coils")}
+_HEADS = {
+    "strip": word("Strip"), "coil": word("Coil"), "side": word("Side"), "shift": word("Shift"),
+}  # fmt: skip
+_ONE = {
+    "strip": word("{n} strip"), "coil": word("{n} coil"), "side": word("{n} side"),
+    "shift": word("{n} shift"),
+}  # fmt: skip
+_MANY_OF = {
+    "strip": word("{n} strips"), "coil": word("{n} coils"), "side": word("{n} sides"),
+    "shift": word("{n} shifts"),
+}  # fmt: skip
 _COLUMNS = (
     word("Flagged"), word("Patches"), word("Rate"), word("Lower"), word("Upper"), word("Limits"),
 )  # fmt: skip

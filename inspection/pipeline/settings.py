@@ -20,7 +20,7 @@ FailOn = Literal["hold", "rework", "scrap", "any"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 PrecisionName = Literal["auto", "fp32", "bf16"]
 BackendName = Literal["auto", "torch", "openvino"]
-By = Literal["strip", "coil"]
+By = Literal["strip", "coil", "side", "shift"]
 EngineName = Literal["local", "ray"]
 
 
@@ -224,7 +224,9 @@ class Settings(SiseOptions, Inspected):
         tuple[Path, ...],
         Setting("folders of earlier reports by the same model, for the control chart"),
     ] = ()
-    by: Annotated[By, Setting("what a point of the control chart is")] = "strip"
+    by: Annotated[
+        By, Setting("what a point of the control chart is; side and shift by the coil's file")
+    ] = "strip"
     language: Annotated[
         str,
         Setting(

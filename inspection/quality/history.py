@@ -1,6 +1,6 @@
 """Earlier reports as the background of a batch's chart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,10 @@ from inspection.quality.laney import Subgroup
 from inspection.store.reading import OpenedReport, open_report
 from severstal_prep.remote import named
 
+_BY: Mapping[By, tuple[str, ...]] = {
+    "strip": ("strip_id",), "coil": ("coil",), "side": ("coil", "side"), "shift": ("shift",),
+}  # fmt: skip
+_COLUMNS = ("strip_id", "coil", "side", "shift")
 SAME_STRIPS = "the same strips"
 
 
@@ -24,11 +28,15 @@ class History:
 
 
 def subgroups(batch: str, patches: pd.DataFrame, by: By) -> tuple[Subgroup, ...]:
-    """A subgroup per strip or coil, in the order of the rows. Patches without steel, which cannot
-    be flagged, do not count."""
-    judged = patches[patches["steel"]]
-    groups = judged.groupby("strip_id" if by == "strip" else "coil", sort=False)["flagged"]
-    return tuple(Subgroup(batch, str(name), int(flags.sum()), len(flags)) for name, flags in groups)
+    """A subgroup per strip, coil, side of a coil or shift, in the order of the rows. Patches without
+    steel, which cannot be flagged, do not count. Earlier versions' reports know no side or shift.
+    """
+    judged = patches[patches["steel"]].reindex(columns=[*_COLUMNS, "flagged"])
+    groups = judged.fillna("").groupby(list(_BY[by]), sort=False)["flagged"]
+    return tuple(
+        Subgroup(batch, ", ".join(str(part) for part in name if part), int(flags.sum()), len(flags))
+        for name, flags in groups
+    )
 
 
 def read_history(report: OpenedReport, folders: Iterable[Path], by: By) -> History:

@@ -106,6 +106,14 @@ def test_subgroups_are_strips_or_coils_and_count_steel() -> None:
     assert [(s.name, s.flagged, s.patches) for s in subgroups("x", patches, "coil")] == [
         ("1", 2, 3), ("2", 0, 1)
     ]  # fmt: skip
+    assert [(s.name, s.patches) for s in subgroups("x", patches, "side")] == [("1", 3), ("2", 1)]
+    told = patches.assign(side=["top", "top", "bottom", "", ""], shift=["a", "b", "b", "a", "a"])
+    assert [(s.name, s.flagged, s.patches) for s in subgroups("x", told, "side")] == [
+        ("1, top", 1, 2), ("1, bottom", 1, 1), ("2", 0, 1)
+    ]  # fmt: skip
+    assert [(s.name, s.flagged, s.patches) for s in subgroups("x", told, "shift")] == [
+        ("a", 1, 2), ("b", 1, 2)
+    ]  # fmt: skip
 
 
 def test_history_is_in_order_and_leaves_out_what_cannot_be_compared(

@@ -18,7 +18,8 @@ RELEASE = {
 def decision(strip: str, left: int) -> dict[str, object]:
     return {
         "id": "00000000-0000-4000-8000-000000000001", "kind": "reject", "strip": strip,
-        "left": left, "reviewer": "B. Jones", "time": "2026-11-27T10:00:00Z", "reason": "rust", "in_view_of": [],
+        "left": left, "reviewer": "B. Jones", "time": "2026-11-27T10:00:00Z",
+        "reason": "rust", "in_view_of": [],
     }  # fmt: skip
 
 
