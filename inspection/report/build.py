@@ -22,7 +22,7 @@ from inspection.report.drawings import draw
 from inspection.report.identity import identity
 from inspection.report.model import GLYPHS, BatchReport, ClassCount, ClassMark, Proposal
 from inspection.report.rules import rules_of, said_rule, said_rules
-from inspection.store.frames import rows
+from inspection.store.frames import in_card_order, rows
 from inspection.words import say, word
 from sise.status import CONSTANT_MAP, NO_POSITIVE_GRADIENT, NOT_FINITE, OK
 
@@ -117,11 +117,6 @@ def class_marks(classes: Sequence[str], thresholds: Mapping[str, float]) -> tupl
             )
         )
     return tuple(marks)
-
-
-def in_card_order(patches: pd.DataFrame) -> pd.DataFrame:
-    """The patches that have cards, in the order of these, which are numbered from 1."""
-    return patches[patches["explained"]].sort_values("flagged", ascending=False, kind="stable")
 
 
 def cards_of(patches: pd.DataFrame, strips: pd.DataFrame) -> pd.DataFrame:

@@ -21,3 +21,8 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def arrays(values: Sequence[npt.NDArray[np.generic] | None], like: pd.DataFrame) -> pd.Series:
     """A column of arrays for the rows of `like`."""
     return pd.Series(values, index=like.index, dtype=object)
+
+
+def in_card_order(patches: pd.DataFrame) -> pd.DataFrame:
+    """The patches that have cards, in the order of these, which are numbered from 1."""
+    return patches[patches["explained"]].sort_values("flagged", ascending=False, kind="stable")

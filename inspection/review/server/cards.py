@@ -4,9 +4,8 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
-from inspection.report.build import in_card_order
 from inspection.review.originals import place
-from inspection.store.frames import records
+from inspection.store.frames import in_card_order, records
 from severstal_prep.parquet import read_table
 
 _COLUMNS = ("strip_id", "left", "top", "width", "explained", "flagged")

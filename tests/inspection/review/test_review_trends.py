@@ -166,6 +166,7 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(
     report = registered_report(database, tmp_path, {"a.png": ["class 1"]})
     decide(database, report, entry(1, "confirm", "a.png", 0))
     with database.writing() as connection:
+        connection.execute(sa.text("DROP TABLE releases"))
         for column in ("decisions.how", "decisions.authenticated", "batches.settings",
                        "batches.patch_size"):  # fmt: skip
             table, _, name = column.partition(".")
