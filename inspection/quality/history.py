@@ -28,9 +28,9 @@ class History:
 
 
 def subgroups(batch: str, patches: pd.DataFrame, by: By) -> tuple[Subgroup, ...]:
-    """A subgroup per strip, coil, side of a coil or shift, in the order of the rows. Patches without
-    steel, which cannot be flagged, do not count. Earlier versions' reports know no side or shift.
-    """
+    """A subgroup per strip, coil, side of a coil or shift, in the order of the rows. Patches
+    without steel, which cannot be flagged, do not count. Reports of earlier versions know no side
+    and no shift."""
     judged = patches[patches["steel"]].reindex(columns=[*_COLUMNS, "flagged"])
     groups = judged.fillna("").groupby(list(_BY[by]), sort=False)["flagged"]
     return tuple(

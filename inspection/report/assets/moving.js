@@ -94,6 +94,7 @@ function measureSticky() {
   const height = every(".sections, .toolbar").filter((element) => getComputedStyle(element).position === "sticky")
     .reduce((sum, element) => sum + element.offsetHeight, 0);
   document.documentElement.style.setProperty("--stuck", `${height}px`);
+  document.documentElement.style.setProperty("--nav", `${find(".sections").offsetHeight}px`);
   return height;
 }
 
