@@ -121,8 +121,12 @@ class Alarms:
     def _files(self) -> list[Path]:
         """The alarms that wait, oldest first."""
         try:
-            files = [(entry.stat().st_mtime_ns, entry.path) for entry in os.scandir(self.folder)
-                     if entry.name.endswith(".json")]  # fmt: skip
+            with os.scandir(self.folder) as entries:
+                files = [
+                    (entry.stat().st_mtime_ns, entry.path)
+                    for entry in entries
+                    if entry.name.endswith(".json")
+                ]
         except FileNotFoundError:
             return []
         return [Path(path) for _, path in sorted(files)]
