@@ -136,12 +136,45 @@ class RollMarkRule:
         return f"roll mark: repeats along the coil, at least {self.min_repeats} times"
 
 
+DARKEST_CONTRAST = 3.0
+"""Of a class's colour on white, at least (WCAG 1.4.11)."""
+
+
+def _colour(value: Any) -> Any:
+    if value and not re.fullmatch("#[0-9a-fA-F]{6}", str(value)):
+        raise ValueError("must be a colour as #rrggbb")
+    if value and contrast_on_white(str(value)) < DARKEST_CONTRAST:
+        raise ValueError(f"too pale to be seen on white; take a darker one than {value}")
+    return value
+
+
+def contrast_on_white(colour: str) -> float:
+    """The contrast ratio of #rrggbb on white, 1 to 21 (WCAG 2.2, relative luminance)."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return 1.05 / (luminance + 0.05)
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """How the page shows a class of the model: `name`, "" for the model's; `colour` as #rrggbb, ""
+    for ours; `pictures` of what it looks like, JPEG files beside the policy or below."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(max_length=60)] = ""
+    colour: Annotated[str, BeforeValidator(_colour)] = ""
+    pictures: Annotated[tuple[str, ...], Field(max_length=12)] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class PolicyFile:
     """Thresholds and ordered rules, as a file gives them.
 
     `any_defect_threshold` is None where the bundle's holds. `list_unsure` is 1 − P(normal) from
-    which a patch that is not flagged is listed.
+    which a patch that is not flagged is listed. `classes` is the defect catalogue: how the page
+    shows the model's classes.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -158,6 +191,7 @@ class PolicyFile:
     not_inspected: Literal["hold", "rework", "scrap"] = "hold"
     unsure: UnsureRule | None = None
     roll_marks: RollMarkRule | None = None
+    classes: Mapping[str, CatalogueEntry] = field(default_factory=dict)
     weak: Annotated[WeakRule, Field(alias="weak_explanation")] = WeakRule()
 
 
@@ -218,7 +252,11 @@ def resolve_thresholds(
     Raises PolicyError if the policy names a class that is not a defect class of the model.
     """
     defects = [name for name in classes if name != NORMAL]
-    named = [*policy.thresholds, *(name for rule in policy.rules for name in rule.classes or ())]
+    named = [
+        *policy.thresholds,
+        *policy.classes,
+        *(name for rule in policy.rules for name in rule.classes or ()),
+    ]
     unknown = [name for name in named if name not in defects]
     if unknown:
         raise PolicyError(

@@ -12,7 +12,7 @@ import pandas as pd
 from inspection.coil.marks import BatchMark, roll_marks, strips_with
 from inspection.coil.periods import Search
 from inspection.coil.positions import place_patches, place_strips
-from inspection.errors import BatchError, EngineError
+from inspection.errors import BatchError, EngineError, PolicyError
 from inspection.pipeline.classifier import Classifier, Model, describe_model, load_classifier
 from inspection.pipeline.engines import (
     Engine,
@@ -197,6 +197,7 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     held = None if truth is None else hold_against(patches, truth, classes, folder.root)
     patches = patches.assign(**WITHOUT_TRUTH) if held is None else held.patches
     patches, strips, marks = _along_coils(run, patches, strips)
+    run = _with_pictures(run, folder)
 
     counts = count(run.batch, strips, patches)
     status = exit_status(counts, run.settings.fail_on)
@@ -210,7 +211,9 @@ def _run_stages(run: Run, folder: ReportFolder, started: str) -> dict[str, Any]:
     write_json(folder.root / FIGURES, as_json(figures))
     with speaking(run.settings.language):
         write_report(build(content, strips, patches, figures, similar), folder.root)
-    seal = folder.finish(content, {*_images(strips), *_images(patches), *_images(similar)})
+    catalogue_pictures = {p for entry in run.policy.classes.values() for p in entry.pictures}
+    shown = {*_images(strips), *_images(patches), *_images(similar), *catalogue_pictures}
+    seal = folder.finish(content, shown)
     folder.log("sealed", seal=seal)
     return content
 
@@ -242,6 +245,29 @@ def _along_coils(
         rule=[proposal.rule for proposal in told],
     )
     return patches, strips, marks
+
+
+def _with_pictures(run: Run, folder: ReportFolder) -> Run:
+    """The run with the pictures of its policy's defect catalogue in the report."""
+    root = Path(run.policy.source).parent
+    classes = {
+        name: replace(
+            entry,
+            pictures=tuple(_picture(folder, root, picture, run) for picture in entry.pictures),
+        )
+        for name, entry in run.policy.classes.items()
+    }
+    return replace(run, policy=replace(run.policy, classes=classes))
+
+
+def _picture(folder: ReportFolder, root: Path, picture: str, run: Run) -> str:
+    path = folder.copy_picture(root, picture)
+    if not path:
+        raise PolicyError(
+            f"{run.policy.source}: classes: {picture}: no whole JPEG beside the policy or below, "
+            "or too large"
+        )
+    return path
 
 
 def _truth(run: Run, strips: pd.DataFrame) -> Truth | None:

@@ -48,13 +48,17 @@ def build(
 ) -> BatchReport:
     """The report of a run from its record (batch.json), its rows of strips, patches and similar
     patches, and its figures."""
-    marks = class_marks(record["bundle"]["classes"], record["config"]["thresholds"])
+    marks = class_marks(
+        record["bundle"]["classes"],
+        record["config"]["thresholds"],
+        record["policy"].get("classes", {}),
+    )
     said = said_rules(record["policy"])
     spoken = strips.assign(rule=[said_rule(rule, said) for rule in strips["rule"]])
     shown, cards = tuple(rows(spoken)), cards_of(patches, strips)
     pareto = _pareto(cards, [mark for mark in marks if mark.name != NORMAL])
     policy, config = record["policy"], record["config"]
-    told = told_marks(record.get("roll_marks", ()))
+    told = told_marks(record.get("roll_marks", ()), {mark.name: mark.shown for mark in marks})
     return BatchReport(
         batch=record["batch"],
         fingerprint=record["fingerprint"],
@@ -100,13 +104,19 @@ def build(
     )
 
 
-def class_marks(classes: Sequence[str], thresholds: Mapping[str, float]) -> tuple[ClassMark, ...]:
-    """A mark per class: its number if the name ends in one, else its place among the classes."""
+def class_marks(
+    classes: Sequence[str],
+    thresholds: Mapping[str, float],
+    catalogue: Mapping[str, Any] | None = None,
+) -> tuple[ClassMark, ...]:
+    """A mark per class: its number if the name ends in one, else its place among the classes;
+    `catalogue` is that of batch.json's policy."""
     marks = []
     for index, name in enumerate(classes):
         last = name.split()[-1] if name.split() else ""
         symbol = last if last.isdigit() and len(last) <= 2 else str(index)
         normal = name == NORMAL
+        told = (catalogue or {}).get(name, {})
         marks.append(
             ClassMark(
                 name=name,
@@ -114,6 +124,9 @@ def class_marks(classes: Sequence[str], thresholds: Mapping[str, float]) -> tupl
                 style=0 if normal else 1 + (index - 1) % GLYPHS,
                 index=index,
                 threshold=thresholds.get(name),
+                shown=told.get("name") or name,
+                colour=told.get("colour", ""),
+                pictures=tuple(told.get("pictures", ())),
             )
         )
     return tuple(marks)

@@ -79,12 +79,14 @@ def _facts(coil: Mapping[str, Any], alone: bool) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def told_marks(marks: Sequence[Mapping[str, Any]]) -> tuple[ToldMark, ...]:
-    """The roll marks of a record (batch.json's `roll_marks`) in words."""
-    return tuple(ToldMark(_told(mark), _chance(mark["p"])) for mark in marks)
+def told_marks(
+    marks: Sequence[Mapping[str, Any]], shown: Mapping[str, str]
+) -> tuple[ToldMark, ...]:
+    """The roll marks of a record (batch.json's `roll_marks`) in words; `shown` names classes."""
+    return tuple(ToldMark(_told(mark, shown), _chance(mark["p"])) for mark in marks)
 
 
-def _told(mark: Mapping[str, Any]) -> str:
+def _told(mark: Mapping[str, Any], shown: Mapping[str, str]) -> str:
     where = say("Coil {name}", name=mark["coil"])
     if mark["side"]:
         where += f", {say(SIDES[mark['side']])}"
@@ -92,7 +94,7 @@ def _told(mark: Mapping[str, Any]) -> str:
         "{where}: {name} repeats every {period} m, {hits} of {turns} times: "
         "roll diameter {diameter} m.",
         where=where,
-        name=mark["class"],
+        name=shown.get(mark["class"], mark["class"]),
         period=decimal(mark["period"], 2),
         hits=mark["hits"],
         turns=mark["turns"],

@@ -22,7 +22,7 @@ def draw(
     report from 0.
     """
     bars = [
-        ClassBar(count.mark.name, count.mark.symbol, count.mark.style, count.patches, count.strips)
+        ClassBar(count.mark.shown, count.mark.symbol, count.mark.style, count.patches, count.strips)
         for count in counts
     ]
     links = {strip.strip_id: f"#strip-{place}" for place, strip in enumerate(strips)}

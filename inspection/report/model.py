@@ -18,13 +18,17 @@ GLYPHS = 6
 class ClassMark:
     """How a class is drawn: by name, by `symbol` (one or two characters) and by shape and
     colour, both numbered from 1 to `GLYPHS`; 0 is normal. `index` is the class's place among
-    the model's outputs, `threshold` its flagging threshold, None for normal."""
+    the model's outputs, `threshold` its flagging threshold, None for normal. `shown` is what the
+    page calls it, `colour` "#rrggbb" or "" for ours, `pictures` of it lie in the report."""
 
     name: str
     symbol: str
     style: int
     index: int
     threshold: float | None
+    shown: str = ""
+    colour: str = ""
+    pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,9 @@ def payload(report: BatchReport) -> dict[str, Any]:
         "dispositions": list(DISPOSITIONS),
         "classes": [
             {
-                "name": mark.name,
+                "key": mark.name,
+                "name": mark.shown,
+                "colour": mark.colour,
                 "symbol": mark.symbol,
                 "style": mark.style,
                 "column": probability_column(mark.name),

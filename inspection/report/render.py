@@ -43,6 +43,7 @@ SCRIPTS = (
     "acts.js",
     "bulk.js",
     "counting.js",
+    "catalogue.js",
     "coil.js",
     "card.js",
     "panes.js",

@@ -63,7 +63,9 @@ def pictures(report: OpenedReport) -> Iterator[str]:
     if (report.root / SIMILAR).is_file():
         shown.append(read_table(report.root / SIMILAR)["raw_path"])
     names = pd.concat(shown).dropna()
-    return (str(name) for name in dict.fromkeys(names) if name)
+    told = report.record["policy"].get("classes", {}).values()
+    catalogue = [picture for entry in told for picture in entry.get("pictures", ())]
+    return (str(name) for name in dict.fromkeys([*names, *catalogue]) if name)
 
 
 def _size(root: Path, names: tuple[str, ...]) -> int:

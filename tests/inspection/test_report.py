@@ -373,8 +373,8 @@ def test_charts_stand_in_the_page(page: Page) -> None:
 
 def test_classes_have_a_number_a_shape_and_a_colour() -> None:
     assert class_marks(CLASSES, {"class 1": 0.4})[:2] == (
-        ClassMark("normal", "–", 0, 0, None),
-        ClassMark("class 1", "1", 1, 1, 0.4),
+        ClassMark("normal", "–", 0, 0, None, shown="normal"),
+        ClassMark("class 1", "1", 1, 1, 0.4, shown="class 1"),
     )
     many = class_marks(("normal", *(f"type {letter}" for letter in "abcdefg"), "roll 12"), {})
     assert [mark.symbol for mark in many] == ["–", "1", "2", "3", "4", "5", "6", "7", "12"]

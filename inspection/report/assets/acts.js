@@ -71,7 +71,7 @@ async function reasonFor(content, strip) {
 /** The patch shows this class: that confirms the model's, or corrects it. */
 function decideClass(card, index) {
   /** @type {Content} */
-  const content = index === saidOf(card) ? { kind: "confirm" } : { kind: "reclass", class: CLASSES[index].name };
+  const content = index === saidOf(card) ? { kind: "confirm" } : { kind: "reclass", class: CLASSES[index].key };
   return decide(patchSubject(card), content, card.strip, card);
 }
 

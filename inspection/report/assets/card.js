@@ -50,7 +50,7 @@ function picturesOf(card, second) {
   ];
   if (second) {
     const path = card.runner_up_map_path;
-    const name = card.runner_up;
+    const name = calledOf(card.runner_up);
     pictures.push(drawPicture(card, path, path ? say("Map of {name}", { name }) : say("{name}: no map", { name }), name, false));
   }
   return pictures;
@@ -84,7 +84,7 @@ function drawLook(root, card, printed) {
   button.dataset.focus = "runner";
   if (card.runner_up) {
     button.hidden = false;
-    button.append(say("Second most likely class: {name}", { name: card.runner_up }));
+    button.append(say("Second most likely class: {name}", { name: calledOf(card.runner_up) }));
     button.title = `${probability(card.runner_up_score)}. ${term("second").title}`;
     button.setAttribute("aria-pressed", String(compared));
     button.addEventListener("click", () => toggleRunnerUp(card));
@@ -170,7 +170,7 @@ function factsOf(card) {
   if (card.coil_m !== null) facts.push(fact("coil", coilPlaceOf(card)));
   if (card.roll_mark) facts.push(fact("mark", rollMarkOf(card)));
   if (card.runner_up_similarity !== null) facts.push(fact("similarity", decimal(card.runner_up_similarity, 2)));
-  if (card.true_class) facts.push(fact("true", card.true_class));
+  if (card.true_class) facts.push(fact("true", calledOf(card.true_class)));
   if (card.ebpg !== null) facts.push(fact("hit", `EBPG ${percent(card.ebpg)}`, `Bbox ${percent(card.bbox)}`));
   return facts;
 }

@@ -11,7 +11,9 @@ function rowsOf(columns) {
 
 const CLASSES = REPORT.classes;
 /** @type {(name: string) => number} */
-const classOf = (name) => CLASSES.findIndex((cls) => cls.name === name);
+const classOf = (name) => CLASSES.findIndex((cls) => cls.key === name);
+/** What the page calls a class of the model. */
+const calledOf = (name) => CLASSES[classOf(name)]?.name ?? name;
 /** @type {Strip[]} */
 const STRIPS = rowsOf(REPORT.strips);
 /** @type {Indication[]} */

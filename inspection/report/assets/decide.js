@@ -8,7 +8,7 @@ const saidOf = (card) => (card.flagged ? card.class : 0);
 const OUTCOME = {
   confirm: (_, card) => (card ? say("confirmed, {class}", { class: CLASSES[saidOf(card)].name }) : say("confirmed")),
   reject: () => say("no defect"),
-  reclass: (entry) => say("it is {class}", { class: entry.value }),
+  reclass: (entry) => say("it is {class}", { class: calledOf(entry.value) }),
   disposition: (entry) => say(entry.value),
   undo: () => say("withdrawn"),
 };
@@ -28,7 +28,7 @@ const patchActs = (card) => [
   ...(card.flagged ? [{ text: say("No defect"), short: "reject", content: { kind: "reject" } }] : []),
   ...CLASSES.map((cls, index) => ({ cls, index })).filter(({ index }) => index > 0 && index !== saidOf(card))
     .map(({ cls, index }) => ({
-      text: say("It is {class}", { class: cls.name }), short: `class-${index}`, glyph: index, content: { kind: "reclass", class: cls.name },
+      text: say("It is {class}", { class: cls.name }), short: `class-${index}`, glyph: index, content: { kind: "reclass", class: cls.key },
     })),
 ];
 /** @type {() => ActOf[]} */

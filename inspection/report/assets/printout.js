@@ -38,7 +38,7 @@ function namePages() {
   const counted = quoted(page).replace("\u0001", '" counter(page) "').replace("\u0002", '" counter(pages) "');
   const margins = new CSSStyleSheet();
   margins.replaceSync(`@page { @bottom-left { content: ${quoted(REPORT.batch.name)}; } @bottom-right { content: ${counted}; } }`);
-  document.adoptedStyleSheets = [margins];
+  document.adoptedStyleSheets.push(margins);
 }
 
 /** Where people sign: filled in from a release, else lines to write on. */

@@ -55,7 +55,7 @@ function drawEarlier({ batch, similar_strip_id, similar_class, similarity, raw_p
   const figure = make("div", { className: "thumb", title: `${batch} · ${similar_strip_id}` },
     here ? make("img", { src: source(raw_path), alt: "", loading: "lazy", decoding: "async" })
       : make("span", { className: "no-picture", textContent: say("no picture") }),
-    make("span", {}, make("b", { textContent: similar_class }), " ", make("bdi", { textContent: batch })),
+    make("span", {}, make("b", { textContent: calledOf(similar_class) }), " ", make("bdi", { textContent: batch })),
     make("span", { className: "muted", textContent: say("{share} alike", { share: percent(similarity) }) }));
   return figure;
 }

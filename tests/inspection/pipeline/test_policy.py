@@ -10,6 +10,7 @@ from inspection.pipeline.policy import (
     PolicyFile,
     Proposal,
     UnsureRule,
+    contrast_on_white,
     default_policy,
     flag,
     parse_policy,
@@ -365,3 +366,41 @@ def test_classes_that_the_model_lacks(entries: dict[str, str]) -> None:
     policy = parse_policy(policy_text(**entries), "mill.yaml")
     with pytest.raises(PolicyError, match="the model has no defect class"):
         resolve_thresholds(policy, CLASSES, {})
+
+
+def test_a_catalogue_names_and_colours_classes() -> None:
+    text = b"""
+name: p
+version: 1
+classes:
+  class 3: {name: scratch, colour: "#00735a", pictures: [a.jpg, b/c.jpg]}
+"""
+    (entry,) = parse_policy(text, "p").classes.values()
+    shown = (entry.name, entry.colour, entry.pictures)
+    assert shown == ("scratch", "#00735a", ("a.jpg", "b/c.jpg"))
+        "scratch",
+        "#00735a",
+        ("a.jpg", "b/c.jpg"),
+    )
+    # By the formula of WCAG: black 21, white 1, and #767676, the palest grey that has 4.54.
+    assert contrast_on_white("#000000") == pytest.approx(21)
+    assert contrast_on_white("#FFFFFF") == pytest.approx(1)
+    assert contrast_on_white("#767676") == pytest.approx(4.54, abs=0.005)
+    with pytest.raises(PolicyError, match="the model has no defect class 'class 3'"):
+        resolve_thresholds(parse_policy(text, "p"), ("normal", "crack"), {})
+
+
+@pytest.mark.parametrize(
+    ("colour", "told"),
+    [
+        ("red", "must be a colour as #rrggbb"),
+        ("#fff;}", "must be a colour as #rrggbb"),
+        ("#ffee00", "too pale to be seen on white; take a darker one than #ffee00"),
+    ],
+)
+def test_a_colour_that_cannot_be_shown_is_told(colour: str, told: str) -> None:
+    text = f'name: p\nversion: 1\nclasses: {{class 1: {{colour: "{colour}"}}}}\n'
+    with pytest.raises(PolicyError) as refused:
+        parse_policy(text.encode(), "p.yaml")
+    assert str(refused.value).startswith("p.yaml: classes, class 1, colour: ")
+    assert told in str(refused.value)
