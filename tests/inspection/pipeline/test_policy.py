@@ -378,10 +378,6 @@ classes:
     (entry,) = parse_policy(text, "p").classes.values()
     shown = (entry.name, entry.colour, entry.pictures)
     assert shown == ("scratch", "#00735a", ("a.jpg", "b/c.jpg"))
-        "scratch",
-        "#00735a",
-        ("a.jpg", "b/c.jpg"),
-    )
     # By the formula of WCAG: black 21, white 1, and #767676, the palest grey that has 4.54.
     assert contrast_on_white("#000000") == pytest.approx(21)
     assert contrast_on_white("#FFFFFF") == pytest.approx(1)
