@@ -192,8 +192,8 @@ def test_every_module_imports_with_its_extra(
         ("defect-inspect watch s --bundle b --out o --port 9464", "watch",
          "matplotlib, pandas, prometheus-client, pyarrow, scikit-image, scipy"),
         ("defect-inspect serve --db sqlite:///r.db", "review",
-         "alembic, fastapi, imagehash, matplotlib, pandas, pyarrow, "
-         "python-multipart, scikit-image, scipy, sqlalchemy, uvicorn"),
+         "alembic, argon2-cffi, authlib, fastapi, httpx, imagehash, itsdangerous, matplotlib, "
+         "pandas, pyarrow, python-multipart, scikit-image, scipy, sqlalchemy, uvicorn, xlsxwriter"),
     ],
 )  # fmt: skip
 def test_a_missing_extra_is_one_line(command: str, extra: str, needs: str, run: Run) -> None:
