@@ -53,7 +53,15 @@ def release_routes(site: Site) -> APIRouter:
         except ReleaseError as error:
             return _page(site, request, batch_id, sent, str(error))
         if site.hand_over is not None:
-            releases.hand_over(told, site.hand_over)
+            try:
+                releases.hand_over(told, site.hand_over)
+            except OSError as error:
+                wrong = say(
+                    "The release is signed, but was not handed over ({reason}). Sign it again when "
+                    "the folder can be written.",
+                    reason=error.strerror or "",
+                )
+                return _page(site, request, batch_id, sent, wrong)
         return RedirectResponse(f"/batches/{batch_id}/release", 303)
 
     @router.get("/indications.{kind}")

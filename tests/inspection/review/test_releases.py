@@ -202,3 +202,20 @@ def test_the_page_signs_and_downloads(signed: tuple[Database, Path], tmp_path: P
     assert sheet.content.startswith(b"PK")
     assert client.get("/batches/1/indications.csv").text.startswith("\ufeffstrip,coil,left_px")
     assert client.get("/batches/1/indications.exe").status_code == 404
+
+
+def test_a_release_that_cannot_be_handed_over_is_signed_and_said_so(
+    signed: tuple[Database, Path], tmp_path: Path
+) -> None:
+    database, _ = signed
+    (tmp_path / "mes").write_text("a file")
+    client = TestClient(
+        make_app(database, Access(), hand_over=tmp_path / "mes"), base_url="http://127.0.0.1",
+        headers={"Origin": "http://127.0.0.1"},
+    )  # fmt: skip
+    form = {"coil": "coil 1", "disposition": "hold", "name": "A", "reason": "x"}
+    answer = client.post("/batches/1/release", data=form)
+    assert answer.status_code == 422
+    assert "The release is signed, but was not handed over (" in answer.text
+    with database.reading() as connection:
+        assert len(history(connection, find_one(connection, "batch").id)) == 1
